@@ -1,0 +1,54 @@
+# qbranch: `make` alone lists the targets.
+
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+BIN     := bin/qbranch
+TARGETS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+
+export CGO_ENABLED := 0
+
+.PHONY: help build demo test check race lint generated bench cross clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build bin/qbranch, one static binary
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/qbranch
+
+demo: build ## watch the whole job on the embedded repository
+	@$(BIN) demo
+
+test: ## run every test
+	$(GO) test ./...
+
+check: lint generated race ## format, vet, staticcheck, generated files, race tests
+
+lint:
+	@unformatted=$$(gofmt -l cmd hub store quant infer); \
+	if [ -n "$$unformatted" ]; then echo "not formatted (run gofmt -w):"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) -C .ci/tools build -o $(CURDIR)/bin/staticcheck honnef.co/go/tools/cmd/staticcheck
+	bin/staticcheck ./...
+
+# Regenerates what is committed and compares. The archive's sources are the
+# branch folders it holds itself, so this needs nothing from outside.
+generated:
+	$(GO) generate ./...
+	@git diff --exit-code --stat -- '*.go' '*.zst' '*.golden' || { echo "generated files differ: commit the result of go generate"; exit 1; }
+
+race: export CGO_ENABLED := 1
+race:
+	$(GO) test -race -short ./...
+
+bench: ## run the benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+cross: ## compile for every supported platform
+	@for t in $(TARGETS); do \
+		echo "GOOS=$${t%/*} GOARCH=$${t#*/}"; \
+		GOOS=$${t%/*} GOARCH=$${t#*/} $(GO) build -trimpath -o /dev/null ./cmd/qbranch || exit 1; \
+	done
+
+clean: ## remove bin/
+	rm -rf bin

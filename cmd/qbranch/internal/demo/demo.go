@@ -1,0 +1,125 @@
+package demo
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/qbranch/qbranch/cmd/qbranch/internal/app"
+	"github.com/qbranch/qbranch/hub"
+	"github.com/qbranch/qbranch/hub/hubtest"
+)
+
+// CLI runs one qbranch command line in this process, against the given hub
+// and store, and returns its exit code.
+type CLI func(ctx context.Context, env Env, stdout, stderr io.Writer, args ...string) int
+
+// Env is where a command line of the demo works.
+type Env struct {
+	Endpoint string // HF_ENDPOINT
+	Store    string // QBRANCH_STORE
+}
+
+// Options of the demo. CLI, Out and Err are required.
+type Options struct {
+	CLI      CLI
+	Store    string // keep the store here; "" = a temporary one, removed at the end
+	JSON     bool   // NDJSON on Out instead of a story
+	Out, Err io.Writer
+}
+
+// Summary is the last line of the demo's JSON. Bytes are of weights, counted
+// by the hub.
+type Summary struct {
+	Type              string `json:"type"`   // "summary"
+	Schema            string `json:"schema"` // "qbranch/demo/v1"
+	Picked            string `json:"picked"` // the branch chosen by the size budget
+	BudgetBytes       int64  `json:"budget_bytes"`
+	ResumedKept       int64  `json:"resumed_kept_bytes"`      // held when the interrupted fetch went on
+	ResumedRefetched  int64  `json:"resumed_refetched_bytes"` // that crossed the line twice
+	CorruptFile       string `json:"corrupt_file"`
+	CorruptPart       int    `json:"corrupt_part"` // index of the 1 MiB part that verify named
+	RepairedBytes     int64  `json:"repaired_bytes"`
+	SecondBranch      string `json:"second_branch"`
+	SecondReusedBytes int64  `json:"second_reused_bytes"`
+	Text              string `json:"text"` // what the branch generated
+	OK                bool   `json:"ok"`   // every step ended as it should
+}
+
+// StartHub serves the embedded repository on two loopback origins. addr is the
+// API's address, "" for any free port.
+func StartHub(addr string) (*hubtest.Server, error) {
+	branches, err := Branches()
+	if err != nil {
+		return nil, err
+	}
+	server, err := hubtest.Start(hubtest.Options{Addr: addr})
+	if err != nil {
+		return nil, fmt.Errorf("start the demo hub: %w", err)
+	}
+	if err := server.Add(hubtest.RepoData{ID: RepoID, Branches: branches}); err != nil {
+		server.Close()
+		return nil, fmt.Errorf("start the demo hub: %w", err)
+	}
+	return server, nil
+}
+
+// Play plays the whole job and returns what it measured. It stops at the first
+// step that does not end as it should.
+func Play(ctx context.Context, o Options) (Summary, error) {
+	server, err := StartHub("")
+	if err != nil {
+		return Summary{}, err
+	}
+	defer server.Close()
+	dir := o.Store
+	if dir == "" {
+		if dir, err = os.MkdirTemp("", "qbranch-demo-"); err != nil {
+			return Summary{}, fmt.Errorf("make a temporary store: %w", err)
+		}
+		defer os.RemoveAll(dir)
+	}
+	a, err := app.New(app.Config{Hub: hub.Options{Endpoint: server.URL()}, StoreDir: dir})
+	if err != nil {
+		return Summary{}, err
+	}
+	p := &player{o: o, hub: server, app: a, env: Env{Endpoint: server.URL(), Store: dir}}
+	err = p.play(ctx)
+	p.sum.Type, p.sum.Schema, p.sum.OK = "summary", "qbranch/demo/v1", err == nil
+	return p.sum, err
+}
+
+// Serve keeps the demo hub running until ctx ends and prints the lines to paste.
+func Serve(ctx context.Context, o Options, addr string) error {
+	server, err := StartHub(addr)
+	if err != nil {
+		return err
+	}
+	defer server.Close()
+	if o.JSON {
+		line := map[string]string{"type": "serving", "endpoint": server.URL(), "repo": RepoID}
+		if err := json.NewEncoder(o.Out).Encode(line); err != nil {
+			return fmt.Errorf("print the endpoint: %w", err)
+		}
+	} else {
+		fmt.Fprintf(o.Out, serveText, server.URL(), RepoID, RepoID, RepoID, server.URL(), RepoID)
+	}
+	<-ctx.Done()
+	return nil
+}
+
+const serveText = `The demo hub is running. In another terminal:
+
+  export HF_ENDPOINT=%s
+  qbranch ls %s
+  qbranch get %s:gptq-4bit-128g-actorder_True
+
+Other clients of the hub work on it too:
+
+  hf download %s --revision gptq-3bit-32g-actorder_True
+  curl -LO %s/%s/resolve/main/quantize_config.json
+
+Ctrl-C stops it.
+`
