@@ -1,95 +1,220 @@
 package hubtest
 
 import (
+	"crypto/rand"
+	"fmt"
+	"io"
+	"log"
+	"net"
 	"net/http"
+	"sync"
+	"sync/atomic"
 	"time"
-)
 
-// RepoData is a repository in memory: branch → path → content. Contents are
-// shared, never copied or written to.
-type RepoData struct {
-	ID       string // owner/name
-	Branches map[string]map[string][]byte
-	Gated    bool // metadata is public, files need Token
-	Private  bool // everything needs Token
-}
+	"golang.org/x/time/rate"
+)
 
 // Options may be zero.
 type Options struct {
-	Addr     string        // API origin, "" = 127.0.0.1:0
-	CDNAddr  string        // CDN origin, "" = 127.0.0.1:0
-	Token    string        // the token that opens gated and private repositories
-	URLLife  time.Duration // of signed CDN URLs; 0 = 1 h
-	PageSize int           // of tree listings; 0 = 1000
+	Addr       string        // API origin, "" = 127.0.0.1:0
+	CDNAddr    string        // CDN origin, "" = 127.0.0.1:0
+	Token      string        // the token that opens gated and private repositories
+	OtherToken string        // a good token of somebody who has no access to them
+	URLLife    time.Duration // of signed CDN URLs; 0 = 1 h
+	PageSize   int           // of tree listings; 0 = 1000
 }
 
 // Server is a running hub. Its methods are safe for concurrent use.
-type Server struct{}
+type Server struct {
+	opts     Options
+	api, cdn *origin
+	log      requestLog
+	faults   faultList
+	limiter  *rate.Limiter // over all CDN connections
+	requests atomic.Int64  // numbers the X-Request-Id
+	signed   atomic.Int64  // numbers the signed URLs, so that no two are equal
+
+	mu    sync.RWMutex
+	key   []byte            // signs CDN URLs
+	repos map[string]*repo  // by owner/name
+	blobs map[string][]byte // LFS content by hex SHA-256
+}
 
 // Start listens on both origins and serves until Close.
-func Start(o Options) (*Server, error) { return nil, nil }
-
-// Add publishes a repository; commit ids are derived from the contents, so the
-// same contents have the same commits on every machine.
-func (s *Server) Add(r RepoData) error { return nil }
-
-// URL is the API origin; CDNURL the storage origin.
-func (s *Server) URL() string    { return "" }
-func (s *Server) CDNURL() string { return "" }
-
-// Close stops both origins and breaks open connections.
-func (s *Server) Close() error { return nil }
-
-// Commit returns the commit of a branch.
-func (s *Server) Commit(repo, branch string) string { return "" }
-
-// Entry is one request in the log.
-type Entry struct {
-	Time   time.Time
-	Origin string // "api" or "cdn"
-	Method string
-	Path   string // without the query
-	Range  string // the Range header
-	Status int
-	Sent   int64 // body bytes written
-	Auth   bool  // an Authorization header was present
+func Start(o Options) (*Server, error) {
+	if o.Addr == "" {
+		o.Addr = "127.0.0.1:0"
+	}
+	if o.CDNAddr == "" {
+		o.CDNAddr = "127.0.0.1:0"
+	}
+	if o.URLLife == 0 {
+		o.URLLife = time.Hour
+	}
+	if o.PageSize == 0 {
+		o.PageSize = 1000
+	}
+	s := &Server{
+		opts:    o,
+		limiter: rate.NewLimiter(rate.Inf, maxRateChunk),
+		key:     newKey(),
+		repos:   make(map[string]*repo),
+		blobs:   make(map[string][]byte),
+	}
+	var err error
+	if s.api, err = listen("api", o.Addr); err != nil {
+		return nil, err
+	}
+	if s.cdn, err = listen("cdn", o.CDNAddr); err != nil {
+		return nil, joinClose(err, s.api)
+	}
+	s.api.serve(s.wrap("api", http.HandlerFunc(s.serveAPI)))
+	s.cdn.serve(s.wrap("cdn", http.HandlerFunc(s.serveCDN)))
+	return s, nil
 }
 
-// Log returns the requests so far; ResetLog forgets them.
-func (s *Server) Log() []Entry { return nil }
-func (s *Server) ResetLog()    {}
+func joinClose(err error, o *origin) error {
+	o.listener.Close() // nothing was served on it
+	return err
+}
 
-// SetRate limits the CDN to bytes per second over all connections; 0 = none.
-func (s *Server) SetRate(bytesPerSecond int64) {}
+func newKey() []byte {
+	key := make([]byte, 32)
+	rand.Read(key) // never fails, by its contract
+	return key
+}
+
+// wrap puts log, rate limit and faults around the handler of an origin.
+func (s *Server) wrap(name string, h http.Handler) http.Handler {
+	h = s.faults.wrap(name, h)
+	if name == "cdn" {
+		h = s.limit(h)
+	}
+	return s.log.wrap(name, h)
+}
+
+// URL is the API origin.
+func (s *Server) URL() string { return s.api.url }
+
+// CDNURL is the storage origin.
+func (s *Server) CDNURL() string { return s.cdn.url }
+
+// Close stops both origins, breaks open connections and waits for the
+// handlers to return.
+func (s *Server) Close() error {
+	err := s.api.close()
+	if e := s.cdn.close(); err == nil {
+		err = e
+	}
+	return err
+}
 
 // DropConnections resets every open CDN connection now and returns how many.
-func (s *Server) DropConnections() int { return 0 }
+func (s *Server) DropConnections() int { return s.cdn.drop() }
 
-// Fault misbehaves for matching requests. Match by Origin ("api", "cdn", "" =
-// both), Method and PathContains; After skips that many matching requests,
-// Times is how often it acts (0 = always). The action fields combine where
-// that makes sense.
-type Fault struct {
-	Name         string
-	Origin       string
-	Method       string
-	PathContains string
-	RangedOnly   bool
-	After        int
-	Times        int
-
-	Status      int                      // answer this status …
-	Header      http.Header              // … with these headers …
-	Body        string                   // … and this body
-	ResetAfter  int64                    // reset the connection after n body bytes (use 1 for "at once")
-	Truncate    int64                    // end the body n bytes early though the length says more
-	FlipAt      int64                    // flip a bit of the content's byte n-1 (1-based offset in the file; 0 = none)
-	Delay       time.Duration            // before the headers
-	IgnoreRange bool                     // 200 with the whole content
-	WrongRange  bool                     // 206 with a Content-Range of another offset
-	RedirectTo  string                   // redirect there instead
-	Rewrite     func(body []byte) []byte // change a JSON or text answer
+// ExpireURLs makes every CDN URL signed so far answer 403, as if its time had
+// run out.
+func (s *Server) ExpireURLs() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.key = newKey()
 }
 
-// AddFault adds a fault and returns a function that removes it.
-func (s *Server) AddFault(f Fault) (remove func()) { return func() {} }
+// origin is a listener, its HTTP server and its open connections.
+type origin struct {
+	name     string
+	url      string
+	listener net.Listener
+	server   *http.Server
+	wg       sync.WaitGroup // the accept loop and the handlers
+
+	mu    sync.Mutex
+	conns map[*trackedConn]struct{}
+}
+
+func listen(name, addr string) (*origin, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("listen for the %s origin: %w", name, err)
+	}
+	o := &origin{name: name, url: "http://" + l.Addr().String(), conns: make(map[*trackedConn]struct{})}
+	o.listener = &trackingListener{Listener: l, origin: o}
+	return o, nil
+}
+
+func (o *origin) serve(h http.Handler) {
+	o.server = &http.Server{
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			o.wg.Add(1)
+			defer o.wg.Done()
+			h.ServeHTTP(w, r)
+		}),
+		ErrorLog: log.New(io.Discard, "", 0), // faults break connections on purpose
+	}
+	o.wg.Add(1)
+	go func() {
+		defer o.wg.Done()
+		o.server.Serve(o.listener) // always ends with ErrServerClosed, or with the listener's own error
+	}()
+}
+
+func (o *origin) close() error {
+	err := o.server.Close()
+	o.drop() // hijacked connections are not the server's to close
+	o.wg.Wait()
+	return err
+}
+
+// drop resets all open connections and returns how many there were.
+func (o *origin) drop() int {
+	o.mu.Lock()
+	conns := make([]*trackedConn, 0, len(o.conns))
+	for c := range o.conns {
+		conns = append(conns, c)
+	}
+	o.mu.Unlock()
+	for _, c := range conns {
+		c.reset()
+	}
+	return len(conns)
+}
+
+// sendBuffer bounds what the kernel holds of a connection, so that the bytes
+// the log calls sent are near those the other side has seen.
+const sendBuffer = 128 << 10
+
+type trackingListener struct {
+	net.Listener
+	origin *origin
+}
+
+func (l *trackingListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	c := &trackedConn{TCPConn: conn.(*net.TCPConn), origin: l.origin}
+	c.SetWriteBuffer(sendBuffer) // a wish; the default buffer serves too
+	l.origin.mu.Lock()
+	l.origin.conns[c] = struct{}{}
+	l.origin.mu.Unlock()
+	return c, nil
+}
+
+type trackedConn struct {
+	*net.TCPConn
+	origin *origin
+}
+
+func (c *trackedConn) Close() error {
+	c.origin.mu.Lock()
+	delete(c.origin.conns, c)
+	c.origin.mu.Unlock()
+	return c.TCPConn.Close()
+}
+
+// reset closes with an RST instead of a FIN.
+func (c *trackedConn) reset() {
+	c.SetLinger(0) // fails only on a connection that is closed already
+	c.Close()
+}

@@ -1,0 +1,261 @@
+package hubtest
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha1"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// RepoData is a repository in memory: branch → path → content. Contents are
+// shared, never copied or written to. Paths are served as they are: a hostile
+// repository is a fair thing to test against.
+type RepoData struct {
+	ID       string // owner/name
+	Branches map[string]map[string][]byte
+	Gated    bool // metadata is public, files need Token
+	Private  bool // everything needs Token
+}
+
+// FromDir reads a repository from disk: each sub-folder of dir is a branch.
+func FromDir(id, dir string) (RepoData, error) {
+	r := RepoData{ID: id, Branches: make(map[string]map[string][]byte)}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return RepoData{}, fmt.Errorf("read the branches of %s: %w", id, err)
+	}
+	for _, e := range entries {
+		if !e.IsDir() {
+			continue
+		}
+		root := filepath.Join(dir, e.Name())
+		files := make(map[string][]byte)
+		err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			rel, err := filepath.Rel(root, name)
+			if err != nil {
+				return err
+			}
+			files[filepath.ToSlash(rel)], err = os.ReadFile(name)
+			return err
+		})
+		if err != nil {
+			return RepoData{}, fmt.Errorf("read branch %s of %s: %w", e.Name(), id, err)
+		}
+		r.Branches[e.Name()] = files
+	}
+	return r, nil
+}
+
+type repo struct {
+	id             string // owner/name
+	key            string // 24 hex digits, the hub's internal _id
+	gated, private bool
+	branches       map[string]*commit
+	commits        map[string]*commit // every commit there ever was
+}
+
+// commit is a snapshot: files and the folders they imply, by path.
+type commit struct {
+	id    string
+	files map[string]*object
+	trees map[string]string // folder → git tree id; "" is the root
+	paths []string          // of files and folders, sorted, without the root
+	bytes int64
+}
+
+// object is one file of a commit.
+type object struct {
+	data    []byte
+	oid     string // git blob id; of the pointer text for an LFS file
+	sha256  string // "" unless LFS
+	pointer []byte // the pointer text of an LFS file
+}
+
+// Add publishes a repository; commit ids are derived from the contents, so the
+// same contents have the same commits on every machine. A repository of the
+// same name is replaced.
+func (s *Server) Add(r RepoData) error {
+	owner, name, ok := strings.Cut(r.ID, "/")
+	if !ok || owner == "" || name == "" || strings.Contains(name, "/") {
+		return fmt.Errorf("add repository %q: want owner/name", r.ID)
+	}
+	sum := sha256.Sum256([]byte(r.ID))
+	p := &repo{
+		id: r.ID, key: hex.EncodeToString(sum[:12]), gated: r.Gated, private: r.Private,
+		branches: make(map[string]*commit), commits: make(map[string]*commit),
+	}
+	for branch, files := range r.Branches {
+		c := newCommit(files)
+		p.branches[branch], p.commits[c.id] = c, c
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.repos[r.ID] = p
+	for _, c := range p.commits {
+		s.keep(c)
+	}
+	return nil
+}
+
+// SetBranch moves a branch to a new commit with these files, or makes it; nil
+// files delete the branch. Old commits stay resolvable. It returns the commit.
+func (s *Server) SetBranch(repo, branch string, files map[string][]byte) (string, error) {
+	var c *commit
+	if files != nil {
+		c = newCommit(files)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.repos[repo]
+	if p == nil {
+		return "", fmt.Errorf("set branch %s: no repository %q", branch, repo)
+	}
+	if c == nil {
+		delete(p.branches, branch)
+		return "", nil
+	}
+	p.branches[branch], p.commits[c.id] = c, c
+	s.keep(c)
+	return c.id, nil
+}
+
+// keep makes the LFS content of a commit known to the CDN. s.mu is held.
+func (s *Server) keep(c *commit) {
+	for _, f := range c.files {
+		if f.sha256 != "" {
+			s.blobs[f.sha256] = f.data
+		}
+	}
+}
+
+// Commit returns the commit of a branch, "" if there is none.
+func (s *Server) Commit(repo, branch string) string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if p := s.repos[repo]; p != nil && p.branches[branch] != nil {
+		return p.branches[branch].id
+	}
+	return ""
+}
+
+// resolve finds a commit by branch, refs/heads/… or commit id. s.mu is held.
+func (p *repo) resolve(rev string) *commit {
+	if c := p.branches[strings.TrimPrefix(rev, "refs/heads/")]; c != nil {
+		return c
+	}
+	return p.commits[rev]
+}
+
+func newCommit(files map[string][]byte) *commit {
+	c := &commit{files: make(map[string]*object, len(files)), trees: make(map[string]string)}
+	folders := map[string]map[string]treeEntry{"": {}}
+	for name, data := range files {
+		o := newObject(name, data)
+		c.files[name] = o
+		c.bytes += int64(len(data))
+		addEntry(folders, name, treeEntry{mode: "100644", oid: o.oid})
+	}
+	// Deepest first: a folder's id goes into its parent's.
+	names := slices.SortedFunc(maps.Keys(folders), func(a, b string) int {
+		return cmp.Or(strings.Count(b, "/")-strings.Count(a, "/"), len(b)-len(a), strings.Compare(a, b))
+	})
+	for _, name := range names {
+		oid := treeID(folders[name])
+		c.trees[name] = oid
+		if name != "" {
+			addEntry(folders, name, treeEntry{mode: "40000", oid: oid})
+		}
+	}
+	c.paths = slices.Collect(maps.Keys(c.files))
+	for name := range c.trees {
+		if name != "" {
+			c.paths = append(c.paths, name)
+		}
+	}
+	slices.Sort(c.paths)
+	const who = "hubtest <hubtest@localhost> 1695800000 +0000"
+	c.id = gitID("commit", fmt.Appendf(nil, "tree %s\nauthor %s\ncommitter %s\n\nadd files\n", c.trees[""], who, who))
+	return c
+}
+
+type treeEntry struct{ mode, oid string }
+
+// addEntry puts an entry into its folder, and makes sure that the folder and
+// its parents exist.
+func addEntry(folders map[string]map[string]treeEntry, name string, e treeEntry) {
+	dir, base := splitPath(name)
+	for d := dir; folders[d] == nil; d, _ = splitPath(d) {
+		folders[d] = make(map[string]treeEntry)
+	}
+	folders[dir][base] = e
+}
+
+func splitPath(name string) (dir, base string) {
+	if i := strings.LastIndexByte(name, '/'); i >= 0 {
+		return name[:i], name[i+1:]
+	}
+	return "", name
+}
+
+// treeID is the id of a git tree object. Git sorts folders as if their names
+// ended in a slash.
+func treeID(entries map[string]treeEntry) string {
+	key := func(name string) string {
+		if entries[name].mode == "40000" {
+			return name + "/"
+		}
+		return name
+	}
+	names := slices.SortedFunc(maps.Keys(entries), func(a, b string) int { return strings.Compare(key(a), key(b)) })
+	var buf bytes.Buffer
+	for _, name := range names {
+		raw, err := hex.DecodeString(entries[name].oid)
+		if err != nil {
+			panic("qbranch: internal error: object id is not hex: " + err.Error())
+		}
+		fmt.Fprintf(&buf, "%s %s\x00%s", entries[name].mode, name, raw)
+	}
+	return gitID("tree", buf.Bytes())
+}
+
+func gitID(kind string, data []byte) string {
+	h := sha1.New()
+	fmt.Fprintf(h, "%s %d\x00", kind, len(data))
+	h.Write(data)
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+func newObject(name string, data []byte) *object {
+	if !isLFS(name, len(data)) {
+		return &object{data: data, oid: gitID("blob", data)}
+	}
+	sum := sha256.Sum256(data)
+	pointer := fmt.Appendf(nil, "version https://git-lfs.github.com/spec/v1\noid sha256:%x\nsize %d\n", sum, len(data))
+	return &object{data: data, oid: gitID("blob", pointer), sha256: hex.EncodeToString(sum[:]), pointer: pointer}
+}
+
+// lfsFrom is the size from which the hub asks for LFS whatever the name.
+const lfsFrom = 10 << 20
+
+// lfsExtensions is the hub's default .gitattributes.
+const lfsExtensions = " .7z .arrow .bin .bz2 .ckpt .ftz .gz .h5 .joblib .mlmodel .model .msgpack .npy .npz .onnx .ot" +
+	" .parquet .pb .pickle .pkl .pt .pth .rar .safetensors .tar .tflite .tgz .wasm .xz .zip .zst .gguf "
+
+// isLFS says whether a file would be stored by LFS. An empty file never is:
+// git-lfs leaves it alone.
+func isLFS(name string, size int) bool {
+	ext := path.Ext(name)
+	return size > 0 && (size >= lfsFrom || ext != "" && strings.Contains(lfsExtensions, " "+ext+" "))
+}
