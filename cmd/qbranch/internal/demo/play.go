@@ -141,11 +141,23 @@ func (p *player) weights() int64 {
 	return n
 }
 
+// sent counts the bytes of weights that crossed the line so far: the storage
+// origin serves nothing else.
+func (p *player) sent() int64 {
+	var n int64
+	for _, e := range p.hub.Log() {
+		if e.Origin == "cdn" {
+			n += e.Sent
+		}
+	}
+	return n
+}
+
 // waitSent returns when the hub has sent n bytes of weights, or ctx ends.
 func (p *player) waitSent(ctx context.Context, n int64) {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for p.hub.Sent() < n {
+	for p.sent() < n {
 		select {
 		case <-ctx.Done():
 			return
@@ -170,7 +182,7 @@ func (p *player) resume(ctx context.Context) error {
 	if err := p.expect(ctx, exitOK, p.getArgs()...); err != nil {
 		return err
 	}
-	p.sum.ResumedRefetched = p.hub.Sent() - p.weights()
+	p.sum.ResumedRefetched = p.sent() - p.weights()
 	return p.say(fmt.Sprintf("By the hub's own count: %s were kept, %s crossed the line twice.",
 		kilobytes(p.sum.ResumedKept), kilobytes(p.sum.ResumedRefetched)))
 }
@@ -253,11 +265,11 @@ func flip(path string, offset int64) error {
 
 func (p *player) repair(ctx context.Context) error {
 	p.chapter("Repair", "Only the bad part is fetched again:")
-	before := p.hub.Sent()
+	before := p.sent()
 	if err := p.expect(ctx, exitOK, "verify", p.pickedRef(), "--repair"); err != nil {
 		return err
 	}
-	p.sum.RepairedBytes = p.hub.Sent() - before
+	p.sum.RepairedBytes = p.sent() - before
 	return nil
 }
 
