@@ -1,195 +1,215 @@
 package store
 
 import (
-	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 )
 
-// PartSize is the length of a part; only the last part of a blob is shorter.
-const PartSize = 1 << 20
+// formatVersion is the version of the directory layout that this code writes.
+const formatVersion = 1
 
-// Digest is a SHA-256 digest, or (in part lists) a BLAKE3-256 digest.
-type Digest [32]byte
+// versionMagic begins the VERSION file; a number and a newline follow.
+const versionMagic = "qbranch store "
 
-// String returns 64 lower-case hex digits.
-func (d Digest) String() string { return hex.EncodeToString(d[:]) }
-
-// ParseDigest accepts exactly 64 lower-case hex digits.
-func ParseDigest(s string) (Digest, error) { return Digest{}, errors.New("todo") }
-
-// Want says which bytes are wanted: their length and at least one digest of
-// them. A zero digest is unknown.
-type Want struct {
-	Size   int64
-	SHA256 Digest   // of the bytes
-	GitOID [20]byte // git blob id: sha1("blob "+size+NUL+bytes)
-}
-
-// Errors callers branch on.
-var (
-	ErrNotFound = errors.New("not in the store")
-	ErrLocked   = errors.New("another process is writing this blob")
-	ErrMismatch = errors.New("content does not match its digest")
-	ErrNoSpace  = errors.New("not enough disk space")
-)
-
-// Range is a byte range of a blob.
-type Range struct {
-	Offset int64 `json:"offset"`
-	Length int64 `json:"length"`
-}
-
-// CorruptError says which parts of a blob no longer hold what was verified.
-type CorruptError struct {
-	Digest Digest
-	Parts  []int // indexes of bad parts, ascending
-	Size   int64 // length of the blob
-}
-
-func (e *CorruptError) Error() string { return fmt.Sprintf("blob %s is corrupt", e.Digest) }
-
-// Ranges returns the bad byte ranges, adjacent parts joined.
-func (e *CorruptError) Ranges() []Range { return nil }
+// tmpAge is how old a temporary file must be before Open takes it for the
+// leftover of a process that died.
+const tmpAge = 24 * time.Hour
 
 // Store is a directory of blobs. It is safe for concurrent use, also by
 // several processes.
-type Store struct{}
-
-// Open opens the store in dir and creates it when it is absent.
-func Open(dir string) (*Store, error) { return nil, errors.New("todo") }
-
-// Dir returns the store's directory.
-func (s *Store) Dir() string { return "" }
-
-// Free returns the free bytes of the store's file system.
-func (s *Store) Free() (int64, error) { return 0, nil }
-
-// Find returns the published, not known-corrupt blob that satisfies w.
-func (s *Store) Find(w Want) (Digest, bool) { return Digest{}, false }
-
-// Path returns where a published blob lies. Read-only; never write to it.
-func (s *Store) Path(d Digest) string { return "" }
-
-// OpenBlob opens a published blob for reading. ErrNotFound.
-func (s *Store) OpenBlob(d Digest) (*os.File, error) { return nil, nil }
-
-// Parts returns the BLAKE3 digests of a published blob's parts.
-func (s *Store) Parts(d Digest) ([]Digest, error) { return nil, nil }
-
-// Put ingests a small content (config, tokenizer, card) in one go, checks it
-// against w and publishes it. ErrMismatch.
-func (s *Store) Put(ctx context.Context, w Want, data []byte) (Digest, error) { return Digest{}, nil }
-
-// Held returns how many bytes of an unfinished ingestion of w are journaled
-// (cheap, takes no lock, re-hashes nothing). A known-corrupt blob counts its
-// good parts.
-func (s *Store) Held(w Want) int64 { return 0 }
-
-// Ingest opens the ingestion of w, a new one or one that was left: what the
-// journal claims after its last durable mark is re-hashed (in parallel) before
-// it counts as held. A known-corrupt blob is taken back into ingestion with its
-// good parts held. ErrLocked when another process has it.
-func (s *Store) Ingest(ctx context.Context, w Want) (*Ingest, error) { return nil, nil }
-
-// Ingest is one blob being written. Its methods are safe for concurrent use,
-// each part being written by one caller.
-type Ingest struct{}
-
-// NumParts returns ceil(size/PartSize).
-func (in *Ingest) NumParts() int { return 0 }
-
-// PartLen returns the length of part i.
-func (in *Ingest) PartLen(i int) int { return 0 }
-
-// Held reports whether part i is there already.
-func (in *Ingest) Held(i int) bool { return false }
-
-// HeldBytes returns the bytes of all parts held.
-func (in *Ingest) HeldBytes() int64 { return 0 }
-
-// WritePart writes part i, len(p) == PartLen(i): hands the bytes to the file,
-// then journals the part with its BLAKE3. SHA-256 follows behind the
-// contiguous frontier in the background.
-func (in *Ingest) WritePart(ctx context.Context, i int, p []byte) error { return nil }
-
-// Drop forgets part i so that it can be fetched again.
-func (in *Ingest) Drop(i int) error { return nil }
-
-// Recheck compares the disk with the part digests taken at receipt and returns
-// the parts that differ (a bad disk is told from a bad line).
-func (in *Ingest) Recheck(ctx context.Context) ([]int, error) { return nil, nil }
-
-// Commit waits for the frontier, checks length and digests, then fsync, rename,
-// fsync of the directory. ErrMismatch leaves the ingestion open.
-func (in *Ingest) Commit(ctx context.Context) (Digest, error) { return Digest{}, nil }
-
-// Close leaves the ingestion resumable: a durable mark is journaled. A no-op
-// after Commit or Abort.
-func (in *Ingest) Close() error { return nil }
-
-// Abort removes the ingestion.
-func (in *Ingest) Abort() error { return nil }
-
-// SnapshotFile is one file of a snapshot.
-type SnapshotFile struct {
-	Path   string `json:"path"`
-	Size   int64  `json:"size"`
-	SHA256 Digest `json:"sha256"`
+type Store struct {
+	dir string           // absolute
+	now func() time.Time // the clock that paces the marks
 }
 
-// Snapshot lists the files of repo at commit; it exists if and only if every
-// blob was present and verified when it was written.
-type Snapshot struct {
-	Repo    string         `json:"repo"`   // owner/name
-	Commit  string         `json:"commit"` // 40 hex
-	Branch  string         `json:"branch"` // the branch asked for, "" when pinned
-	Files   []SnapshotFile `json:"files"`  // by path
-	Created time.Time      `json:"created"`
+// Open opens the store in dir and creates it when it is absent. It refuses a
+// store of a newer format and a directory that holds something else. A store on
+// a read-only disk can be opened and read.
+func Open(dir string) (*Store, error) {
+	if dir == "" {
+		return nil, errors.New("open store: no directory given")
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open store %s: %w", dir, err)
+	}
+	s := &Store{dir: abs, now: time.Now}
+	if err := s.open(); err != nil {
+		return nil, fmt.Errorf("open store %s: %w", abs, err)
+	}
+	return s, nil
 }
 
-// PutSnapshot publishes a snapshot; it refuses one with a missing blob.
-func (s *Store) PutSnapshot(snap Snapshot) error { return nil }
+func (s *Store) open() error {
+	path := filepath.Join(s.dir, fileVersion)
+	text, err := readLimited(path, 256)
+	switch {
+	case err == nil:
+		if err := checkVersion(path, string(text)); err != nil {
+			return err
+		}
+		s.sweepTemp()
+		return nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	if err := s.checkFresh(); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(s.dir), 0o755); err != nil {
+		return s.ioError(filepath.Dir(s.dir), err)
+	}
+	if err := s.ensureDir(s.dir); err != nil {
+		return err
+	}
+	return s.writeFile(path, fmt.Appendf(nil, "%s%d\n", versionMagic, formatVersion), 0o600)
+}
 
-// Snapshot returns the snapshot of repo at commit, ErrNotFound when there is
-// none, a *CorruptError when one of its blobs is known to be corrupt, and
-// fs.ErrNotExist wrapped when a blob has gone.
-func (s *Store) Snapshot(repo, commit string) (Snapshot, error) { return Snapshot{}, fs.ErrNotExist }
-
-// Snapshots lists all snapshots, by repo, then branch.
-func (s *Store) Snapshots() ([]Snapshot, error) { return nil, nil }
-
-// SetBranch remembers the commit a branch pointed at when it was last fetched.
-func (s *Store) SetBranch(repo, branch, commit string) error { return nil }
-
-// BranchCommit returns what SetBranch remembered.
-func (s *Store) BranchCommit(repo, branch string) (commit string, ok bool) { return "", false }
-
-// Verify re-hashes a blob's parts on workers cores (0 = all) and calls
-// progress with bytes done since the last call. Bad parts are remembered (Find
-// no longer returns the blob, Ingest repairs it) and returned as a
-// *CorruptError; a clean pass clears the mark.
-func (s *Store) Verify(ctx context.Context, d Digest, workers int, progress func(n int64)) error {
+// checkFresh refuses to make a store among somebody's other files. Our own
+// names are allowed: another process may be making the same store right now.
+func (s *Store) checkFresh() error {
+	entries, err := os.ReadDir(s.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		switch name := e.Name(); {
+		case name == fileVersion, name == dirTmp, name == "lost+found", strings.HasPrefix(name, "."):
+		default:
+			return &FormatError{Path: s.dir, Reason: fmt.Sprintf("not a qbranch store, and not empty (it holds %q)", name),
+				Advice: "name an empty or absent directory for the store"}
+		}
+	}
 	return nil
 }
 
-// Export materialises a snapshot as a plain folder (reflink, else hard link,
-// else copy) with a manifest that lets the folder be verified on its own.
-func (s *Store) Export(ctx context.Context, snap Snapshot, dir string) error { return nil }
-
-// Damage is what VerifyFolder found wrong with one file of a folder.
-type Damage struct {
-	Path    string  `json:"path"`
-	Missing bool    `json:"missing,omitempty"`
-	Ranges  []Range `json:"ranges,omitempty"` // bad byte ranges; whole file when its length is wrong
+func checkVersion(path, text string) error {
+	digits, ok := strings.CutPrefix(strings.TrimSuffix(text, "\n"), versionMagic)
+	v, err := strconv.Atoi(digits)
+	switch {
+	case !ok || err != nil || v < 1:
+		return &FormatError{Path: path, Reason: fmt.Sprintf("not the version of a qbranch store: %.40q", text),
+			Advice: "name another directory for the store, or restore this file"}
+	case v > formatVersion:
+		return &FormatError{Path: path, Reason: fmt.Sprintf("store format %d is newer than this program knows (%d)", v, formatVersion),
+			Advice: "use a newer qbranch, or another store directory"}
+	}
+	return nil
 }
 
-// VerifyFolder re-hashes an exported folder against its manifest;
-// ErrNotFound when the folder has none.
-func VerifyFolder(ctx context.Context, dir string, workers int, progress func(n int64)) ([]Damage, error) {
-	return nil, nil
+// sweepTemp removes temporary files of processes that died. They are harmless,
+// so a failure (a read-only disk) is no reason not to open.
+func (s *Store) sweepTemp() {
+	dir := filepath.Join(s.dir, dirTmp)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		if fi, err := e.Info(); err == nil && s.now().Sub(fi.ModTime()) > tmpAge {
+			_ = os.Remove(filepath.Join(dir, e.Name()))
+		}
+	}
+}
+
+// Dir returns the store's directory.
+func (s *Store) Dir() string { return s.dir }
+
+// Free returns the free bytes of the store's file system.
+func (s *Store) Free() (int64, error) { return freeBytes(s.dir) }
+
+// Find returns the published, not known-corrupt blob that satisfies w. With a
+// SHA-256 that alone decides; else the git blob id does.
+func (s *Store) Find(w Want) (Digest, bool) {
+	w, err := s.resolve(w)
+	if err != nil || w.SHA256.IsZero() || !s.has(w.SHA256, w.Size) {
+		return Digest{}, false
+	}
+	return w.SHA256, true
+}
+
+// has reports whether a blob of that length is published and not known to be
+// corrupt. A length that differs is damage too.
+func (s *Store) has(d Digest, size int64) bool {
+	fi, err := os.Lstat(s.Path(d))
+	return err == nil && fi.Mode().IsRegular() && fi.Size() == size && !s.marked(d)
+}
+
+// marked reports whether the blob is known to be corrupt. A mark that cannot be
+// looked at counts: better to fetch again than to trust.
+func (s *Store) marked(d Digest) bool {
+	_, err := os.Lstat(s.corruptPath(d))
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// resolve checks w and fills in the SHA-256 of a git blob id when a blob of
+// that id has been published.
+func (s *Store) resolve(w Want) (Want, error) {
+	if err := w.check(); err != nil || !w.SHA256.IsZero() {
+		return w, err
+	}
+	text, err := readLimited(s.gitPath(w.GitOID), 128)
+	if err != nil {
+		return w, nil // no alias, or none that can be read: the git id has to do
+	}
+	d, err := ParseDigest(strings.TrimSuffix(string(text), "\n"))
+	if err != nil {
+		return w, nil
+	}
+	if _, err := os.Lstat(s.Path(d)); err == nil || s.marked(d) {
+		w.SHA256 = d
+	}
+	return w, nil
+}
+
+// setAlias remembers which blob has a git blob id.
+func (s *Store) setAlias(w Want, d Digest) error {
+	if !w.hasGit() {
+		return nil
+	}
+	return s.writeFile(s.gitPath(w.GitOID), []byte(d.String()+"\n"), 0o600)
+}
+
+// OpenBlob opens a published blob for reading. ErrNotFound, or a *CorruptError
+// for a blob known to be corrupt.
+func (s *Store) OpenBlob(d Digest) (*os.File, error) {
+	if s.marked(d) {
+		return nil, s.corruption(d)
+	}
+	f, err := os.Open(s.Path(d))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("open blob %s: %w", d, ErrNotFound)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open blob: %w", err)
+	}
+	return f, nil
+}
+
+// readLimited reads a small file; one that is longer than limit is an error, so
+// that nothing on the disk can make us allocate without bound.
+func readLimited(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	if int64(len(data)) > limit {
+		return nil, fmt.Errorf("%s: longer than %d bytes: %w", path, limit, ErrFormat)
+	}
+	return data, nil
 }

@@ -1,0 +1,229 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+)
+
+// ExistsError says that Export would have to overwrite a file that it did not
+// write.
+type ExistsError struct {
+	Path string
+	Why  string
+}
+
+// Error names the file.
+func (e *ExistsError) Error() string { return fmt.Sprintf("%s exists and %s", e.Path, e.Why) }
+
+// Is makes errors.Is(err, fs.ErrExist) hold.
+func (e *ExistsError) Is(target error) bool { return target == fs.ErrExist }
+
+// Hint says what to do next.
+func (e *ExistsError) Hint() string { return "move it away, or choose another folder" }
+
+// exporter fills one folder.
+type exporter struct {
+	s    *Store
+	root *os.Root
+	old  Manifest // of an earlier export; zero when there is none
+}
+
+// Export materialises a snapshot as a plain folder (reflink, else hard link,
+// else copy) with a manifest that lets the folder be verified on its own.
+//
+// Every file appears whole or not at all, the manifest last. A file that is
+// there already stays when it has the right content, is replaced when it is
+// exactly what an earlier export wrote, and is refused otherwise (*ExistsError).
+// Files the snapshot does not name are left alone. All writing goes through an
+// os.Root, so that no symlink in the folder leads out of it.
+func (s *Store) Export(ctx context.Context, snap Snapshot, dir string) error {
+	if err := s.export(ctx, snap, dir); err != nil {
+		return fmt.Errorf("export %s@%s to %s: %w", snap.Repo, snap.Commit, dir, err)
+	}
+	return nil
+}
+
+func (s *Store) export(ctx context.Context, snap Snapshot, dir string) error {
+	if err := snap.check(); err != nil {
+		return err
+	}
+	for _, f := range snap.Files {
+		if err := s.usable(f); err != nil {
+			return fmt.Errorf("%s: %w", f.Path, err)
+		}
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return folderError(dir, err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	e := &exporter{s: s, root: root}
+	if e.old, err = ReadManifest(dir); err != nil {
+		e.old = Manifest{} // none, or none to go by: then nothing of it is replaced
+	}
+	if err := root.MkdirAll(manifestDir, 0o755); err != nil {
+		return folderError(dir, err)
+	}
+	m := Manifest{Format: formatVersion, Repo: snap.Repo, Commit: snap.Commit, Branch: snap.Branch, PartSize: PartSize}
+	for _, f := range snap.Files {
+		mf, err := e.file(ctx, f)
+		if err != nil {
+			return fmt.Errorf("%s: %w", f.Path, folderError(dir, err))
+		}
+		m.Files = append(m.Files, mf)
+	}
+	b, err := m.encode()
+	if err != nil {
+		return err
+	}
+	return folderError(dir, e.place("tmp-manifest", manifestName, func(tmp string) error {
+		return e.write(tmp, func(out *os.File) error { _, err := out.Write(b); return err })
+	}))
+}
+
+// folderError types an error of writing to the folder, which is not the store.
+func folderError(dir string, err error) error {
+	if !isNoSpace(err) {
+		return err
+	}
+	free, _ := freeBytes(dir) // only for the message
+	return &NoSpaceError{Dir: dir, Free: free, Err: err}
+}
+
+// file materialises one file and returns its entry in the manifest.
+func (e *exporter) file(ctx context.Context, f SnapshotFile) (ManifestFile, error) {
+	parts, err := e.s.readParts(f.SHA256)
+	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrFormat) {
+		// Verify makes a lost list again.
+		if err = e.s.Verify(ctx, f.SHA256, 0, nil); err == nil {
+			parts, err = e.s.readParts(f.SHA256)
+		}
+	}
+	mf := ManifestFile{SnapshotFile: f, Parts: parts.sums}
+	if err != nil {
+		return mf, err
+	}
+	there, err := e.there(ctx, mf)
+	if there || err != nil {
+		return mf, err
+	}
+	if err := e.root.MkdirAll(path.Dir(f.Path), 0o755); err != nil {
+		return mf, err
+	}
+	return mf, e.place("tmp-"+f.SHA256.String(), f.Path, func(tmp string) error {
+		return e.materialise(ctx, mf, tmp)
+	})
+}
+
+// there reports whether the file is in its place with the right content; an
+// error when something is in its place that must not be overwritten.
+func (e *exporter) there(ctx context.Context, f ManifestFile) (bool, error) {
+	fi, err := e.root.Lstat(f.Path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if !fi.Mode().IsRegular() {
+		return false, &ExistsError{Path: f.Path, Why: "is not a regular file"}
+	}
+	if blob, err := os.Stat(e.s.Path(f.SHA256)); err == nil && os.SameFile(fi, blob) {
+		return true, nil
+	}
+	d, err := verifyFile(ctx, e.root, f, 0, nil)
+	if d == nil || err != nil {
+		return err == nil, err
+	}
+	if old, ok := e.old.file(f.Path); ok {
+		if d, err = verifyFile(ctx, e.root, old, 0, nil); d == nil || err != nil {
+			return false, err // what we wrote ourselves may be replaced
+		}
+	}
+	return false, &ExistsError{Path: f.Path, Why: "has other content"}
+}
+
+// place lets make write a temporary file in the manifest's directory and
+// renames it into its place. The name is always the same, so that what a killed
+// export left is removed by the next one.
+func (e *exporter) place(tmp, to string, make func(tmp string) error) error {
+	tmp = manifestDir + "/" + tmp
+	if err := e.root.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	err := make(tmp)
+	if err == nil {
+		if !removesOpenFiles {
+			_ = e.root.Remove(to) // a read-only file cannot be renamed over here
+		}
+		err = e.root.Rename(tmp, to)
+	}
+	if err != nil {
+		_ = e.root.Remove(tmp) // the first error matters
+		return err
+	}
+	return syncDir(filepath.Join(e.root.Name(), filepath.FromSlash(path.Dir(to))))
+}
+
+// materialise makes tmp hold the blob: sharing its blocks, being another name
+// of it, or holding a copy.
+func (e *exporter) materialise(ctx context.Context, f ManifestFile, tmp string) error {
+	blob, err := e.s.OpenBlob(f.SHA256)
+	if err != nil {
+		return err
+	}
+	defer blob.Close()
+	dir, err := e.root.Open(path.Dir(tmp))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	if cloneInto(blob, dir, path.Base(tmp)) == nil {
+		return e.root.Chmod(tmp, 0o644)
+	}
+	if linkInto(e.s.Path(f.SHA256), dir, path.Base(tmp)) == nil {
+		return nil
+	}
+	return e.write(tmp, func(out *os.File) error { return copyChecked(ctx, out, blob, f) })
+}
+
+// copyChecked copies a blob and compares every part with its digest on the way.
+func copyChecked(ctx context.Context, out, blob *os.File, f ManifestFile) error {
+	buf := make([]byte, min(PartSize, f.Size))
+	for i, want := range f.Parts {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		p := buf[:partLen(f.Size, i)]
+		if err := readPart(blob, i, p); err != nil {
+			return err
+		}
+		if sumPart(p) != want {
+			return &CorruptError{Digest: f.SHA256, Parts: []int{i}, Size: f.Size}
+		}
+		if _, err := out.Write(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// write makes a durable new file in the folder.
+func (e *exporter) write(name string, fill func(out *os.File) error) error {
+	out, err := e.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	if err = fill(out); err == nil {
+		err = out.Sync()
+	}
+	return errors.Join(err, out.Close())
+}

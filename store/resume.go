@@ -1,0 +1,266 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+)
+
+// maxJournal bounds what is read of a journal: the largest blob's parts, each
+// written several times.
+const maxJournal = 2 << 30
+
+// Held returns how many bytes of an unfinished ingestion of w are journaled
+// (cheap, takes no lock, re-hashes nothing). A known-corrupt blob counts its
+// good parts. A published blob counts nothing: there is no ingestion of it.
+func (s *Store) Held(w Want) int64 {
+	w, err := s.resolve(w)
+	if err != nil {
+		return 0
+	}
+	if r := s.readJournal(w); r != nil {
+		return r.heldBytes(w.Size)
+	}
+	if m, ok := s.readMark(w.SHA256); ok && m.Size == w.Size {
+		return w.Size - sumRanges(joinParts(m.Size, m.Parts))
+	}
+	return 0
+}
+
+func sumRanges(rs []Range) (sum int64) {
+	for _, r := range rs {
+		sum += r.Length
+	}
+	return sum
+}
+
+// DiskNeeded returns how many more bytes of disk it takes to have w: nothing
+// when it is published, and for a left ingestion only what its file has not
+// reserved yet.
+func (s *Store) DiskNeeded(w Want) int64 {
+	w, err := s.resolve(w)
+	if err != nil || !w.SHA256.IsZero() && s.has(w.SHA256, w.Size) {
+		return 0
+	}
+	if fi, err := os.Stat(s.partialOf(w).data()); err == nil {
+		return max(0, w.Size-allocated(fi))
+	}
+	if !w.SHA256.IsZero() && s.marked(w.SHA256) {
+		if n, err := linkCount(s.Path(w.SHA256)); err == nil && n == 1 {
+			return 0 // repaired in its place
+		}
+	}
+	return max(0, w.Size)
+}
+
+// readJournal returns what the journal of w's partial claims, nil when there is
+// none, or no data for it.
+func (s *Store) readJournal(w Want) *replay {
+	p := s.partialOf(w)
+	if fi, err := os.Lstat(p.data()); err != nil || !fi.Mode().IsRegular() {
+		return nil
+	}
+	b, err := readLimited(p.journal(), maxJournal)
+	if err != nil {
+		return nil
+	}
+	r, err := replayJournal(b, w)
+	if err != nil {
+		return nil
+	}
+	return r
+}
+
+// Ingest opens the ingestion of w, a new one or one that was left: what the
+// journal claims after its last durable mark is re-hashed (in parallel) before
+// it counts as held. A known-corrupt blob is taken back into ingestion with its
+// good parts held. A published blob gives an ingestion that holds everything,
+// whose Commit only says its digest. ErrLocked when another process, or another
+// Ingest of this one, has it; ErrNoSpace when it cannot fit on the disk.
+func (s *Store) Ingest(ctx context.Context, w Want) (*Ingest, error) {
+	in, err := s.openIngest(ctx, w)
+	if err != nil {
+		return nil, fmt.Errorf("ingest: %w", err)
+	}
+	return in, nil
+}
+
+func (s *Store) openIngest(ctx context.Context, w Want) (_ *Ingest, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	w, err = s.resolve(w)
+	if err != nil {
+		return nil, err
+	}
+	n := numParts(w.Size)
+	in := &Ingest{s: s, want: w, n: n, sha: sha256.New(), marked: s.now()}
+	in.idle.L = &in.mu
+	in.follow = in.followFrontier
+	if in.lookDone() {
+		return in, nil
+	}
+	p, err := s.lockPartial(w)
+	if err != nil {
+		return nil, err
+	}
+	if in.p = p; in.lookDone() { // published while we were getting the lock
+		if err := p.remove(); err != nil {
+			return nil, s.ioError(p.dir, err)
+		}
+		return in, nil
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, in.end(), p.lock.Unlock())
+		}
+	}()
+	left := s.readJournal(w)
+	if err := s.checkSpace(w); err != nil {
+		return nil, err
+	}
+	in.state, in.sums, in.ends = make([]partState, n), make([]Digest, n), make([]int64, n)
+	if left != nil {
+		err = in.takeUp(ctx, left)
+	} else {
+		err = in.begin(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	in.resume()
+	return in, nil
+}
+
+// lookDone reports whether the blob is published, and enters that.
+func (in *Ingest) lookDone() bool {
+	d := in.want.SHA256
+	if d.IsZero() || !in.s.has(d, in.want.Size) {
+		return false
+	}
+	in.done, in.held = d, in.want.Size
+	return true
+}
+
+// checkSpace gives ErrNoSpace when w cannot fit.
+func (s *Store) checkSpace(w Want) error {
+	need := s.DiskNeeded(w)
+	free, err := s.Free()
+	if err != nil {
+		return fmt.Errorf("look for free space: %w", err)
+	}
+	if need > free {
+		return &NoSpaceError{Dir: s.dir, Need: need, Free: free}
+	}
+	return nil
+}
+
+// begin starts with nothing, or with the good parts of a corrupt blob.
+func (in *Ingest) begin(ctx context.Context) error {
+	if err := in.p.clear(); err != nil {
+		return in.s.ioError(in.p.dir, err)
+	}
+	took, err := in.takeBack(ctx)
+	if took || err != nil {
+		return err
+	}
+	const flags = os.O_RDWR | os.O_CREATE | os.O_EXCL
+	if in.data, err = os.OpenFile(in.p.data(), flags, 0o600); err == nil {
+		err = preallocate(in.data, in.want.Size)
+	}
+	if err == nil {
+		err = in.createJournal()
+	}
+	return in.s.ioError(in.p.dir, err)
+}
+
+// createJournal makes an empty journal and the names in the partial durable.
+func (in *Ingest) createJournal() error {
+	f, err := os.OpenFile(in.p.journal(), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	if in.jrn, err = newJournal(f, in.want); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	return syncDir(in.p.dir)
+}
+
+// takeUp goes on with an ingestion that was left.
+func (in *Ingest) takeUp(ctx context.Context, r *replay) error {
+	path := in.p.data()
+	// A crash in Commit can leave it read-only.
+	err := os.Chmod(path, 0o600)
+	if err == nil {
+		in.data, err = os.OpenFile(path, os.O_RDWR, 0)
+	}
+	if err != nil {
+		return in.s.ioError(path, err)
+	}
+	fi, err := in.data.Stat()
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(in.p.journal(), os.O_RDWR, 0)
+	if err != nil {
+		return in.s.ioError(in.p.journal(), err)
+	}
+	in.jrn = journal{f: f, off: r.off, crc: r.crc}
+	if err := f.Truncate(r.off); err != nil {
+		return in.s.ioError(in.p.journal(), err)
+	}
+	// A torn tail, or a file of another length, is not what we left behind, so
+	// the marks prove nothing: look at every part.
+	trust := !r.torn && fi.Size() == in.want.Size
+	if fi.Size() > in.want.Size {
+		err = in.data.Truncate(in.want.Size)
+	}
+	if err == nil {
+		err = preallocate(in.data, in.want.Size)
+	}
+	if err != nil {
+		return in.s.ioError(path, err)
+	}
+	return in.believe(ctx, r, trust)
+}
+
+// believe enters what the journal claims: with trust what a mark covers as it
+// is, the rest after re-hashing it.
+func (in *Ingest) believe(ctx context.Context, r *replay, trust bool) error {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	doubt := []int{}
+	for i, end := range r.ends {
+		if end == 0 {
+			continue
+		}
+		in.hold(i, r.sums[i], end)
+		if !trust || end > r.covers {
+			doubt = append(doubt, i)
+		}
+	}
+	if trust {
+		in.covers = r.covers
+	}
+	bad, err := damagedParts(ctx, in.data, in.want.Size, in.sums, doubt)
+	if err != nil {
+		return err
+	}
+	for _, i := range bad {
+		if err := in.jrn.drop(i); err != nil {
+			return in.s.ioError(in.p.journal(), err)
+		}
+		in.forget(i)
+	}
+	if trust && r.hashed > 0 && r.hashed <= in.front {
+		in.restoreSHA(r.hashed, r.state)
+	}
+	if len(doubt) == 0 {
+		return nil
+	}
+	in.mu.Unlock()
+	defer in.mu.Lock()
+	return in.mark()
+}

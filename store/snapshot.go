@@ -1,0 +1,308 @@
+package store
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// maxSnapshot bounds the JSON of a snapshot.
+const maxSnapshot = 64 << 20
+
+// SnapshotFile is one file of a snapshot.
+type SnapshotFile struct {
+	Path   string `json:"path"`
+	Size   int64  `json:"size"`
+	SHA256 Digest `json:"sha256"`
+}
+
+// Snapshot lists the files of repo at commit; it exists if and only if every
+// blob was present and verified when it was written.
+type Snapshot struct {
+	Repo    string         `json:"repo"`   // owner/name
+	Commit  string         `json:"commit"` // 40 hex
+	Branch  string         `json:"branch"` // the branch asked for, "" when pinned
+	Files   []SnapshotFile `json:"files"`  // by path
+	Created time.Time      `json:"created"`
+}
+
+// snapshotJSON is the JSON of a file in snapshots/.
+type snapshotJSON struct {
+	Format int `json:"format"`
+	Snapshot
+}
+
+// Bytes returns the length of all files.
+func (snap Snapshot) Bytes() int64 {
+	var sum int64
+	for _, f := range snap.Files {
+		sum += f.Size
+	}
+	return sum
+}
+
+// check refuses what must not be written, or what was read and must not be used.
+func (snap Snapshot) check() error {
+	if _, err := repoPath(snap.Repo); err != nil {
+		return err
+	}
+	if err := parseHex(make([]byte, 20), snap.Commit); err != nil {
+		return fmt.Errorf("commit %q: %w", snap.Commit, err)
+	}
+	if snap.Branch != "" {
+		if err := checkBranch(snap.Branch); err != nil {
+			return err
+		}
+	}
+	seen := make(map[string]bool, len(snap.Files))
+	for _, f := range snap.Files {
+		if err := checkFilePath(f.Path); err != nil {
+			return err
+		}
+		if f.Size < 0 || f.Size > maxBlob {
+			return fmt.Errorf("file %q has a length of %d", f.Path, f.Size)
+		}
+		// Twins that differ in case would overwrite each other on some disks.
+		fold := strings.ToLower(f.Path)
+		if seen[fold] {
+			return fmt.Errorf("file %q is listed twice", f.Path)
+		}
+		seen[fold] = true
+	}
+	return nil
+}
+
+// PutSnapshot publishes a snapshot; it refuses one with a missing blob
+// (ErrNotFound) or a corrupt one (*CorruptError).
+func (s *Store) PutSnapshot(snap Snapshot) error {
+	path, err := s.snapshotPath(snap.Repo, snap.Commit)
+	if err == nil {
+		err = snap.check()
+	}
+	if err != nil {
+		return fmt.Errorf("put snapshot: %w", err)
+	}
+	for _, f := range snap.Files {
+		if err := s.usable(f); err != nil {
+			if errors.Is(err, fs.ErrNotExist) {
+				err = ErrNotFound
+			}
+			return fmt.Errorf("put snapshot %s@%s: %s: %w", snap.Repo, snap.Commit, f.Path, err)
+		}
+	}
+	snap.Files = slices.SortedFunc(slices.Values(snap.Files), func(a, b SnapshotFile) int { return cmp.Compare(a.Path, b.Path) })
+	if snap.Created.IsZero() {
+		snap.Created = s.now()
+	}
+	snap.Created = snap.Created.UTC().Truncate(time.Second)
+	b, err := json.MarshalIndent(snapshotJSON{formatVersion, snap}, "", "  ")
+	if err == nil {
+		err = s.writeFile(path, append(b, '\n'), 0o600)
+	}
+	if err != nil {
+		return fmt.Errorf("put snapshot %s@%s: %w", snap.Repo, snap.Commit, err)
+	}
+	return nil
+}
+
+// usable says why a file's blob cannot be used: fs.ErrNotExist or a *CorruptError.
+func (s *Store) usable(f SnapshotFile) error {
+	fi, err := os.Lstat(s.Path(f.SHA256))
+	switch {
+	case s.marked(f.SHA256):
+		return s.corruption(f.SHA256)
+	case err != nil:
+		return err
+	case !fi.Mode().IsRegular():
+		return fmt.Errorf("blob %s: %w", f.SHA256, errNotRegular)
+	case fi.Size() != f.Size:
+		// Cut off or grown; Verify says where.
+		return &CorruptError{Digest: f.SHA256, Size: f.Size, Parts: changedParts(f.Size, fi.Size())}
+	}
+	return nil
+}
+
+// changedParts returns the parts that a file of another length cannot hold.
+func changedParts(want, got int64) []int {
+	if got > want || want == 0 {
+		return []int{max(0, numParts(want)-1)}
+	}
+	return allParts(want)[got/PartSize:]
+}
+
+// Snapshot returns the snapshot of repo at commit, ErrNotFound when there is
+// none, a *CorruptError when one of its blobs is known to be corrupt, and
+// fs.ErrNotExist wrapped when a blob has gone. With the last two the snapshot
+// is returned as well.
+func (s *Store) Snapshot(repo, commit string) (Snapshot, error) {
+	path, err := s.snapshotPath(repo, commit)
+	if err != nil {
+		return Snapshot{}, fmt.Errorf("read snapshot: %w", err)
+	}
+	snap, err := readSnapshot(path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && (snap.Repo != repo || snap.Commit != commit) {
+		return Snapshot{}, fmt.Errorf("snapshot %s@%s: %w", repo, commit, ErrNotFound)
+	}
+	if err != nil {
+		return Snapshot{}, fmt.Errorf("snapshot %s@%s: %w", repo, commit, err)
+	}
+	for _, f := range snap.Files {
+		if err := s.usable(f); err != nil {
+			return snap, fmt.Errorf("snapshot %s@%s: %s: %w", repo, commit, f.Path, err)
+		}
+	}
+	return snap, nil
+}
+
+// readSnapshot reads and checks one file.
+func readSnapshot(path string) (Snapshot, error) {
+	b, err := readLimited(path, maxSnapshot)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	snap, err := decodeSnapshot(b)
+	if err != nil {
+		return Snapshot{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return snap, nil
+}
+
+func decodeSnapshot(b []byte) (Snapshot, error) {
+	var j snapshotJSON
+	if err := json.Unmarshal(b, &j); err != nil {
+		return Snapshot{}, fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	if j.Format != formatVersion {
+		return Snapshot{}, fmt.Errorf("snapshot format %d: %w", j.Format, ErrFormat)
+	}
+	if err := j.Snapshot.check(); err != nil {
+		return Snapshot{}, fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	return j.Snapshot, nil
+}
+
+// Snapshots lists all snapshots, by repo, then branch, then commit. One that
+// cannot be read does not hide the others: the list comes with the error.
+func (s *Store) Snapshots() ([]Snapshot, error) {
+	root := filepath.Join(s.dir, dirSnapshots)
+	var out []Snapshot
+	var errs []error
+	err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			if path != root || !errors.Is(err, fs.ErrNotExist) {
+				errs = append(errs, err)
+			}
+			return nil
+		}
+		if e.IsDir() || filepath.Ext(path) != ".json" {
+			return nil
+		}
+		snap, err := readSnapshot(path)
+		if err != nil {
+			errs = append(errs, err)
+			return nil
+		}
+		out = append(out, snap)
+		return nil
+	})
+	slices.SortFunc(out, func(a, b Snapshot) int {
+		return cmp.Or(cmp.Compare(a.Repo, b.Repo), cmp.Compare(a.Branch, b.Branch), cmp.Compare(a.Commit, b.Commit))
+	})
+	return out, errors.Join(append(errs, err)...)
+}
+
+// SnapshotState looks at every blob of a snapshot and returns the paths of the
+// files whose blob has gone and of those whose blob is known to be corrupt.
+func (s *Store) SnapshotState(snap Snapshot) (missing, corrupt []string) {
+	for _, f := range snap.Files {
+		var bad *CorruptError
+		switch err := s.usable(f); {
+		case errors.As(err, &bad):
+			corrupt = append(corrupt, f.Path)
+		case err != nil:
+			missing = append(missing, f.Path)
+		}
+	}
+	return missing, corrupt
+}
+
+// SharedBytes returns, for each snapshot of the list, how many of its bytes are
+// in blobs that another one of the list has too.
+func SharedBytes(snaps []Snapshot) []int64 {
+	users := map[Digest]int{}
+	for _, snap := range snaps {
+		for d := range snap.blobs() {
+			users[d]++
+		}
+	}
+	out := make([]int64, len(snaps))
+	for i, snap := range snaps {
+		for d, size := range snap.blobs() {
+			if users[d] > 1 {
+				out[i] += size
+			}
+		}
+	}
+	return out
+}
+
+// blobs returns the distinct blobs of a snapshot with their lengths.
+func (snap Snapshot) blobs() map[Digest]int64 {
+	m := make(map[Digest]int64, len(snap.Files))
+	for _, f := range snap.Files {
+		m[f.SHA256] = f.Size
+	}
+	return m
+}
+
+// branchJSON is the JSON of a file in branches/. Repo and branch are in it
+// because the escaped names of long ones cannot be turned back.
+type branchJSON struct {
+	Format int    `json:"format"`
+	Repo   string `json:"repo"`
+	Branch string `json:"branch"`
+	Commit string `json:"commit"`
+}
+
+// SetBranch remembers the commit a branch pointed at when it was last fetched.
+func (s *Store) SetBranch(repo, branch, commit string) error {
+	path, err := s.branchPath(repo, branch)
+	if err == nil {
+		err = parseHex(make([]byte, 20), commit)
+	}
+	var b []byte
+	if err == nil {
+		b, err = json.Marshal(branchJSON{formatVersion, repo, branch, commit})
+	}
+	if err == nil {
+		err = s.writeFile(path, append(b, '\n'), 0o600)
+	}
+	if err != nil {
+		return fmt.Errorf("remember branch %s of %s: %w", branch, repo, err)
+	}
+	return nil
+}
+
+// BranchCommit returns what SetBranch remembered.
+func (s *Store) BranchCommit(repo, branch string) (commit string, ok bool) {
+	path, err := s.branchPath(repo, branch)
+	if err != nil {
+		return "", false
+	}
+	b, err := readLimited(path, 1<<16)
+	if err != nil {
+		return "", false
+	}
+	var j branchJSON
+	if json.Unmarshal(b, &j) != nil || j.Repo != repo || j.Branch != branch || parseHex(make([]byte, 20), j.Commit) != nil {
+		return "", false
+	}
+	return j.Commit, true
+}
