@@ -1,0 +1,78 @@
+package tui
+
+import (
+	"context"
+	"sync"
+
+	"github.com/qbranch/qbranch/cmd/qbranch/internal/app"
+)
+
+// backend is what the screens need of package app. Its methods may block, obey
+// their context, and are safe for concurrent use.
+type backend interface {
+	List(ctx context.Context, repo app.RepoID) (*app.Listing, error)
+	StoreList(ctx context.Context) ([]app.StoreItem, error)
+	Get(ctx context.Context, ref app.Ref, o app.GetOptions) (*app.GetResult, error)
+	Verify(ctx context.Context, t app.Target, o app.VerifyOptions) (*app.VerifyReport, error)
+	LoadModel(ctx context.Context, t app.Target) (generator, error)
+}
+
+// generator is a loaded model. Close may be called when nothing generates.
+type generator interface {
+	Generate(ctx context.Context, r app.Request, emit func(app.Token) error) (*app.Generation, error)
+	Close() error
+}
+
+// appBackend is the real backend: *app.App, with a model we can name.
+type appBackend struct{ *app.App }
+
+func (b appBackend) LoadModel(ctx context.Context, t app.Target) (generator, error) {
+	m, err := b.App.LoadModel(ctx, t)
+	if err != nil {
+		return nil, err // not a generator that holds a nil *app.Model
+	}
+	return m, nil
+}
+
+var _ backend = appBackend{}
+
+// modelSlot holds the one loaded model, so that a second prompt does not load
+// it again. Commands use it; whoever has the lock may generate.
+type modelSlot struct {
+	mu     sync.Mutex
+	ref    app.Ref
+	loaded generator
+}
+
+// generate loads the model of ref unless it is loaded, and runs r on it.
+func (s *modelSlot) generate(ctx context.Context, b backend, ref app.Ref, r app.Request, emit func(app.Token) error) (*app.Generation, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.loaded == nil || s.ref != ref {
+		if err := s.close(); err != nil {
+			return nil, err
+		}
+		m, err := b.LoadModel(ctx, app.Target{Ref: ref})
+		if err != nil {
+			return nil, err
+		}
+		s.loaded, s.ref = m, ref
+	}
+	return s.loaded.Generate(ctx, r, emit)
+}
+
+// drop closes the model, after the generation that is running.
+func (s *modelSlot) drop() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.close()
+}
+
+func (s *modelSlot) close() error {
+	m := s.loaded
+	s.loaded = nil
+	if m == nil {
+		return nil
+	}
+	return m.Close()
+}

@@ -1,0 +1,243 @@
+package tui
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"github.com/qbranch/qbranch/cmd/qbranch/internal/app"
+)
+
+// fake is a backend whose answers a test sets. Functions that are nil answer
+// with what the fields say.
+type fake struct {
+	listing *app.Listing
+	listErr error
+	items   []app.StoreItem
+	get     func(ctx context.Context, ref app.Ref, o app.GetOptions) (*app.GetResult, error)
+	verify  func(ctx context.Context, t app.Target, o app.VerifyOptions) (*app.VerifyReport, error)
+	tokens  []string
+	genErr  error
+
+	mu     sync.Mutex
+	loads  int
+	closes int
+	asked  []app.Request
+}
+
+func (f *fake) List(context.Context, app.RepoID) (*app.Listing, error) {
+	if f.listErr != nil {
+		return nil, f.listErr
+	}
+	l := *f.listing
+	l.Branches = append([]app.BranchRow(nil), f.listing.Branches...)
+	return &l, nil
+}
+
+func (f *fake) StoreList(context.Context) ([]app.StoreItem, error) { return f.items, nil }
+
+func (f *fake) Get(ctx context.Context, ref app.Ref, o app.GetOptions) (*app.GetResult, error) {
+	if f.get != nil {
+		return f.get(ctx, ref, o)
+	}
+	return &app.GetResult{}, nil
+}
+
+func (f *fake) Verify(ctx context.Context, t app.Target, o app.VerifyOptions) (*app.VerifyReport, error) {
+	if f.verify != nil {
+		return f.verify(ctx, t, o)
+	}
+	return &app.VerifyReport{OK: true}, nil
+}
+
+func (f *fake) LoadModel(context.Context, app.Target) (generator, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.loads++
+	return fakeModel{f}, nil
+}
+
+type fakeModel struct{ f *fake }
+
+func (m fakeModel) Close() error {
+	m.f.mu.Lock()
+	defer m.f.mu.Unlock()
+	m.f.closes++
+	return nil
+}
+
+func (m fakeModel) Generate(ctx context.Context, r app.Request, emit func(app.Token) error) (*app.Generation, error) {
+	m.f.mu.Lock()
+	m.f.asked = append(m.f.asked, r)
+	m.f.mu.Unlock()
+	g := &app.Generation{FinishReason: "stop", PromptTokens: 31, Prefill: 100 * time.Millisecond, Decode: time.Second}
+	for i, text := range m.f.tokens {
+		if err := emit(app.Token{ID: i, Text: text}); err != nil {
+			return g, err
+		}
+		g.IDs, g.Text = append(g.IDs, i), g.Text+text
+	}
+	return g, m.f.genErr
+}
+
+// hinted is an error that knows what to do next.
+type hinted struct{ text, hint string }
+
+func (e hinted) Error() string { return e.text }
+func (e hinted) Hint() string  { return e.hint }
+
+func ptr[T any](v T) *T { return &v }
+
+var tales = app.RepoID{Owner: "qbranch", Name: "llama-tales-moe-2m-GPTQ"}
+
+func talesRef(branch string) app.Ref { return app.Ref{Repo: tales, Revision: branch} }
+
+const (
+	group32  = "gptq-4bit-32g-actorder_True"
+	commitA  = "4a1c9d2f00112233445566778899aabbccddeeff"
+	commitB  = "b0b1b2b3b4b5b6b7b8b9babbbcbdbebfc0c1c2c3"
+	megabyte = 1_000_000
+)
+
+// talesListing is a small repository with every kind of row.
+func talesListing() *app.Listing {
+	row := func(branch, commit string, bits, group int, act bool, mb float64) app.BranchRow {
+		return app.BranchRow{
+			Branch: branch, Commit: commit, Bits: ptr(bits), GroupSize: ptr(group), ActOrder: ptr(act),
+			TotalBytes: int64(mb * megabyte), WeightBytes: int64((mb - .4) * megabyte), Files: 9,
+			CardBytes: ptr(int64(mb * megabyte)),
+		}
+	}
+	l := &app.Listing{
+		Repo: tales.String(), Endpoint: "http://127.0.0.1:41873", Requests: 18,
+		Branches: []app.BranchRow{
+			row("main", commitA, 4, 128, false, 2.11),
+			row(group32, commitB, 4, 32, true, 2.34),
+			row("gptq-8bit--1g-actorder_True", commitA, 8, -1, true, 3.32),
+			row("gptq-8bit-128g-actorder_False", commitA, 8, 128, false, 3.39),
+			row("gptq-3bit-128g-actorder_True", commitB, 3, 128, true, 1.79),
+			row("gptq-3bit-32g-actorder_True", commitB, 3, 32, true, 1.98),
+			row("gptq-2bit-64g-actorder_True", commitB, 2, 64, true, 1.52),
+			{Branch: "broken-config", Commit: commitA, TotalBytes: 2 * megabyte, Files: 9,
+				Error: "quantize_config.json is not JSON: trailing bracket at byte 181"},
+		},
+		Notes: []app.Note{
+			{Branch: group32, Code: "size", Message: "the card says 2.34 GB, the files are 2.34 MB"},
+			{Code: "card", Message: "two branches of the card's table do not exist"},
+		},
+	}
+	l.Branches[0].Local, l.Branches[0].LocalBytes = app.LocalVerified, l.Branches[0].TotalBytes
+	l.Branches[2].Local, l.Branches[2].LocalBytes = app.LocalPartial, 1_430_000
+	l.Branches[3].Local = app.LocalCorrupt
+	l.Branches[4].Local = app.LocalOutdated
+	return l
+}
+
+// bench is a model under test: no window size yet, no ticks of its own, no
+// colour. Commands run when the test says so.
+func bench(t *testing.T, b backend) *model {
+	t.Helper()
+	w := newWorker(t.Context())
+	t.Cleanup(w.close)
+	m := newModel(w, b, newLook("mono", false, false), Options{Version: "v0.1.0"})
+	m.tick = func() tea.Cmd { return nil }
+	m.clip = io.Discard
+	m.Update(tea.WindowSizeMsg{Width: 80, Height: 24})
+	return m
+}
+
+// settle runs a command and what follows from it to the end, in order.
+func settle(m *model, cmd tea.Cmd) {
+	if cmd == nil {
+		return
+	}
+	switch msg := cmd().(type) {
+	case nil:
+	case tea.BatchMsg:
+		for _, c := range msg {
+			settle(m, c)
+		}
+	default:
+		_, next := m.Update(msg)
+		settle(m, next)
+	}
+}
+
+// keyOf makes the message of a key by Bubble Tea's name.
+func keyOf(name string) tea.KeyMsg {
+	for t, n := range map[tea.KeyType]string{
+		tea.KeyEnter: "enter", tea.KeyEsc: "esc", tea.KeyCtrlC: "ctrl+c", tea.KeyTab: "tab", tea.KeyUp: "up",
+		tea.KeyDown: "down", tea.KeyPgUp: "pgup", tea.KeyPgDown: "pgdown", tea.KeyBackspace: "backspace",
+		tea.KeyLeft: "left", tea.KeyHome: "home", tea.KeyEnd: "end", tea.KeyCtrlU: "ctrl+u", tea.KeyCtrlW: "ctrl+w",
+		tea.KeyCtrlT: "ctrl+t", tea.KeyF1: "f1", tea.KeyDelete: "delete", tea.KeyCtrlL: "ctrl+l",
+	} {
+		if n == name {
+			return tea.KeyMsg{Type: t}
+		}
+	}
+	if name == "space" {
+		return tea.KeyMsg{Type: tea.KeySpace, Runes: []rune{' '}}
+	}
+	return tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune(name)}
+}
+
+// hit presses keys and returns the last one's command, not run.
+func hit(m *model, names ...string) tea.Cmd {
+	var cmd tea.Cmd
+	for _, n := range names {
+		_, cmd = m.Update(keyOf(n))
+	}
+	return cmd
+}
+
+// tap presses keys and runs what each starts to its end.
+func tap(m *model, names ...string) {
+	for _, n := range names {
+		settle(m, hit(m, n))
+	}
+}
+
+// atTales is a model that shows the small repository's branches.
+func atTales(t *testing.T, f *fake) *model {
+	t.Helper()
+	if f.listing == nil {
+		f.listing = talesListing()
+	}
+	m := bench(t, f)
+	m.show(onBranches)
+	settle(m, m.branches.open(m, app.Ref{Repo: tales}))
+	if m.branches.listing == nil {
+		t.Fatal("the listing did not arrive")
+	}
+	return m
+}
+
+// wants fails unless the screen shows every text.
+func wants(t *testing.T, m *model, texts ...string) {
+	t.Helper()
+	view := m.View()
+	for _, text := range texts {
+		if !strings.Contains(view, text) {
+			t.Errorf("screen lacks %q:\n%s", text, view)
+		}
+	}
+}
+
+// lacks fails if the screen shows one of the texts.
+func lacks(t *testing.T, m *model, texts ...string) {
+	t.Helper()
+	view := m.View()
+	for _, text := range texts {
+		if strings.Contains(view, text) {
+			t.Errorf("screen shows %q:\n%s", text, view)
+		}
+	}
+}
+
+var errPlain = errors.New("something went wrong")

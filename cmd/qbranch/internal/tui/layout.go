@@ -1,0 +1,130 @@
+package tui
+
+import "strings"
+
+// Smallest window anything is drawn in.
+const (
+	minWidth  = 60
+	minHeight = 16
+	wideFrom  = 120 // columns from which two panes stand side by side
+)
+
+// pane is a titled part of a screen.
+type pane struct {
+	title string
+	draw  func(w, h int) []line
+}
+
+// split draws two panes in w×h: side by side in boxes when the window is wide,
+// else the second one below the first. Sizes depend on w and h alone, so
+// nothing jumps while content arrives.
+func split(w, h int, a, b pane) []line {
+	if w < wideFrom {
+		low := 4
+		if h >= 17 {
+			low = 7
+		}
+		out := exactly(a.draw(w, h-low-1), h-low-1)
+		out = append(out, rule(w, b.title))
+		return append(out, exactly(b.draw(w, low), low)...)
+	}
+	wb := w * 3 / 8
+	wa := w - wb - 3
+	left, right := exactly(a.draw(wa, h-2), h-2), exactly(b.draw(wb, h-2), h-2)
+	out := []line{{{dim, "┌─"}, {title, titled(a.title, wa-2)}, {dim, dashes(wa-1, a.title) + "┬─"},
+		{title, titled(b.title, wb-2)}, {dim, dashes(wb-1, b.title) + "┐"}}}
+	for i := range left {
+		l := line{{dim, "│"}}
+		l = append(append(l, left[i].fill(wa)...), span{dim, "│"})
+		out = append(out, append(append(l, right[i].fill(wb)...), span{dim, "│"}))
+	}
+	return append(out, say(dim, "└"+strings.Repeat("─", wa)+"┴"+strings.Repeat("─", wb)+"┘"))
+}
+
+// rule is a horizontal line with a title in it.
+func rule(w int, name string) line {
+	return line{{dim, " ──"}, {title, titled(name, w-5)}, {dim, dashes(w-4, name)}}
+}
+
+// titled is a title with a blank on either side, at most w columns in all.
+func titled(name string, w int) string {
+	if name == "" {
+		return ""
+	}
+	return " " + cut(name, w-2) + " "
+}
+
+// dashes is the rest of a rule of w columns after its title.
+func dashes(w int, name string) string {
+	return strings.Repeat("─", max(0, w-width(titled(name, w-1))))
+}
+
+// column is one column of a table. Its cell says what stands in row i.
+type column struct {
+	title string
+	width int
+	right bool
+	cell  func(i int) span
+}
+
+// table draws rows of n under a head in w×h, so that the cursor is seen; a
+// cursor of -1 is none.
+func table(cols []column, n, cursor, h int) []line {
+	head := say(dim, "   ")
+	for _, c := range cols {
+		head = append(head, c.place(span{dim, c.title}), span{plain, "  "})
+	}
+	out := []line{head}
+	rows := max(0, h-1)
+	from := max(0, min(cursor-rows/2, n-rows))
+	for i := from; i < min(n, from+rows); i++ {
+		l := say(plain, "   ")
+		if i == cursor {
+			l = say(accent, " ▸ ")
+		}
+		for _, c := range cols {
+			s := c.place(c.cell(i))
+			if i == cursor && s.role == plain {
+				s.role = accent
+			}
+			l = append(l, s, span{plain, "  "})
+		}
+		out = append(out, l)
+	}
+	return out
+}
+
+func (c column) place(s span) span {
+	if c.right {
+		s.text = right(s.text, c.width)
+	} else {
+		s.text = left(s.text, c.width)
+	}
+	return s
+}
+
+// tableWidth is what columns take, with the cursor's place and the gaps.
+func tableWidth(cols []column) int {
+	n := 3
+	for i, c := range cols {
+		n += c.width
+		if i > 0 {
+			n += 2
+		}
+	}
+	return n
+}
+
+// fact is a labelled remark of a detail pane; long ones wrap under themselves.
+func fact(label string, r role, text string, w int) []line {
+	const at = 11
+	var out []line
+	for i, row := range wrap(text, w-at-1) {
+		l := span{dim, strings.Repeat(" ", at)}
+		if i == 0 {
+			l.text = " " + left(label, at-1)
+		}
+		out = append(out, line{l, {r, row}})
+	}
+	return out
+}

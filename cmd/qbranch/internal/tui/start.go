@@ -1,0 +1,134 @@
+package tui
+
+import (
+	"context"
+	"strings"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"github.com/qbranch/qbranch/cmd/qbranch/internal/app"
+)
+
+// startScreen asks which repository, and shows what is in the store.
+type startScreen struct {
+	input  editor
+	cursor int // 0 is the input, i+1 is recent[i]
+	recent []app.StoreItem
+	err    error // of the last reference or of reading the store
+	task   task
+}
+
+// storeMsg is what the store holds.
+type storeMsg struct {
+	gen   int
+	items []app.StoreItem
+	err   error
+}
+
+func (s *startScreen) load(m *model) tea.Cmd {
+	ctx, gen := s.task.begin(m.work.ctx)
+	return m.work.command(ctx, func(ctx context.Context) tea.Msg {
+		items, err := m.back.StoreList(ctx)
+		return storeMsg{gen, items, err}
+	})
+}
+
+func (s *startScreen) loaded(msg storeMsg) {
+	if !s.task.ended(msg.gen) {
+		return
+	}
+	if msg.err != nil {
+		s.err = msg.err
+		return
+	}
+	s.recent = msg.items
+	s.cursor = min(s.cursor, len(s.recent))
+}
+
+// open goes to the branches of what is typed or chosen.
+func (s *startScreen) open(m *model) tea.Cmd {
+	text := strings.TrimSpace(s.input.text())
+	if s.cursor > 0 {
+		it := s.recent[s.cursor-1]
+		text = it.Repo + ":" + it.Branch
+		if it.Branch == "" {
+			text = it.Repo
+		}
+	}
+	ref, err := app.ParseRef(text)
+	s.err = err
+	if err != nil {
+		return nil
+	}
+	m.show(onBranches)
+	return m.branches.open(m, ref)
+}
+
+func (s *startScreen) typed(k tea.KeyMsg) {
+	s.cursor, s.err = 0, nil
+	s.input.key(k)
+}
+
+func (s *startScreen) head(m *model) (string, string) { return "", m.version }
+
+func (s *startScreen) keys(m *model) []binding {
+	return []binding{
+		bind("enter", "enter", "open", s.cursor > 0 || len(s.input.runes) > 0, simply(s.open)),
+		bind("up down pgup pgdown", "↑↓", "choose", len(s.recent) > 0, func(_ *model, pressed string) tea.Cmd {
+			s.cursor = moved(s.cursor, pressed, len(s.recent)+1)
+			return nil
+		}),
+		bind("esc", "esc", "clear", s.cursor > 0 || len(s.input.runes) > 0, simply(func(*model) tea.Cmd {
+			s.cursor, s.err = 0, nil
+			s.input.set("")
+			return nil
+		})),
+		bind("ctrl+t", "ctrl+t", "transfers", len(m.transfers.list) > 0, simply(showTransfers)),
+		helpKey("f1 ?", "?"),
+		bind("ctrl+c", "ctrl+c", "quit", true, askQuit),
+	}
+}
+
+func (s *startScreen) status(*model) remark {
+	if s.err == nil {
+		return remark{}
+	}
+	return remark{bad, "✗ " + s.err.Error(), hintOf(s.err)}
+}
+
+func (s *startScreen) leave(*model) tea.Cmd { return nil }
+
+func (s *startScreen) body(m *model, w, h int) []line {
+	mark := span{plain, "   "}
+	if s.cursor == 0 {
+		mark = span{accent, " ▸ "}
+	}
+	field := s.input.view(w-5, s.cursor == 0, "owner/name, owner/name:branch or a URL")
+	out := []line{say(title, "   Open a repository"), append(line{mark}, field...), nil}
+	if len(s.recent) > 0 {
+		out = append(out, say(title, "   In the store"))
+		return append(out, s.recentTable(w, h-len(out))...)
+	}
+	return append(out,
+		say(dim, "   The store is empty. Some references to try:"),
+		say(plain, "     TheBloke/Llama-2-13B-chat-GPTQ"),
+		say(plain, "     TheBloke/Llama-2-13B-chat-GPTQ:gptq-4bit-32g-actorder_True"),
+		say(plain, "     https://huggingface.co/TheBloke/Llama-2-7B-Chat-GPTQ"))
+}
+
+func (s *startScreen) recentTable(w, h int) []line {
+	largest := int64(0)
+	for _, it := range s.recent {
+		largest = max(largest, it.Bytes)
+	}
+	u := unitFor(largest)
+	cols := []column{
+		{title: "Branch", cell: func(i int) span {
+			return span{plain, s.recent[i].Repo + ":" + s.recent[i].Branch}
+		}},
+		{title: "Size " + u.name, width: 8, right: true, cell: func(i int) span { return span{plain, u.of(s.recent[i].Bytes)} }},
+		{title: "State", width: 11, cell: func(i int) span { return stateSpan(s.recent[i].State, "") }},
+	}
+	cols[0].width = w - tableWidth(cols) - 2
+	return table(cols, len(s.recent), s.cursor-1, h)
+}

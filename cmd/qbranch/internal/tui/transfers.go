@@ -1,0 +1,284 @@
+package tui
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"github.com/qbranch/qbranch/cmd/qbranch/internal/app"
+)
+
+// transferState says where a transfer stands.
+type transferState int
+
+const (
+	transferQueued transferState = iota
+	transferRunning
+	transferStopping // asked to stop, not yet ended
+	transferDone
+	transferStopped // by the user; resumable
+	transferFailed  // resumable too
+)
+
+// transfer is one branch being fetched. From done on, fields are what the last
+// sample or the end said; View reads nothing else.
+type transfer struct {
+	ref    app.Ref
+	state  transferState
+	gen    int // of the attempt
+	cancel context.CancelFunc
+	stats  *app.Stats
+	out    *outbox[app.Event]
+	well   *atomic.Bool // set by the command when the attempt ended well
+
+	done, total int64
+	kept        int64
+	retries     int64
+	conns       int64
+	meter       meter
+	commit      string
+	result      *app.GetResult
+	err         error
+	log         []logLine
+}
+
+// logLine is something that happened.
+type logLine struct {
+	role role
+	text string
+}
+
+// active reports whether the transfer waits or runs.
+func (t *transfer) active() bool {
+	return t.state == transferQueued || t.state == transferRunning || t.state == transferStopping
+}
+
+// transfersScreen holds the session's transfers in the order they were asked
+// for. One runs at a time; each uses several connections.
+type transfersScreen struct {
+	list   []*transfer
+	cursor int
+}
+
+// transferMsg says that an attempt has ended.
+type transferMsg struct {
+	ref    app.Ref
+	gen    int
+	result *app.GetResult
+	err    error
+}
+
+func (s *transfersScreen) find(ref app.Ref) *transfer {
+	for _, t := range s.list {
+		if t.ref == ref {
+			return t
+		}
+	}
+	return nil
+}
+
+// active counts the transfers that are not at an end.
+func (s *transfersScreen) active() int {
+	n := 0
+	for _, t := range s.list {
+		if t.active() {
+			n++
+		}
+	}
+	return n
+}
+
+// add queues a branch, again if it was stopped or failed, and puts the cursor
+// on it.
+func (s *transfersScreen) add(m *model, ref app.Ref) tea.Cmd {
+	t := s.find(ref)
+	if t == nil {
+		t = &transfer{ref: ref}
+		s.list = append(s.list, t)
+	} else if !t.active() {
+		t.state, t.err, t.result, t.log, t.meter = transferQueued, nil, nil, nil, meter{}
+	}
+	for i, other := range s.list {
+		if other == t {
+			s.cursor = i
+		}
+	}
+	return s.next(m)
+}
+
+// next starts the first of the queue when nothing runs.
+func (s *transfersScreen) next(m *model) tea.Cmd {
+	for _, t := range s.list {
+		if t.state == transferRunning || t.state == transferStopping {
+			return nil
+		}
+	}
+	for _, t := range s.list {
+		if t.state == transferQueued {
+			return t.start(m)
+		}
+	}
+	return nil
+}
+
+func (t *transfer) start(m *model) tea.Cmd {
+	ctx, cancel := context.WithCancel(m.work.ctx)
+	t.cancel = cancel
+	t.gen++
+	t.state, t.stats, t.out, t.well = transferRunning, &app.Stats{}, &outbox[app.Event]{}, &atomic.Bool{}
+	ref, gen, stats, out, well, back := t.ref, t.gen, t.stats, t.out, t.well, m.back
+	return m.work.command(ctx, func(ctx context.Context) tea.Msg {
+		r, err := back.Get(ctx, ref, app.GetOptions{Stats: stats, Notify: out.put})
+		well.Store(err == nil)
+		return transferMsg{ref, gen, r, err}
+	})
+}
+
+// sample reads the counters of what runs.
+func (s *transfersScreen) sample(now time.Time) {
+	for _, t := range s.list {
+		if t.state == transferRunning || t.state == transferStopping {
+			t.read()
+			t.meter.sample(now, t.stats.Received.Load())
+		}
+	}
+}
+
+func (t *transfer) read() {
+	t.done, t.total = t.stats.Done.Load(), t.stats.Total.Load()
+	t.kept, t.retries, t.conns = t.stats.Kept.Load(), t.stats.Retries.Load(), t.stats.Connections.Load()
+	for _, e := range t.out.take() {
+		t.note(e)
+	}
+}
+
+// note writes an event into the log.
+func (t *transfer) note(e app.Event) {
+	say := func(r role, format string, args ...any) {
+		t.log = append(t.log, logLine{r, fmt.Sprintf(format, args...)})
+	}
+	switch {
+	case e.Plan != nil:
+		t.total, t.commit = e.Plan.Bytes, string(e.Plan.Commit)
+		say(dim, "plan: %s in %s, %s here already, %s free on disk",
+			size(e.Plan.Bytes), plural(len(e.Plan.Files), "file", "files"), size(e.Plan.Held), size(e.Plan.DiskFree))
+	case e.Judged != "":
+		say(dim, "%s judged, before any weight moved", e.Judged)
+	case e.Findings != nil:
+		for _, f := range e.Findings {
+			say(findingRole(f), "%s", findingText(f))
+		}
+	case e.Fetch != nil:
+		switch e.Fetch.Kind {
+		case "retry":
+			say(warn, "again in %s: %v", duration(e.Fetch.Wait), e.Fetch.Err)
+		case "file":
+			say(good, "✓ %s", e.Fetch.Path)
+		case "reuse":
+			say(good, "✓ %s was in the store already", e.Fetch.Path)
+		case "mismatch":
+			say(bad, "✗ %s does not match its hash; fetching the bad parts again", e.Fetch.Path)
+		}
+	}
+}
+
+// ended takes the end of an attempt, and starts the next transfer.
+func (s *transfersScreen) ended(m *model, msg transferMsg) tea.Cmd {
+	t := s.find(msg.ref)
+	if t == nil || t.gen != msg.gen || t.state != transferRunning && t.state != transferStopping {
+		return nil
+	}
+	t.read()
+	t.cancel()
+	t.conns = 0
+	t.result, t.err = msg.result, msg.err
+	switch {
+	case msg.err == nil:
+		t.state, t.done = transferDone, t.total
+		if msg.result != nil {
+			t.total, t.commit = msg.result.Plan.Bytes, string(msg.result.Plan.Commit)
+			t.done = t.total
+		}
+	case errors.Is(msg.err, context.Canceled):
+		t.state, t.err = transferStopped, nil
+	default:
+		t.state = transferFailed
+	}
+	m.branches.patch(t)
+	return s.next(m)
+}
+
+// stop ends a transfer or takes it out of the queue; what it has stays.
+func (t *transfer) stop() {
+	switch t.state {
+	case transferRunning:
+		t.state = transferStopping
+		t.cancel()
+	case transferQueued:
+		t.state = transferStopped
+	}
+}
+
+func showTransfers(m *model) tea.Cmd {
+	m.show(onTransfers)
+	return nil
+}
+
+func (s *transfersScreen) selected() *transfer {
+	if s.cursor >= len(s.list) {
+		return nil
+	}
+	return s.list[s.cursor]
+}
+
+func (s *transfersScreen) head(*model) (string, string) {
+	running, queued, done := 0, 0, 0
+	for _, t := range s.list {
+		switch t.state {
+		case transferRunning, transferStopping:
+			running++
+		case transferQueued:
+			queued++
+		case transferDone:
+			done++
+		}
+	}
+	return "Transfers", fmt.Sprintf("%d running · %d queued · %d done", running, queued, done)
+}
+
+func (s *transfersScreen) keys(*model) []binding {
+	t := s.selected()
+	is := func(states ...transferState) bool {
+		for _, st := range states {
+			if t != nil && t.state == st {
+				return true
+			}
+		}
+		return false
+	}
+	ref := func(*model) app.Ref { return s.selected().ref }
+	stop := is(transferRunning, transferQueued)
+	return []binding{
+		bind(moveKeys, "↑↓", "move", len(s.list) > 1, func(_ *model, pressed string) tea.Cmd {
+			s.cursor = moved(s.cursor, pressed, len(s.list))
+			return nil
+		}),
+		bind("enter", "enter", "resume", is(transferStopped, transferFailed), simply(func(m *model) tea.Cmd { return s.add(m, t.ref) })),
+		bind("g", "g", "generate", is(transferDone), simply(func(m *model) tea.Cmd { return m.generate.open(m, t.ref) })),
+		bind("v", "v", "verify", is(transferDone), simply(func(m *model) tea.Cmd { return m.verify.open(m, t.ref, false) })),
+		bind("x ctrl+c", "x", "stop", stop, simply(func(m *model) tea.Cmd { t.stop(); return s.next(m) })),
+		copyKey(t != nil, ref),
+		bind("esc", "esc", "back", true, simply(goBack)),
+		helpKey("?", "?"),
+		bind("q ctrl+c", "q", "quit", true, askQuit),
+	}
+}
+
+// leave stops nothing: transfers go on behind every screen.
+func (s *transfersScreen) leave(*model) tea.Cmd { return nil }
+
+func (s *transfersScreen) status(*model) remark { return remark{} }

@@ -1,0 +1,173 @@
+package tui
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/qbranch/qbranch/cmd/qbranch/internal/app"
+)
+
+// summary tells other screens how transfers go.
+func (s *transfersScreen) summary() remark {
+	queued := 0
+	var now *transfer
+	for _, t := range s.list {
+		switch t.state {
+		case transferQueued:
+			queued++
+		case transferRunning, transferStopping:
+			now = t
+		}
+	}
+	if now == nil {
+		return remark{}
+	}
+	r := remark{role: accent, text: "↓ " + now.branch() + "  " + now.progressText()}
+	if queued > 0 {
+		r.hint = fmt.Sprintf("%d queued", queued)
+	}
+	return r
+}
+
+func (t *transfer) branch() string { return t.ref.RevisionOrMain() }
+
+// progressText says in a line how far a transfer is and how fast.
+func (t *transfer) progressText() string {
+	switch {
+	case t.state == transferQueued:
+		return "queued"
+	case t.state == transferStopping:
+		return "stopping"
+	case t.total == 0:
+		return "planning"
+	}
+	u := unitFor(t.total)
+	all := u.of(t.total)
+	return fmt.Sprintf("%4s  %s of %s %s  %s", percent(t.done, t.total), right(u.of(t.done), len(all)), all, u.name, t.speed())
+}
+
+// speed is the rate, the time left, or for how long nothing has come.
+func (t *transfer) speed() string {
+	if t.meter.stalled >= 5*time.Second {
+		return fmt.Sprintf("no bytes for %d s", int(t.meter.stalled.Seconds()))
+	}
+	text := right(rate(t.meter.perSecond), 9)
+	if left := t.meter.left(t.total - t.done); left != "" {
+		text += "  " + left + " left"
+	}
+	return text
+}
+
+// outcome is a sign and a word for a transfer's state.
+func (t *transfer) outcome() span {
+	switch t.state {
+	case transferQueued:
+		return span{dim, "· queued"}
+	case transferRunning:
+		if t.total == 0 {
+			return span{accent, "↓ planning"}
+		}
+		return span{accent, "↓ fetching"}
+	case transferStopping:
+		return span{warn, "◐ stopping"}
+	case transferDone:
+		return span{good, "● verified"}
+	case transferStopped:
+		return span{warn, "◐ stopped"}
+	}
+	return span{bad, "✗ failed"}
+}
+
+func (s *transfersScreen) body(_ *model, w, h int) []line {
+	t := s.selected()
+	if t == nil {
+		return []line{nil, say(plain, "   Nothing was fetched yet.")}
+	}
+	return split(w, h,
+		pane{"Queue", s.table},
+		pane{t.ref.String(), t.detail})
+}
+
+func (s *transfersScreen) table(w, h int) []line {
+	largest := int64(0)
+	for _, t := range s.list {
+		largest = max(largest, t.total)
+	}
+	u := unitFor(largest)
+	barWidth := 10
+	if w >= 72 {
+		barWidth = 16
+	}
+	cols := []column{
+		{title: "Branch", cell: func(i int) span { return span{plain, s.list[i].branch()} }},
+		{title: "Size " + u.name, width: 8, right: true, cell: func(i int) span {
+			if s.list[i].total == 0 {
+				return known("")
+			}
+			return span{plain, u.of(s.list[i].total)}
+		}},
+		{title: "On disk", width: barWidth + 5, cell: func(i int) span {
+			t := s.list[i]
+			return span{plain, bar(t.done, t.total, barWidth) + right(percent(t.done, t.total), 5)}
+		}},
+		{title: "State", width: 11, cell: func(i int) span { return s.list[i].outcome() }},
+	}
+	cols[0].width = min(40, w-tableWidth(cols))
+	return table(cols, len(s.list), s.cursor, h)
+}
+
+// detail tells how the transfer under the cursor goes, and what happened last.
+func (t *transfer) detail(w, h int) []line {
+	var out []line
+	switch t.state {
+	case transferFailed:
+		out = failure(t.err, w)
+		out = append(out, say(plain, "   What is on disk stays; enter resumes."))
+	case transferStopped:
+		out = fact("stopped", warn, fmt.Sprintf("%s of %s on disk; enter resumes", size(t.done), size(t.total)), w)
+	case transferDone:
+		out = t.account(w)
+	default:
+		out = fact("now", accent, strings.TrimSpace(t.progressText()), w)
+		out = append(out, fact("line", plain, fmt.Sprintf("%s, %s, %s on disk before",
+			plural(int(t.conns), "connection", "connections"), plural(int(t.retries), "retry", "retries"), size(t.kept)), w)...)
+	}
+	room := h - len(out) - len(wrap(t.command(), w-4))
+	for _, l := range t.log[max(0, len(t.log)-max(0, room)):] {
+		out = append(out, line{{plain, "   "}, {l.role, l.text}})
+	}
+	return withCommand(out, t.command(), w, h)
+}
+
+func (t *transfer) command() string { return "qbranch get " + t.ref.String() }
+
+// account says where the bytes of a finished transfer came from.
+func (t *transfer) account(w int) []line {
+	r := t.result
+	if r == nil {
+		return nil
+	}
+	out := fact("verified", good, fmt.Sprintf("%s in %s", size(r.Plan.Bytes), duration(r.Elapsed)), w)
+	return append(out, fact("bytes", plain, fmt.Sprintf("%s fetched, %s twice; %s kept, %s shared with other branches",
+		size(r.Received), size(r.Refetched), size(r.Kept), size(r.Reused)), w)...)
+}
+
+// findingText says what was found and what to do about it.
+func findingText(f app.Finding) string {
+	text := f.Code + " " + f.Where + ": " + f.Message
+	if f.Hint != "" {
+		text += " (" + f.Hint + ")"
+	}
+	return text
+}
+
+func findingRole(f app.Finding) role {
+	switch f.Severity {
+	case "fatal":
+		return bad
+	case "warn":
+		return warn
+	}
+	return dim
+}

@@ -1,0 +1,97 @@
+package tui
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"github.com/qbranch/qbranch/cmd/qbranch/internal/app"
+)
+
+// Options of the terminal program.
+type Options struct {
+	Repo    string   // reference to open at once; "" = ask
+	ASCII   bool     // draw with ASCII only; also by QBRANCH_ASCII and the locale
+	Theme   string   // "dark", "light", "mono"; "" = decide by COLORFGBG
+	Version string   // of the program, shown on the first screen
+	In, Out *os.File // the terminal; nil = standard input and output
+	Hint    string   // said below the table until something else is
+}
+
+// Run shows the terminal program until the user quits or ctx ends. When it
+// returns, everything it started has ended. On the normal screen it then says
+// what is resumable and how. The error is ctx's own when ctx ended it.
+func Run(ctx context.Context, a *app.App, o Options) error {
+	if o.In == nil {
+		o.In = os.Stdin
+	}
+	if o.Out == nil {
+		o.Out = os.Stdout
+	}
+	return run(ctx, appBackend{a}, o, os.Getenv)
+}
+
+func run(ctx context.Context, b backend, o Options, env func(string) string, more ...tea.ProgramOption) error {
+	k := newLook(themeWanted(o.Theme, env), colourWanted(env), o.ASCII || asciiWanted(env))
+	w := newWorker(ctx)
+	m := newModel(w, b, k, o)
+	m.clip = o.Out
+	// Signals are the caller's: they end ctx. Ctrl-C typed is a key.
+	opts := append([]tea.ProgramOption{tea.WithContext(ctx), tea.WithInput(o.In), tea.WithOutput(o.Out),
+		tea.WithAltScreen(), tea.WithoutSignalHandler(), tea.WithFPS(30)}, more...)
+	_, err := tea.NewProgram(m, opts...).Run()
+	w.close()
+	err = errors.Join(err, m.slot.drop())
+	farewell(o.Out, m)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		return fmt.Errorf("running the terminal program: %w", err)
+	}
+	return nil
+}
+
+// farewell says on the normal screen what was left unfinished and how to go on.
+// It reads the counters themselves: the program has ended.
+func farewell(out io.Writer, m *model) {
+	head := "Not finished; what is on disk stays, and this resumes:"
+	for _, t := range m.transfers.list {
+		if t.well != nil && t.well.Load() {
+			continue
+		}
+		if t.stats != nil {
+			t.done, t.total = t.stats.Done.Load(), max(t.total, t.stats.Total.Load())
+		}
+		if head != "" {
+			fmt.Fprintln(out, head)
+			head = ""
+		}
+		line := "  " + t.command()
+		if t.total > 0 {
+			line += fmt.Sprintf("   # %s here, %s of %s", percent(t.done, t.total), size(t.done), size(t.total))
+		}
+		fmt.Fprintln(out, clean(line))
+	}
+}
+
+// hintOf finds what an error advises to do next.
+func hintOf(err error) string {
+	var h interface{ Hint() string }
+	if errors.As(err, &h) {
+		return h.Hint()
+	}
+	return ""
+}
+
+// hintOr is the error's advice, else ours.
+func hintOr(err error, advice string) string {
+	if h := hintOf(err); h != "" {
+		return h
+	}
+	return advice
+}
