@@ -11,7 +11,7 @@ type Row struct {
 	Dataset     *string  `json:"dataset"`
 	SeqLen      *int     `json:"seq_len"`
 	SizeBytes   *int64   `json:"size_bytes"` // the printed decimal GB or MB, in bytes
-	ExLlama     *string  `json:"exllama"`
+	ExLlama     *bool    `json:"exllama"`
 	Description *string  `json:"description"`
 }
 
