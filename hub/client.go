@@ -2,74 +2,241 @@ package hub
 
 import (
 	"context"
-	"errors"
-	"io"
+	"fmt"
 	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-retryablehttp"
 )
 
 // DefaultEndpoint is the public hub.
 const DefaultEndpoint = "https://huggingface.co"
 
-// Token is a secret: it prints as its source, never as itself.
-type Token struct {
-	value  string
-	Source string // where it came from: "HF_TOKEN", a file's path, …
-}
-
-// NewToken wraps a secret and says where it came from.
-func NewToken(value, source string) Token { return Token{value, source} }
-
 // Options configure a Client; the zero value is the anonymous public hub.
 type Options struct {
-	Endpoint  string       // base URL; "" = DefaultEndpoint
-	Token     Token        // zero = anonymous
-	UserAgent string       // "qbranch/VERSION; …"
-	Logger    *slog.Logger // nil = silent; never sees secrets or signed queries
-	MaxConns  int          // cap of data connections per host; 0 = 16
-	Offline   bool         // every request fails with ErrOffline
-}
-
-// OptionsFromEnv reads HF_ENDPOINT, HF_TOKEN, HUGGING_FACE_HUB_TOKEN,
-// HF_TOKEN_PATH, HF_HOME, HF_HUB_DISABLE_IMPLICIT_TOKEN and HF_HUB_OFFLINE
-// with the official precedence.
-func OptionsFromEnv(getenv func(string) string) (Options, error) {
-	return Options{}, errors.New("todo")
+	Endpoint  string        // base URL; "" = DefaultEndpoint
+	Token     Token         // zero = anonymous
+	UserAgent string        // "qbranch/VERSION; …"
+	Logger    *slog.Logger  // nil = silent; never sees secrets or signed queries
+	MaxConns  int           // cap of data connections per host; 0 = 16
+	Offline   bool          // every request fails with ErrOffline
+	AllowHTTP bool          // plain http to other machines too
+	RetryWait time.Duration // before the first retry, doubled for each further one; 0 = 500 ms
 }
 
 // Client talks to one endpoint. It is safe for concurrent use.
-type Client struct{}
+type Client struct {
+	endpoint  *url.URL
+	token     Token
+	userAgent string
+	log       *slog.Logger
+	offline   bool
+	allowHTTP bool
+	retryWait time.Duration
+
+	dial      dialer
+	api, data *retryablehttp.Client
+	links     linkCache
+	requests  atomic.Int64
+}
 
 // NewClient checks the options and builds a client; it sends nothing.
-func NewClient(o Options) (*Client, error) { return nil, errors.New("todo") }
+func NewClient(o Options) (*Client, error) {
+	if o.Endpoint == "" {
+		o.Endpoint = DefaultEndpoint
+	}
+	if o.UserAgent == "" {
+		o.UserAgent = "qbranch"
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.MaxConns <= 0 {
+		o.MaxConns = 16
+	}
+	if o.RetryWait <= 0 {
+		o.RetryWait = 500 * time.Millisecond
+	}
+	u, err := parseEndpoint(o.Endpoint, o.AllowHTTP)
+	if err != nil {
+		return nil, err
+	}
+	if err := o.Token.check(); err != nil {
+		return nil, err
+	}
+	c := &Client{
+		endpoint: u, token: o.Token, userAgent: o.UserAgent, log: o.Logger,
+		offline: o.Offline, allowHTTP: o.AllowHTTP, retryWait: o.RetryWait,
+	}
+	c.dial.endpoint = hostPort(u)
+	c.dial.private.Store(isLoopbackHost(u.Hostname()))
+	c.api = c.newHTTP(c.apiTransport(), apiRetries)
+	c.data = c.newHTTP(c.dataTransport(o.MaxConns), dataRetries)
+	return c, nil
+}
+
+func parseEndpoint(s string, allowHTTP bool) (*url.URL, error) {
+	bad := func(reason string) (*url.URL, error) {
+		// The text is not repeated: somebody may have put a password in it.
+		return nil, &Error{Op: "use the endpoint", Kind: ErrBadEndpoint, Reason: reason}
+	}
+	u, err := url.Parse(strings.TrimRight(s, "/"))
+	switch {
+	case err != nil:
+		return bad("it is not a URL")
+	case u.Scheme != "https" && u.Scheme != "http":
+		return bad("it does not begin with https://")
+	case u.Hostname() == "":
+		return bad("it names no host")
+	case u.User != nil:
+		return bad("it carries a user name; tokens go into HF_TOKEN")
+	case u.RawQuery != "" || u.Fragment != "":
+		return bad("it carries a query or a fragment")
+	case u.Scheme == "http" && !allowHTTP && !isLoopbackHost(u.Hostname()):
+		return bad("plain http to another machine: " + u.Host)
+	}
+	u.Host = strings.ToLower(u.Host)
+	return u, nil
+}
 
 // Endpoint returns the base URL without a trailing slash.
-func (c *Client) Endpoint() string { return "" }
+func (c *Client) Endpoint() string { return c.endpoint.String() }
+
+// String names the endpoint.
+func (c *Client) String() string { return "client of " + c.Endpoint() }
+
+// Requests returns how many HTTP requests were sent so far, to the hub and to
+// storage, retries included.
+func (c *Client) Requests() int64 { return c.requests.Load() }
+
+// Close closes idle connections. The client stays usable.
+func (c *Client) Close() error {
+	c.api.HTTPClient.CloseIdleConnections()
+	c.data.HTTPClient.CloseIdleConnections()
+	return nil
+}
+
+// Limits of what an answer may hold.
+const (
+	maxListing = 16 << 20 // bytes of one answer of the API
+	maxEntries = 100_000  // branches of a repository, files of a commit
+)
 
 // Refs lists the branches, main first, then by name. One request.
-func (c *Client) Refs(ctx context.Context, repo RepoID) ([]Branch, error) { return nil, nil }
+func (c *Client) Refs(ctx context.Context, repo RepoID) ([]Branch, error) {
+	q := c.apiRequest("list the branches of "+repo.String(), repo, "refs")
+	var v struct {
+		Branches *[]struct{ Name, TargetCommit string }
+	}
+	if _, err := c.getJSON(ctx, q, &v); err != nil {
+		return nil, err
+	}
+	if v.Branches == nil {
+		return nil, q.fail(ErrNotHub, "the answer has no branches")
+	}
+	if len(*v.Branches) > maxEntries {
+		return nil, q.fail(ErrTooLarge, fmt.Sprintf("more than %d branches", maxEntries))
+	}
+	out := make([]Branch, 0, len(*v.Branches))
+	for _, b := range *v.Branches {
+		commit, err := ParseCommit(b.TargetCommit)
+		if err != nil {
+			return nil, q.fail(ErrBadListing, fmt.Sprintf("branch %.100q: %v", b.Name, err))
+		}
+		if reason := badRevision(b.Name); reason != "" {
+			return nil, q.fail(ErrBadListing, fmt.Sprintf("branch %.100q: %s", b.Name, reason))
+		}
+		out = append(out, Branch{b.Name, commit})
+	}
+	slices.SortFunc(out, func(a, b Branch) int {
+		if (a.Name == "main") != (b.Name == "main") {
+			if a.Name == "main" {
+				return -1
+			}
+			return 1
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
+	for i := 1; i < len(out); i++ {
+		if out[i].Name == out[i-1].Name {
+			return nil, q.fail(ErrBadListing, fmt.Sprintf("branch %.100q occurs twice", out[i].Name))
+		}
+	}
+	return out, nil
+}
 
 // Revision resolves a branch, tag or pull-request ref to its commit. One request.
 func (c *Client) Revision(ctx context.Context, repo RepoID, rev string) (Commit, error) {
-	return "", nil
+	if reason := badRevision(rev); reason != "" {
+		return "", &RefError{rev, reason}
+	}
+	q := c.apiRequest("find revision "+rev+" of "+repo.String(), repo, "revision", rev)
+	var v struct{ SHA string }
+	if _, err := c.getJSON(ctx, q, &v); err != nil {
+		return "", err
+	}
+	commit, err := ParseCommit(v.SHA)
+	if err != nil {
+		return "", q.fail(ErrNotHub, "the answer has no commit id")
+	}
+	if pinned, err := ParseCommit(rev); err == nil && commit != pinned {
+		return "", q.fail(ErrBadListing, "asked for a commit, got "+v.SHA)
+	}
+	return commit, nil
 }
-
-// Tree lists the files of a commit, recursively, sorted by path. Paths, sizes
-// and digests have been checked; a listing that contradicts itself is
-// ErrBadListing.
-func (c *Client) Tree(ctx context.Context, repo RepoID, at Commit) ([]File, error) { return nil, nil }
 
 // ReadFile reads a whole small file, at most limit bytes (ErrTooLarge beyond).
 // The caller checks the content against File.OID when it has one.
 func (c *Client) ReadFile(ctx context.Context, repo RepoID, at Commit, path string, limit int64) ([]byte, error) {
-	return nil, nil
+	q := c.fileRequest("read", repo, at, path)
+	q.limit = limit
+	body, resp, err := c.getBody(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	// The hub serves all files as plain text or octets.
+	if isHTML(resp.Header, nil) {
+		return nil, q.fail(ErrNotHub, "got a web page instead of the file")
+	}
+	return body, nil
 }
 
-// OpenRange opens n bytes at off of a file. The reader yields exactly n bytes
-// or an error (io.ErrUnexpectedEOF and network errors are wrapped in
-// ErrNetwork and are Temporary). It follows the redirect to storage once per
-// file and remembers the signed URL; a refusal by storage re-resolves once for
-// everybody who waits. A 200, a wrong Content-Range or a wrong total is
-// ErrRange. The caller closes the reader. It does not retry in mid-body.
-func (c *Client) OpenRange(ctx context.Context, repo RepoID, at Commit, f File, off, n int64) (io.ReadCloser, error) {
-	return nil, nil
+// apiRequest asks /api/models/{repo}/{seg}/….
+func (c *Client) apiRequest(op string, repo RepoID, seg ...string) request {
+	return request{op: op, repo: repo, limit: maxListing,
+		url: c.join(append([]string{"api", "models", repo.Owner, repo.Name}, seg...))}
+}
+
+// fileRequest asks for /{repo}/resolve/{commit}/{path}.
+func (c *Client) fileRequest(verb string, repo RepoID, at Commit, path string) request {
+	seg := append([]string{repo.Owner, repo.Name, "resolve", string(at)}, strings.Split(path, "/")...)
+	return request{op: verb + " " + printable(path) + " of " + repo.String(), repo: repo, file: true, url: c.join(seg)}
+}
+
+// join puts segments behind the endpoint, each encoded as one.
+func (c *Client) join(seg []string) *url.URL {
+	u := *c.endpoint
+	raw := u.EscapedPath()
+	plain := u.Path
+	for _, s := range seg {
+		plain += "/" + s
+		raw += "/" + url.PathEscape(s)
+	}
+	u.Path, u.RawPath = plain, raw
+	return &u
+}
+
+// isEndpoint says whether a URL is of the endpoint's own origin: the only place
+// that gets the token.
+func (c *Client) isEndpoint(u *url.URL) bool {
+	return u.Scheme == c.endpoint.Scheme && strings.EqualFold(hostPort(u), hostPort(c.endpoint))
+}
+
+func closeBody(resp *http.Response) {
+	resp.Body.Close() // read-only; nothing depends on it
 }

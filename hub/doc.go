@@ -5,4 +5,30 @@
 // and the typed errors with their hints. It does not write to disk, does not
 // know what a model is, and carries commits, never branch names, once a
 // revision has been resolved.
+//
+// # Two planes
+//
+// Calls of the API and small files go through one HTTP client, ranges of
+// weights through another: HTTP/1.1, as many connections as Options.MaxConns.
+// Both use go-retryablehttp for what happens before the body: connections
+// refused or reset, 408, 429, 5xx. A body that breaks is begun again by the
+// client when it is small, and is an error that is Temporary when it came from
+// OpenRange, whose caller owns the offset.
+//
+// Redirects are followed by hand:
+//
+//	at most 5 hops; the query survives
+//	the token goes only to the endpoint's own scheme, host and port
+//	https never becomes http; plain http only on loopback, unless allowed
+//	a public endpoint cannot send us to a private or loopback address
+//
+// # Guarantees
+//
+// Paths, sizes and digests of a listing have been checked against each other
+// before Tree returns them. A ranged read yields exactly the bytes asked for
+// or an error. The token and the queries of signed URLs appear in no error, no
+// log line and no String.
+//
+// Not guaranteed: that content matches its digest. The caller hashes what it
+// receives.
 package hub

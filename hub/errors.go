@@ -1,6 +1,16 @@
 package hub
 
-import "errors"
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+	"unicode"
+)
 
 // What callers branch on. A StatusError wraps the one that fits; errors.Is finds it.
 var (
@@ -15,9 +25,144 @@ var (
 	ErrBadListing       = errors.New("the listing contradicts itself")               // sizes, digests, names
 	ErrRange            = errors.New("wrong answer to a range request")
 	ErrTooLarge         = errors.New("larger than allowed")
-	ErrNetwork          = errors.New("network failure")
+	ErrNetwork          = errors.New("network failure") // also 408, 5xx, and storage that refuses a fresh link
 	ErrOffline          = errors.New("offline")
+	ErrRedirect         = errors.New("redirect refused") // too many hops, to plain http, or into a private network
+	ErrBadEndpoint      = errors.New("not an endpoint")  // HF_ENDPOINT cannot be used
 )
 
 // Hinter is implemented by errors that can tell a person what to do next.
 type Hinter interface{ Hint() string }
+
+// Error is a failure that is neither an HTTP error status nor the network's:
+// an answer that cannot be used, or a request that must not be made.
+type Error struct {
+	Op     string // what was being done: "list the branches of owner/name"
+	URL    string // without query; "" if there is none to blame
+	Kind   error  // ErrNotHub, ErrBadListing, ErrRange, ErrTooLarge, ErrOffline, ErrRedirect or ErrBadEndpoint
+	Reason string
+}
+
+func (e *Error) Error() string {
+	s := e.Op + ": " + e.Kind.Error()
+	if e.Reason != "" {
+		s += ": " + e.Reason
+	}
+	if e.URL != "" {
+		s += " (" + e.URL + ")"
+	}
+	return s
+}
+
+// Unwrap returns Kind.
+func (e *Error) Unwrap() error { return e.Kind }
+
+// Hint says what to do next.
+func (e *Error) Hint() string {
+	switch e.Kind {
+	case ErrNotHub:
+		return "check HF_ENDPOINT: it has to be the address of a Hugging Face hub; a login page of the network or a proxy may also answer in its place"
+	case ErrBadListing:
+		return "the hub, or a mirror before it, is wrong about this repository: try again later, or another HF_ENDPOINT"
+	case ErrRange:
+		return "a proxy or mirror on the way does not answer ranges as it should: try without it"
+	case ErrOffline:
+		return "unset HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE to use the network"
+	case ErrRedirect:
+		return "check HF_ENDPOINT, and that no proxy redirects to another place"
+	case ErrBadEndpoint:
+		return "HF_ENDPOINT looks like https://huggingface.co; plain http is for this machine only, unless QBRANCH_ALLOW_HTTP=1 is set"
+	}
+	return ""
+}
+
+// NetworkError is a connection that could not be made or did not hold.
+type NetworkError struct {
+	Op   string
+	Host string // whom we talked to
+	Err  error
+
+	body bool // it broke while a body was being read
+}
+
+func (e *NetworkError) Error() string {
+	return fmt.Sprintf("%s: network failure with %s: %v", e.Op, e.Host, e.Err)
+}
+
+// Unwrap returns ErrNetwork and the cause.
+func (e *NetworkError) Unwrap() []error { return []error{ErrNetwork, e.Err} }
+
+// Temporary reports whether trying again may help: always, except when the
+// server's certificate is refused.
+func (e *NetworkError) Temporary() bool { return !isCertificateError(e.Err) }
+
+// Hint says what to do next.
+func (e *NetworkError) Hint() string {
+	var dns *net.DNSError
+	switch {
+	case isCertificateError(e.Err):
+		return "the certificate of " + e.Host + " is not trusted: behind a proxy that inspects TLS, point SSL_CERT_FILE at its certificate"
+	case errors.As(e.Err, &dns):
+		return "the name " + e.Host + " does not resolve: check the connection; run the same command again to resume"
+	}
+	return "check the connection; run the same command again to resume"
+}
+
+func isCertificateError(err error) bool {
+	var verify *tls.CertificateVerificationError
+	var unknown x509.UnknownAuthorityError
+	var host x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	return errors.As(err, &verify) || errors.As(err, &unknown) || errors.As(err, &host) || errors.As(err, &invalid)
+}
+
+// Temporary reports whether the same request may succeed when made again:
+// broken connections, 408, 429 and 5xx.
+func Temporary(err error) bool {
+	var t interface{ Temporary() bool }
+	return errors.As(err, &t) && t.Temporary()
+}
+
+// RetryAfter returns how long the server asked us to wait, 0 if it did not.
+func RetryAfter(err error) time.Duration {
+	var s *StatusError
+	if errors.As(err, &s) {
+		return s.RetryAfter
+	}
+	return 0
+}
+
+// redact returns a URL fit for errors and logs: signed queries and user names
+// are secrets.
+func redact(u *url.URL) string {
+	if u == nil {
+		return ""
+	}
+	s := u.Scheme + "://" + u.Host + u.EscapedPath()
+	if u.RawQuery != "" {
+		s += "?…"
+	}
+	return printable(s)
+}
+
+// maxPrinted bounds a text of the server in an error.
+const maxPrinted = 300
+
+// printable makes a text of the server fit for a terminal: one line, no
+// control or escape characters, nothing invisible or that turns text around.
+func printable(s string) string {
+	s = strings.Map(func(c rune) rune {
+		switch {
+		case c == '\n', c == '\t', c == '\r':
+			return ' '
+		case c == unicode.ReplacementChar, unicode.IsGraphic(c):
+			return c
+		}
+		return -1 // controls, bidi, zero width and unassigned are not graphic
+	}, strings.ToValidUTF8(s, string(unicode.ReplacementChar)))
+	s = strings.TrimSpace(s)
+	if r := []rune(s); len(r) > maxPrinted {
+		s = string(r[:maxPrinted]) + "…"
+	}
+	return s
+}

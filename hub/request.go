@@ -1,0 +1,249 @@
+package hub
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-retryablehttp"
+)
+
+// request is one thing wanted of the hub or of storage, across its redirects.
+type request struct {
+	op    string // for errors
+	repo  RepoID // for errors
+	url   *url.URL
+	rng   string // Range header
+	limit int64  // of the body, for getBody
+	file  bool   // content of a file, not an answer of the API
+	data  bool   // goes over the data connections
+	// toStorage stops at the first redirect to another origin and hands it
+	// back, instead of following it.
+	toStorage bool
+}
+
+// fail makes an error about the answer to q.
+func (q request) fail(kind error, reason string) *Error {
+	return &Error{Op: q.op, URL: redact(q.url), Kind: kind, Reason: printable(reason)}
+}
+
+// answer is a response that is not a redirect, or the redirect to storage that
+// the request asked to stop at.
+type answer struct {
+	*http.Response
+	storage *url.URL
+}
+
+const maxHops = 5
+
+// send makes a request and follows its redirects. The caller closes the body.
+func (c *Client) send(ctx context.Context, q request) (answer, error) {
+	u := q.url
+	for hop := 0; ; hop++ {
+		resp, err := c.once(ctx, q, u)
+		if err != nil {
+			return answer{}, err
+		}
+		location := resp.Header.Get("Location")
+		if !isRedirect(resp.StatusCode) || location == "" {
+			return answer{Response: resp}, nil
+		}
+		if hop == maxHops {
+			closeBody(resp)
+			return answer{}, q.fail(ErrRedirect, fmt.Sprintf("more than %d redirects in a row", maxHops))
+		}
+		next, err := c.nextHop(q, u, location)
+		if err != nil {
+			closeBody(resp)
+			return answer{}, err
+		}
+		if q.toStorage && !c.isEndpoint(next) {
+			return answer{resp, next}, nil
+		}
+		io.CopyN(io.Discard, resp.Body, 4<<10) // lets the connection be used again
+		closeBody(resp)
+		u = next
+	}
+}
+
+func isRedirect(status int) bool {
+	switch status {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther,
+		http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		return true
+	}
+	return false
+}
+
+// nextHop resolves a Location and decides whether to go there.
+func (c *Client) nextHop(q request, from *url.URL, location string) (*url.URL, error) {
+	refuse := func(reason string) (*url.URL, error) { return nil, q.fail(ErrRedirect, reason) }
+	next, err := from.Parse(location)
+	if err != nil {
+		return refuse("the Location header is not a URL")
+	}
+	next.User = nil // would become an Authorization header
+	switch {
+	case next.Scheme != "https" && next.Scheme != "http", next.Hostname() == "":
+		return refuse("it leads to " + redact(next))
+	case from.Scheme == "https" && next.Scheme == "http":
+		return refuse("from https to plain http: " + redact(next))
+	case next.Scheme == "http" && !c.allowHTTP && !isLoopbackHost(next.Hostname()):
+		return refuse("to plain http on another machine: " + redact(next))
+	case !c.dial.allowed(next):
+		return refuse("from a public endpoint into a private network: " + redact(next))
+	}
+	return next, nil
+}
+
+// once sends one request without following redirects; go-retryablehttp repeats
+// it while the connection fails or the server is in trouble.
+func (c *Client) once(ctx context.Context, q request, u *url.URL) (*http.Response, error) {
+	if c.offline {
+		return nil, &Error{Op: q.op, Kind: ErrOffline}
+	}
+	req, err := retryablehttp.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", q.op, stripURL(err))
+	}
+	req.Header.Set("User-Agent", c.userAgent)
+	// Compressed answers have no length and no ranges.
+	req.Header.Set("Accept-Encoding", "identity")
+	if q.rng != "" {
+		req.Header.Set("Range", q.rng)
+	}
+	if auth := c.token.authorization(); auth != "" && c.isEndpoint(u) {
+		req.Header.Set("Authorization", auth)
+	}
+	client := c.api
+	if q.data {
+		client = c.data
+	}
+	resp, err := client.Do(req)
+	if err == nil {
+		return resp, nil
+	}
+	if resp != nil {
+		closeBody(resp)
+	}
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("%s: %w", q.op, context.Cause(ctx))
+	}
+	if errors.Is(err, errPrivateAddress) {
+		return nil, q.fail(ErrRedirect, "from a public endpoint into a private network: "+redact(u))
+	}
+	return nil, &NetworkError{Op: q.op, Host: printable(u.Host), Err: stripURL(err)}
+}
+
+// bodyAttempts is how often a small body is begun before giving up.
+const bodyAttempts = 3
+
+// getBody reads a whole answer of status 200, at most q.limit bytes. A body
+// that breaks is begun again. Only the header of the response is of use.
+func (c *Client) getBody(ctx context.Context, q request) ([]byte, *http.Response, error) {
+	for attempt := 1; ; attempt++ {
+		body, resp, err := c.getBodyOnce(ctx, q)
+		var broken *NetworkError
+		if !errors.As(err, &broken) || !broken.body || attempt == bodyAttempts {
+			return body, resp, err
+		}
+		wait := time.NewTimer(c.backoff(0, 0, attempt-1, nil))
+		select {
+		case <-wait.C:
+		case <-ctx.Done():
+			wait.Stop()
+			return nil, nil, fmt.Errorf("%s: %w", q.op, context.Cause(ctx))
+		}
+	}
+}
+
+func (c *Client) getBodyOnce(ctx context.Context, q request) ([]byte, *http.Response, error) {
+	watched, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	a, err := c.send(watched, q)
+	if err != nil {
+		return nil, nil, err
+	}
+	if a.StatusCode != http.StatusOK {
+		return nil, nil, c.statusError(q, a.Response)
+	}
+	defer closeBody(a.Response)
+	tooLarge := func() error { return q.fail(ErrTooLarge, fmt.Sprintf("more than %d bytes", q.limit)) }
+	if a.ContentLength > q.limit {
+		return nil, nil, tooLarge()
+	}
+	if e := a.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
+		return nil, nil, q.fail(ErrNotHub, "the answer is compressed though that was not asked for")
+	}
+	watch := time.AfterFunc(stallTimeout, func() { cancel(errStalled) })
+	defer watch.Stop()
+	body, err := io.ReadAll(&watchedReader{io.LimitReader(a.Body, q.limit+1), watch})
+	switch {
+	case ctx.Err() != nil:
+		return nil, nil, fmt.Errorf("%s: %w", q.op, context.Cause(ctx))
+	case err != nil:
+		if errors.Is(context.Cause(watched), errStalled) {
+			err = errStalled
+		}
+		return nil, nil, &NetworkError{Op: q.op, Host: printable(a.Request.URL.Host), Err: err, body: true}
+	case int64(len(body)) > q.limit:
+		return nil, nil, tooLarge()
+	}
+	return body, a.Response, nil
+}
+
+const stallTimeout = 30 * time.Second
+
+var errStalled = errors.New("no bytes for 30 s")
+
+// watchedReader puts the watch back whenever bytes arrive.
+type watchedReader struct {
+	r     io.Reader
+	watch *time.Timer
+}
+
+func (w *watchedReader) Read(p []byte) (int, error) {
+	n, err := w.r.Read(p)
+	if n > 0 {
+		w.watch.Reset(stallTimeout)
+	}
+	return n, err
+}
+
+// getJSON decodes an answer of the API. Unknown fields are normal.
+func (c *Client) getJSON(ctx context.Context, q request, v any) (*http.Response, error) {
+	body, resp, err := c.getBody(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	if isHTML(resp.Header, body) || bytes.HasPrefix(bytes.TrimSpace(body), []byte("<")) {
+		return nil, q.fail(ErrNotHub, "got a web page instead of JSON")
+	}
+	if err := json.Unmarshal(body, v); err != nil {
+		return nil, q.fail(ErrNotHub, jsonFault(err, len(body)))
+	}
+	return resp, nil
+}
+
+func jsonFault(err error, size int) string {
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	switch {
+	case size == 0:
+		return "the answer is empty"
+	case errors.As(err, &syntax) && syntax.Offset >= int64(size):
+		return fmt.Sprintf("the JSON is cut off after %d bytes", size)
+	case errors.As(err, &syntax):
+		return fmt.Sprintf("the JSON is broken at byte %d", syntax.Offset)
+	case errors.As(err, &kind):
+		return fmt.Sprintf("the JSON holds a %s where it should not, at byte %d", kind.Value, kind.Offset)
+	}
+	return "the JSON cannot be read"
+}

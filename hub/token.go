@@ -1,0 +1,155 @@
+package hub
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Token is a secret: it prints as its source, never as itself.
+type Token struct {
+	value  *string // behind a pointer, so that no formatting verb reaches it from outside
+	Source string  // where it came from: "HF_TOKEN", a file's path, …
+}
+
+// NewToken wraps a secret and says where it came from. An empty secret is no
+// token.
+func NewToken(value, source string) Token {
+	value = strings.TrimSpace(value)
+	if value == "" {
+		return Token{}
+	}
+	return Token{&value, source}
+}
+
+// IsZero reports whether there is no token.
+func (t Token) IsZero() bool { return t.value == nil }
+
+// String says where the token came from.
+func (t Token) String() string {
+	if t.IsZero() {
+		return "no token"
+	}
+	return "token from " + t.Source
+}
+
+// GoString is String.
+func (t Token) GoString() string { return t.String() }
+
+// authorization returns the header's value, "" without a token.
+func (t Token) authorization() string {
+	if t.IsZero() {
+		return ""
+	}
+	return "Bearer " + *t.value
+}
+
+// check refuses what could not be sent in a header.
+func (t Token) check() error {
+	if t.IsZero() {
+		return nil
+	}
+	for _, c := range []byte(*t.value) {
+		if c <= ' ' || c >= 0x7f {
+			return fmt.Errorf("use the %s: it contains characters no token has", t)
+		}
+	}
+	return nil
+}
+
+// maxTokenFile bounds what is read of a token file.
+const maxTokenFile = 64 << 10
+
+// OptionsFromEnv reads HF_ENDPOINT, HF_TOKEN, HUGGING_FACE_HUB_TOKEN,
+// HF_TOKEN_PATH, HF_HOME, HF_HUB_DISABLE_IMPLICIT_TOKEN, HF_HUB_OFFLINE and
+// TRANSFORMERS_OFFLINE with the official precedence, and QBRANCH_ALLOW_HTTP.
+// A token file that is missing means no token; one that cannot be read is an
+// error.
+func OptionsFromEnv(getenv func(string) string) (Options, error) {
+	o := Options{
+		Endpoint:  strings.TrimRight(strings.TrimSpace(getenv("HF_ENDPOINT")), "/"),
+		Offline:   isTrue(getenv("HF_HUB_OFFLINE")) || isTrue(getenv("TRANSFORMERS_OFFLINE")),
+		AllowHTTP: isTrue(getenv("QBRANCH_ALLOW_HTTP")),
+	}
+	if isTrue(getenv("HF_HUB_DISABLE_IMPLICIT_TOKEN")) {
+		return o, nil
+	}
+	for _, name := range []string{"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"} {
+		if o.Token = NewToken(getenv(name), name); !o.Token.IsZero() {
+			return o, nil
+		}
+	}
+	path := tokenPath(getenv)
+	if path == "" {
+		return o, nil
+	}
+	value, err := readTokenFile(path)
+	if err != nil {
+		return Options{}, err
+	}
+	o.Token = NewToken(value, path)
+	return o, nil
+}
+
+func readTokenFile(path string) (string, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("read the token file (set HF_HUB_DISABLE_IMPLICIT_TOKEN=1 to go on without): %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxTokenFile))
+	if err != nil {
+		return "", fmt.Errorf("read the token file (set HF_HUB_DISABLE_IMPLICIT_TOKEN=1 to go on without): %w", err)
+	}
+	return string(data), nil
+}
+
+// tokenPath is where the official tools keep the token; "" when there is not
+// even a home.
+func tokenPath(getenv func(string) string) string {
+	if p := getenv("HF_TOKEN_PATH"); p != "" {
+		return expand(p, getenv)
+	}
+	if p := getenv("HF_HOME"); p != "" {
+		return filepath.Join(expand(p, getenv), "token")
+	}
+	if p := getenv("XDG_CACHE_HOME"); p != "" {
+		return filepath.Join(expand(p, getenv), "huggingface", "token")
+	}
+	home := homeDir(getenv)
+	if home == "" {
+		return ""
+	}
+	return filepath.Join(home, ".cache", "huggingface", "token")
+}
+
+func homeDir(getenv func(string) string) string {
+	if home := getenv("HOME"); home != "" {
+		return home
+	}
+	return getenv("USERPROFILE") // Windows
+}
+
+// expand replaces ~ and $NAME as the official tools do.
+func expand(path string, getenv func(string) string) string {
+	if path == "~" || strings.HasPrefix(path, "~/") || strings.HasPrefix(path, `~\`) {
+		path = homeDir(getenv) + path[1:]
+	}
+	return os.Expand(path, getenv)
+}
+
+// isTrue reads a boolean as the official tools do.
+func isTrue(s string) bool {
+	switch strings.ToUpper(s) {
+	case "1", "ON", "YES", "TRUE":
+		return true
+	}
+	return false
+}
