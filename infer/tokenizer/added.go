@@ -1,0 +1,145 @@
+package tokenizer
+
+import (
+	"unicode"
+	"unicode/utf8"
+)
+
+// addedToken is an entry of added_tokens.
+type addedToken struct {
+	ID         int    `json:"id"`
+	Content    string `json:"content"`
+	SingleWord bool   `json:"single_word"`
+	LStrip     bool   `json:"lstrip"`
+	RStrip     bool   `json:"rstrip"`
+	Normalized bool   `json:"normalized"`
+	Special    bool   `json:"special"`
+}
+
+// matcher finds the names of added tokens in a text: a trie over bytes, walked
+// from each place, the longest name winning.
+type matcher struct {
+	nodes  []trieNode
+	tokens []addedToken
+}
+
+type trieNode struct {
+	next  map[byte]int32
+	token int32 // index into tokens, -1 for none
+}
+
+// add enters a token under a name, which differs from its content where the
+// name is normalized. A later token of the same name wins.
+func (m *matcher) add(name string, tok addedToken) {
+	if name == "" {
+		return
+	}
+	if len(m.nodes) == 0 {
+		m.nodes = append(m.nodes, trieNode{token: -1})
+	}
+	at := int32(0)
+	for i := 0; i < len(name); i++ {
+		next, ok := m.nodes[at].next[name[i]]
+		if !ok {
+			next = int32(len(m.nodes))
+			m.nodes = append(m.nodes, trieNode{token: -1})
+			if m.nodes[at].next == nil {
+				m.nodes[at].next = make(map[byte]int32, 1)
+			}
+			m.nodes[at].next[name[i]] = next
+		}
+		at = next
+	}
+	m.nodes[at].token = int32(len(m.tokens))
+	m.tokens = append(m.tokens, tok)
+}
+
+// cutPart is a stretch of text (id -1) or an added token.
+type cutPart struct {
+	start, end int
+	id         int
+}
+
+// cut splits a text at the added tokens in it. The parts cover the text in
+// order, without empty stretches.
+func (m *matcher) cut(in input) []cutPart {
+	var parts []cutPart
+	done, at := 0, 0
+	for len(m.nodes) > 0 && at < len(in.text) {
+		tok, end := m.longest(in, at)
+		if tok == nil {
+			at++
+			continue
+		}
+		start := at
+		at = end
+		if tok.SingleWord && !alone(in.text, start, end) {
+			continue
+		}
+		if tok.LStrip {
+			start = max(trimBlankRight(in.text[:start]), done)
+		}
+		if tok.RStrip {
+			end += leadingBlank(in.text[end:])
+		}
+		if done < start {
+			parts = append(parts, cutPart{done, start, -1})
+		}
+		parts = append(parts, cutPart{start, end, tok.ID})
+		done = end
+	}
+	if done < len(in.text) {
+		parts = append(parts, cutPart{done, len(in.text), -1})
+	}
+	return parts
+}
+
+// longest returns the longest allowed token whose name begins at a place.
+func (m *matcher) longest(in input, at int) (*addedToken, int) {
+	var found *addedToken
+	end := at
+	node := int32(0)
+	for i := at; i < len(in.text); i++ {
+		next, ok := m.nodes[node].next[in.text[i]]
+		if !ok {
+			break
+		}
+		node = next
+		if k := m.nodes[node].token; k >= 0 && in.allows(m.tokens[k].ID, at, i+1) {
+			found, end = &m.tokens[k], i+1
+		}
+	}
+	return found, end
+}
+
+// alone says whether no word character touches text[start:end].
+func alone(text string, start, end int) bool {
+	before, _ := utf8.DecodeLastRuneInString(text[:start])
+	after, _ := utf8.DecodeRuneInString(text[end:])
+	return (start == 0 || !isWord(before)) && (end == len(text) || !isWord(after))
+}
+
+// trimBlankRight returns the length of s without the blanks at its end.
+func trimBlankRight(s string) int {
+	for len(s) > 0 {
+		r, n := utf8.DecodeLastRuneInString(s)
+		if !unicode.IsSpace(r) {
+			break
+		}
+		s = s[:len(s)-n]
+	}
+	return len(s)
+}
+
+// leadingBlank returns the length of the blanks that s begins with.
+func leadingBlank(s string) int {
+	n := 0
+	for n < len(s) {
+		r, size := utf8.DecodeRuneInString(s[n:])
+		if !unicode.IsSpace(r) {
+			break
+		}
+		n += size
+	}
+	return n
+}

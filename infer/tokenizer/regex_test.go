@@ -1,0 +1,120 @@
+package tokenizer
+
+import (
+	"errors"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+func TestRegex(t *testing.T) {
+	tests := []struct {
+		pattern, text string
+		want          []string
+	}{
+		{gpt2Pattern, "I'll  go\n\n 12!", []string{"I", "'ll", " ", " go", "\n\n", " 12", "!"}}, // the last blank goes with the word
+		{`(?i:'s|'t)|\p{L}+`, "a'Sb'ſ", []string{"a", "'S", "b", "'ſ"}},                         // (?i) folds beyond ASCII
+		{`(?i)ab|cd`, "ABCd", []string{"AB", "Cd"}},
+		{`[^\s\p{L}\p{N}]+`, "a -- b", []string{"--"}},
+		{`[a[b-d]\x41\u00e9]+`, "abdAéx", []string{"abdAé"}},
+		{`[]a-]+`, "a]-b", []string{"a]-"}},
+		{`a{2}|b{1,2}|c{2,}`, "aaabbbcccc", []string{"aa", "bb", "b", "cccc"}},
+		{`(?:ab){2,3}`, "abababab", []string{"ababab"}},
+		{`a+?b|a??`, "aab", []string{"aab"}},
+		{`a++a|a`, "aaa", []string{"a", "a", "a"}}, // possessive: never gives back
+		{`(?>a+)a|b`, "aab", []string{"b"}},
+		{`(?:a|ab)+?c`, "abac", []string{"abac"}},
+		{`\bfoo\b|^b|d$`, "foo bfoo\nb d", []string{"foo", "b", "d"}},
+		{`\Aa|a\z`, "aaa", []string{"a", "a"}},
+		{`\d(?=x)|\w(?!y)`, "1x2y", []string{"1", "x", "y"}},
+		{`\p{Han}|\P{L}|\p{^N}`, "山1", []string{"山", "1"}},
+		{`[\r\n]|\s?\p{L}+`, "a\r\nb c", []string{"a", "\r", "\n", "b", " c"}},
+	}
+	for _, test := range tests {
+		re, err := compileRegex(test.pattern)
+		if err != nil {
+			t.Errorf("%s: %v", test.pattern, err)
+			continue
+		}
+		found, err := re.findAll(test.text)
+		if err != nil {
+			t.Errorf("%s: %v", test.pattern, err)
+		}
+		var got []string
+		for _, f := range found {
+			got = append(got, test.text[f.start:f.end])
+		}
+		if strings.Join(got, "|") != strings.Join(test.want, "|") {
+			t.Errorf("%s on %q: got %q, want %q", test.pattern, test.text, got, test.want)
+		}
+	}
+}
+
+func TestRegexRefused(t *testing.T) {
+	for _, pattern := range []string{
+		`(?<=a)b`, `(?<!a)b`, `(?<name>a)`, `\1`, `[[:alpha:]]`, `[a&&b]`, `(`, `)`, `[a`, `*a`, `\`, `a{99999}`,
+		`\p{Nope}`, `\pL`, `[b-a]`, `\x{110000}`, `\k`, strings.Repeat("(", 100), `(?:(?:(?:a{999}){999}){999}){999}`,
+	} {
+		if _, err := compileRegex(pattern); !errors.Is(err, ErrUnsupported) {
+			t.Errorf("%.40s: got error %v, want ErrUnsupported", pattern, err)
+		}
+	}
+}
+
+// A pattern that would try for ever is ended, not waited for.
+func TestRegexTooHard(t *testing.T) {
+	for _, pattern := range []string{`(?:a+)+b`, `(?:a|aa)+b`, `(?:a*)*b`} {
+		re, err := compileRegex(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := re.findAll(strings.Repeat("a", 64)); !errors.Is(err, ErrTooHard) {
+			t.Errorf("%s: got error %v, want ErrTooHard", pattern, err)
+		}
+	}
+}
+
+// Where Go's regexp knows the pattern, it must find the same matches: both take
+// the first alternative that leads to a match.
+func FuzzRegex(f *testing.F) {
+	patterns := []string{
+		`'s|'t|'re| ?[a-z]+| ?[0-9]{1,3}| ?[^\sa-z0-9]+|\s+`,
+		`(?:a|ab)(?:c|bcd)*`, `a+?b|[ab]{2,3}?`, `(?:x*y)?z|x`, `(?i:ab|c)+`, `\s*[\r\n]+|\s+`,
+	}
+	for _, s := range []string{"", "it's 1234 ok\r\n\n", "abcbcdxxyz", "aAbBcC zz"} {
+		for i := range patterns {
+			f.Add(uint(i), s)
+		}
+	}
+	f.Fuzz(func(t *testing.T, which uint, text string) {
+		text = strings.Map(func(r rune) rune {
+			if r >= 0x80 || r == '\v' { // Go's \s is ASCII without \v
+				return -1
+			}
+			return r
+		}, text)
+		pattern := patterns[which%uint(len(patterns))]
+		re, err := compileRegex(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found, err := re.findAll(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want [][]int
+		for _, m := range regexp.MustCompile(pattern).FindAllStringIndex(text, -1) {
+			if m[0] < m[1] {
+				want = append(want, m)
+			}
+		}
+		if len(found) != len(want) {
+			t.Fatalf("%s on %q: got %v, want %v", pattern, text, found, want)
+		}
+		for i := range want {
+			if found[i].start != want[i][0] || found[i].end != want[i][1] {
+				t.Fatalf("%s on %q: got %v, want %v", pattern, text, found, want)
+			}
+		}
+	})
+}
