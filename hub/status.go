@@ -20,8 +20,9 @@ type StatusError struct {
 	Message    string        // the server's text, made printable
 	RequestID  string        // X-Request-Id, for reports
 	RetryAfter time.Duration // how long the server asks us to wait; 0 = not said
+	Kind       error         // the sentinel that fits, or nil
+	Repo       RepoID        // what was asked about
 
-	kind    error  // the sentinel that fits, or nil
 	storage bool   // storage said it, not the hub
 	host    string // who said it
 	page    string // the repository's web page
@@ -31,16 +32,16 @@ type StatusError struct {
 // kindText reads better than the sentinel where the status leaves two causes.
 func (e *StatusError) kindText() string {
 	switch {
-	case e.kind == ErrUnauthorized && e.token.IsZero():
+	case e.Kind == ErrUnauthorized && e.token.IsZero():
 		return "no such repository, or it is private"
-	case e.kind == ErrUnauthorized:
+	case e.Kind == ErrUnauthorized:
 		return "the " + e.token.String() + " is rejected"
-	case e.kind == ErrNetwork && e.storage && !transientStatus(e.Status):
+	case e.Kind == ErrNetwork && e.storage && !transientStatus(e.Status):
 		return "storage refuses a fresh link"
-	case e.kind == ErrNetwork:
+	case e.Kind == ErrNetwork:
 		return "the server is in trouble"
-	case e.kind != nil:
-		return e.kind.Error()
+	case e.Kind != nil:
+		return e.Kind.Error()
 	}
 	return strings.ToLower(http.StatusText(e.Status))
 }
@@ -51,7 +52,7 @@ func (e *StatusError) Error() string {
 	if e.Message != "" {
 		b.WriteString(": " + e.Message)
 	}
-	if e.RequestID != "" && (e.kind == nil || e.kind == ErrNetwork) {
+	if e.RequestID != "" && (e.Kind == nil || e.Kind == ErrNetwork) {
 		b.WriteString("; request " + e.RequestID)
 	}
 	b.WriteString(")")
@@ -59,16 +60,16 @@ func (e *StatusError) Error() string {
 }
 
 // Unwrap returns the sentinel that fits, or nil.
-func (e *StatusError) Unwrap() error { return e.kind }
+func (e *StatusError) Unwrap() error { return e.Kind }
 
 // Temporary reports whether the same request may succeed later.
 func (e *StatusError) Temporary() bool {
-	return transientStatus(e.Status) || e.storage && e.kind == ErrNetwork
+	return transientStatus(e.Status) || e.storage && e.Kind == ErrNetwork
 }
 
 // Hint says what to do next.
 func (e *StatusError) Hint() string {
-	switch e.kind {
+	switch e.Kind {
 	case ErrRepoNotFound:
 		return "check the name; a private repository needs a token that may read it: set HF_TOKEN"
 	case ErrUnauthorized:
@@ -77,7 +78,7 @@ func (e *StatusError) Hint() string {
 		}
 		return "renew the " + e.token.String() + ", or go on without: HF_HUB_DISABLE_IMPLICIT_TOKEN=1"
 	case ErrRevisionNotFound:
-		return "list the branches with: qbranch ls owner/name"
+		return "list the branches with: qbranch ls " + e.Repo.String()
 	case ErrEntryNotFound:
 		return "check the name of the file: upper and lower case differ"
 	case ErrGated:
@@ -122,6 +123,7 @@ func (c *Client) statusError(q request, resp *http.Response) error {
 		Code:       printable(resp.Header.Get("X-Error-Code")),
 		RequestID:  printable(resp.Header.Get("X-Request-Id")),
 		RetryAfter: retryAfter(resp.Header, time.Now()),
+		Repo:       q.repo,
 		host:       printable(resp.Request.URL.Host),
 		page:       c.Endpoint() + "/" + q.repo.String(),
 		storage:    !c.isEndpoint(resp.Request.URL),
@@ -131,7 +133,7 @@ func (c *Client) statusError(q request, resp *http.Response) error {
 	}
 	html := isHTML(resp.Header, body)
 	e.Message = errorMessage(resp.Header, body, html)
-	e.kind = e.classify(q, html)
+	e.Kind = e.classify(q, html)
 	return e
 }
 

@@ -155,10 +155,14 @@ type dialer struct {
 // proxy is http.ProxyFromEnvironment, and remembers whom it named.
 func (d *dialer) proxy(r *http.Request) (*url.URL, error) {
 	u, err := http.ProxyFromEnvironment(r)
-	if err == nil && u != nil {
+	if err != nil {
+		// The error repeats the value, which may hold a password.
+		return nil, errors.New("HTTPS_PROXY or HTTP_PROXY is not the URL of a proxy")
+	}
+	if u != nil {
 		d.proxies.Store(hostPort(u), struct{}{})
 	}
-	return u, err
+	return u, nil
 }
 
 func (d *dialer) dial(ctx context.Context, network, addr string) (net.Conn, error) {

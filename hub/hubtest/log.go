@@ -110,12 +110,9 @@ func (w *loggedWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// The bucket of SetRate hands out a fiftieth of a second at a time, within
-// these bounds.
-const (
-	minRateChunk = 256
-	maxRateChunk = 64 << 10
-)
+// maxRateChunk bounds what the bucket of SetRate hands out at a time: a
+// fiftieth of a second's bytes, so that a new rate is felt at once.
+const maxRateChunk = 64 << 10
 
 // SetRate limits the CDN to bytes per second over all connections; 0 = none.
 func (s *Server) SetRate(bytesPerSecond int64) {
@@ -124,7 +121,7 @@ func (s *Server) SetRate(bytesPerSecond int64) {
 		s.limiter.SetBurst(maxRateChunk)
 		return
 	}
-	chunk := min(max(int(bytesPerSecond/50), minRateChunk), maxRateChunk)
+	chunk := int(min(max(bytesPerSecond/50, 1), maxRateChunk))
 	s.limiter.SetBurst(chunk)
 	s.limiter.SetLimit(rate.Limit(bytesPerSecond))
 }
