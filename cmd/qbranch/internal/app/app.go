@@ -1,9 +1,17 @@
 package app
 
 import (
-	"context"
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
 	"time"
+
+	"github.com/adrg/xdg"
 
 	"github.com/qbranch/qbranch/hub"
 	"github.com/qbranch/qbranch/hub/fetch"
@@ -48,71 +56,83 @@ type Config struct {
 }
 
 // App carries what the verbs share. It is safe for concurrent use.
-type App struct{}
+type App struct {
+	hub     *hub.Client
+	offline bool
+	pause   time.Duration // before the first retry of what the hub's client does not retry itself
+	dir     string        // of the store, absolute
+	log     *slog.Logger
+	threads int
+
+	mu sync.Mutex   // guards st
+	st *store.Store // nil until a verb has needed it
+}
 
 // New checks the configuration; it opens the store and sends nothing until a
 // verb needs it.
-func New(c Config) (*App, error) { return nil, nil }
+func New(c Config) (*App, error) {
+	if c.Hub.Logger == nil {
+		c.Hub.Logger = c.Logger
+	}
+	client, err := hub.NewClient(c.Hub)
+	if err != nil {
+		return nil, fmt.Errorf("configure the hub: %w", err)
+	}
+	dir, err := filepath.Abs(storeDir(c.StoreDir))
+	if err != nil {
+		return nil, fmt.Errorf("find the store's directory: %w", err)
+	}
+	pause := cmp.Or(c.Hub.RetryWait, 500*time.Millisecond)
+	return &App{hub: client, offline: c.Hub.Offline, pause: pause, dir: dir, log: c.Logger, threads: c.Threads}, nil
+}
+
+// storeDir is where the store lies: data, not cache, because cache cleaners
+// must not eat tens of gigabytes. XDG_DATA_HOME counts on every system.
+func storeDir(configured string) string {
+	if configured != "" {
+		return configured
+	}
+	if dir := os.Getenv("QBRANCH_STORE"); dir != "" {
+		return dir
+	}
+	data := xdg.DataHome
+	if dir := os.Getenv("XDG_DATA_HOME"); filepath.IsAbs(dir) { // relative ones are to be ignored, says the standard
+		data = dir
+	}
+	return filepath.Join(data, "qbranch")
+}
 
 // Endpoint is the hub's base URL.
-func (a *App) Endpoint() string { return "" }
+func (a *App) Endpoint() string { return a.hub.Endpoint() }
 
 // StoreDir is where the store is or would be.
-func (a *App) StoreDir() string { return "" }
+func (a *App) StoreDir() string { return a.dir }
 
 // ParseRef parses a reference (see hub.ParseRef).
 func ParseRef(s string) (Ref, error) { return hub.ParseRef(s) }
 
-// LocalState says what the store holds of a branch.
-type LocalState string
-
-// Local states.
-const (
-	LocalNone     LocalState = ""
-	LocalPartial  LocalState = "partial"  // resumable
-	LocalVerified LocalState = "verified" // snapshot present, every blob there
-	LocalCorrupt  LocalState = "corrupt"  // a verify found bad bytes
-	LocalOutdated LocalState = "outdated" // verified at a commit the branch has left
-)
-
-// BranchRow is one branch of a listing: the reconciled parameters and where
-// they come from. Pointers are nil where nobody says.
-type BranchRow struct {
-	Branch      string     `json:"branch"`
-	Commit      string     `json:"commit"`
-	Bits        *int       `json:"bits"`
-	GroupSize   *int       `json:"group_size"` // -1 = none
-	ActOrder    *bool      `json:"act_order"`
-	CardBytes   *int64     `json:"card_bytes"`   // as printed on the card
-	WeightBytes int64      `json:"weight_bytes"` // safetensors in the tree
-	TotalBytes  int64      `json:"total_bytes"`  // whole tree
-	Files       int        `json:"files"`
-	Local       LocalState `json:"local"`
-	LocalBytes  int64      `json:"local_bytes"` // held of TotalBytes
-	Description string     `json:"description,omitempty"`
-	Error       string     `json:"error,omitempty"` // why the tree or config could not be read
+// openStore opens the store, once, and makes it when it is absent.
+func (a *App) openStore() (*store.Store, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.st == nil {
+		st, err := store.Open(a.dir)
+		if err != nil {
+			return nil, err
+		}
+		a.st = st
+	}
+	return a.st, nil
 }
 
-// Note is a contradiction or remark under the table.
-type Note struct {
-	Branch  string `json:"branch"` // "" = the repository
-	Code    string `json:"code"`
-	Message string `json:"message"`
+// existingStore opens the store for a verb that only looks; nil when there is
+// none, and none is made.
+func (a *App) existingStore() (*store.Store, error) {
+	if _, err := os.Stat(a.dir); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return a.openStore()
 }
-
-// Listing is what List returns.
-type Listing struct {
-	Repo     string      `json:"repo"`
-	Endpoint string      `json:"endpoint"`
-	Branches []BranchRow `json:"branches"`
-	Notes    []Note      `json:"notes"`
-	Requests int         `json:"requests"` // sent to the hub
-}
-
-// List reconciles the card's table, the refs, each branch's tree and its
-// quantize_config.json. Requests: refs, the card, and two per branch; two
-// round trips.
-func (a *App) List(ctx context.Context, repo RepoID) (*Listing, error) { return nil, nil }
 
 // Event is something a verb reports while it works. Exactly one field is set.
 type Event struct {
@@ -123,112 +143,10 @@ type Event struct {
 	File     *FileCheck   // Verify: a file was checked
 }
 
-// GetOptions may be zero.
-type GetOptions struct {
-	Dir         string // also materialise the branch as a plain folder here
-	Connections int
-	LimitRate   int64 // bytes per second, 0 = none
-	DryRun      bool  // plan only
-	Stats       *Stats
-	Notify      func(Event) // nil = nobody listens
+// notifier calls notify, which may be nil.
+func notifier(notify func(Event)) func(Event) {
+	if notify == nil {
+		return func(Event) {}
+	}
+	return notify
 }
-
-// GetResult is what Get did.
-type GetResult struct {
-	Plan      Plan
-	Snapshot  Snapshot // zero for a dry run
-	Findings  []Finding
-	Received  int64 // bytes over the network
-	Kept      int64 // bytes found resumable at the start
-	Refetched int64
-	Reused    int64 // bytes of files that were in the store already
-	Elapsed   time.Duration
-	Dir       string
-}
-
-// Get plans, judges config and headers by ranged reads, fetches and publishes.
-// A fatal finding stops it before any weight moves (*FindingsError).
-func (a *App) Get(ctx context.Context, ref Ref, o GetOptions) (*GetResult, error) { return nil, nil }
-
-// Target is a reference or a local folder.
-type Target struct {
-	Ref Ref
-	Dir string // set for a folder; then Ref is zero
-}
-
-// ParseTarget takes an existing folder as a folder (always when it starts with
-// ".", "/" or "~", or holds a config.json), everything else as a reference.
-func ParseTarget(s string) (Target, error) { return Target{}, nil }
-
-// String prints what was given.
-func (t Target) String() string { return "" }
-
-// VerifyOptions may be zero.
-type VerifyOptions struct {
-	Repair bool              // fetch the bad parts again
-	Total  func(bytes int64) // called once, before the first byte
-	Done   func(bytes int64) // called with bytes hashed since the last call
-	Notify func(Event)
-}
-
-// FileCheck is the verdict on one file.
-type FileCheck struct {
-	Path    string  `json:"path"`
-	Size    int64   `json:"size"`
-	OK      bool    `json:"ok"`
-	Checked string  `json:"checked"` // "blake3" against recorded parts, "sha256 manifest", or "read" when nothing was recorded
-	Ranges  []Range `json:"bad_ranges,omitempty"`
-	Missing bool    `json:"missing,omitempty"`
-}
-
-// VerifyReport is what Verify found.
-type VerifyReport struct {
-	Target   string        `json:"target"`
-	Commit   string        `json:"commit,omitempty"`
-	Files    []FileCheck   `json:"files"`
-	Findings []Finding     `json:"findings"`
-	Bytes    int64         `json:"bytes"`
-	Repaired int64         `json:"repaired_bytes"`
-	OK       bool          `json:"ok"`
-	Elapsed  time.Duration `json:"-"`
-}
-
-// Verify re-hashes every byte and judges config against tensors. The report is
-// returned also when it is bad, together with a *CorruptionError.
-func (a *App) Verify(ctx context.Context, t Target, o VerifyOptions) (*VerifyReport, error) {
-	return nil, nil
-}
-
-// CorruptionError says that verification failed; exit code 6.
-type CorruptionError struct{ Report *VerifyReport }
-
-func (e *CorruptionError) Error() string { return "" }
-
-// FindingsError says that fatal findings stopped a verb; exit code 6.
-type FindingsError struct{ Findings []Finding }
-
-func (e *FindingsError) Error() string { return "" }
-
-// Model is a loaded checkpoint.
-type Model struct{ *infer.Model }
-
-// LoadModel loads a verified snapshot or a folder for generation.
-func (a *App) LoadModel(ctx context.Context, t Target) (*Model, error) { return nil, nil }
-
-// Card reads a model card from a file or from a repository's main branch.
-func (a *App) Card(ctx context.Context, fileOrRepo string) (*Card, error) { return nil, nil }
-
-// StoreItem is one snapshot in the store.
-type StoreItem struct {
-	Repo        string     `json:"repo"`
-	Branch      string     `json:"branch"`
-	Commit      string     `json:"commit"`
-	Files       int        `json:"files"`
-	Bytes       int64      `json:"bytes"`
-	SharedBytes int64      `json:"shared_bytes"` // of them, also held by another snapshot
-	State       LocalState `json:"state"`
-	Created     time.Time  `json:"created"`
-}
-
-// StoreList lists the snapshots.
-func (a *App) StoreList(ctx context.Context) ([]StoreItem, error) { return nil, nil }

@@ -1,0 +1,59 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/qbranch/qbranch/quant/card"
+)
+
+// Card reads a model card from a file, a folder's README.md, or the README.md
+// of a repository, of its main branch unless the reference names another one.
+func (a *App) Card(ctx context.Context, fileOrRepo string) (*Card, error) {
+	md, err := a.readCard(ctx, fileOrRepo)
+	if err != nil {
+		return nil, err
+	}
+	return card.Parse(md), nil
+}
+
+func (a *App) readCard(ctx context.Context, arg string) ([]byte, error) {
+	path, err := expandHome(arg)
+	if err != nil {
+		return nil, err
+	}
+	fi, statErr := os.Stat(path)
+	switch {
+	case statErr == nil && fi.Mode().IsRegular():
+		return readFileAtMost(path, cardLimit)
+	case statErr == nil && fi.IsDir() && isPath(arg):
+		return readFileAtMost(filepath.Join(path, readme), cardLimit)
+	case isPath(arg):
+		return nil, fmt.Errorf("read the card: %w", statErr)
+	}
+	ref, err := ParseRef(arg)
+	if err != nil {
+		if errors.Is(statErr, fs.ErrNotExist) {
+			return nil, fmt.Errorf("there is no such file, and %w", err)
+		}
+		return nil, err
+	}
+	commit, err := a.revision(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	return a.hub.ReadFile(ctx, ref.Repo, commit, readme, cardLimit)
+}
+
+func readFileAtMost(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return readAtMost(f, limit)
+}

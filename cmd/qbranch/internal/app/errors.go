@@ -1,0 +1,193 @@
+package app
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/qbranch/qbranch/hub"
+	"github.com/qbranch/qbranch/quant"
+	"github.com/qbranch/qbranch/store"
+)
+
+// ErrNotLocal says that the store does not hold the branch. It is also
+// store.ErrNotFound and, when the App is offline, hub.ErrOffline.
+var ErrNotLocal = errors.New("not in the store")
+
+// notLocalError is ErrNotLocal of one reference.
+type notLocalError struct {
+	ref     Ref
+	offline bool
+	reason  string // "" = never fetched
+}
+
+func (e *notLocalError) Error() string {
+	return fmt.Sprintf("%s is %s", e.ref, cmp.Or(e.reason, ErrNotLocal.Error()))
+}
+
+func (e *notLocalError) Is(target error) bool {
+	return target == ErrNotLocal || target == store.ErrNotFound || target == hub.ErrOffline && e.offline
+}
+
+// Hint says what to do next.
+func (e *notLocalError) Hint() string {
+	if e.offline {
+		return fmt.Sprintf("go online, then: qbranch get %s", e.ref)
+	}
+	return fmt.Sprintf("fetch it first: qbranch get %s", e.ref)
+}
+
+// CorruptionError says that verification failed; exit code 6.
+type CorruptionError struct{ Report *VerifyReport }
+
+// Error names the bad files and byte ranges, the first few of many.
+func (e *CorruptionError) Error() string {
+	var bad []string
+	for _, f := range e.Report.Files {
+		switch {
+		case f.OK:
+		case f.Missing:
+			bad = append(bad, f.Path+" is missing")
+		default:
+			bad = append(bad, fmt.Sprintf("%s is corrupt at bytes %s", f.Path, rangesText(f.Ranges)))
+		}
+	}
+	return list(bad, "; ", 3)
+}
+
+func rangesText(ranges []Range) string {
+	texts := make([]string, len(ranges))
+	for i, r := range ranges {
+		texts[i] = r.String()
+	}
+	return list(texts, ", ", 4)
+}
+
+// list joins the first few of many.
+func list(items []string, sep string, most int) string {
+	if n := len(items); n > most {
+		items = append(slices.Clone(items[:most]), fmt.Sprintf("and %d more", n-most))
+	}
+	return strings.Join(items, sep)
+}
+
+// Hint says what to do next.
+func (e *CorruptionError) Hint() string {
+	if e.Report.Commit == "" {
+		return "nothing says where this folder came from: fetch it again, with 'qbranch get REF --dir DIR' it can be repaired from then on"
+	}
+	return fmt.Sprintf("'qbranch verify %s --repair' fetches only these parts", e.Report.Target)
+}
+
+// FindingsError says that fatal findings stopped a verb; exit code 6.
+type FindingsError struct{ Findings []Finding }
+
+// Error quotes the first fatal finding and counts the others.
+func (e *FindingsError) Error() string {
+	fatal := fatalOf(e.Findings)
+	if len(fatal) == 0 {
+		return "no fatal finding"
+	}
+	f := fatal[0]
+	text := fmt.Sprintf("%s: %s (%s)", f.Where, f.Message, f.Code)
+	if f.Where == "" {
+		text = fmt.Sprintf("%s (%s)", f.Message, f.Code)
+	}
+	if n := len(fatal) - 1; n > 0 {
+		text += fmt.Sprintf(", and %d more", n)
+	}
+	return text
+}
+
+// Hint says what to do next: the first advice of a fatal finding.
+func (e *FindingsError) Hint() string {
+	for _, f := range fatalOf(e.Findings) {
+		if f.Hint != "" {
+			return f.Hint
+		}
+	}
+	return "the checkpoint is not what it claims to be: take another branch, and tell its publisher"
+}
+
+// fatalOf returns the fatal findings.
+func fatalOf(findings []Finding) []Finding {
+	var out []Finding
+	for _, f := range findings {
+		if f.Severity == quant.Fatal {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// revisionError is an unknown revision of a repository whose branches are known.
+type revisionError struct {
+	err      error // wraps hub.ErrRevisionNotFound
+	repo     RepoID
+	asked    string
+	branches []string
+}
+
+func (e *revisionError) Error() string { return e.err.Error() }
+func (e *revisionError) Unwrap() error { return e.err }
+
+// Hint lists the branches, those spelled most like what was asked for first.
+func (e *revisionError) Hint() string {
+	if len(e.branches) == 0 {
+		return fmt.Sprintf("%s has no branches", e.repo)
+	}
+	near := nearest(e.asked, e.branches)
+	if len(near) == 1 {
+		return fmt.Sprintf("did you mean %s:%s?", e.repo, near[0])
+	}
+	if len(near) > 1 {
+		return "did you mean one of: " + list(near, ", ", 3)
+	}
+	return "its branches are: " + list(e.branches, ", ", 8)
+}
+
+// nearest returns the names that can be meant by asked, most alike first: those
+// that contain it, and those a few typing mistakes away.
+func nearest(asked string, names []string) []string {
+	type scored struct {
+		name  string
+		score int
+	}
+	var near []scored
+	low := strings.ToLower(asked)
+	for _, name := range names {
+		d := editDistance(low, strings.ToLower(name))
+		if d <= max(2, len(asked)/4) || len(asked) > 2 && strings.Contains(strings.ToLower(name), low) {
+			near = append(near, scored{name, d})
+		}
+	}
+	slices.SortStableFunc(near, func(a, b scored) int { return cmp.Compare(a.score, b.score) })
+	out := make([]string, len(near))
+	for i, s := range near {
+		out[i] = s.name
+	}
+	return out
+}
+
+// editDistance is Levenshtein's, by bytes.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

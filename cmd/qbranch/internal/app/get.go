@@ -1,0 +1,252 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/qbranch/qbranch/hub"
+	"github.com/qbranch/qbranch/hub/fetch"
+	"github.com/qbranch/qbranch/quant"
+	"github.com/qbranch/qbranch/store"
+)
+
+// GetOptions may be zero.
+type GetOptions struct {
+	Dir         string // also materialise the branch as a plain folder here
+	Connections int
+	LimitRate   int64 // bytes per second, 0 = none
+	DryRun      bool  // plan only
+	Stats       *Stats
+	Notify      func(Event) // nil = nobody listens
+}
+
+// GetResult is what Get did.
+type GetResult struct {
+	Plan      Plan
+	Snapshot  Snapshot // zero for a dry run
+	Findings  []Finding
+	Received  int64 // bytes over the network
+	Kept      int64 // bytes found resumable at the start
+	Refetched int64
+	Reused    int64 // bytes of files that were in the store already
+	Elapsed   time.Duration
+	Dir       string
+}
+
+// Get plans, judges config and headers by ranged reads, fetches and publishes.
+// A fatal finding stops it before any weight moves (*FindingsError). A commit
+// that the store holds already needs no request but the one that resolves the
+// branch, and offline not even that.
+func (a *App) Get(ctx context.Context, ref Ref, o GetOptions) (*GetResult, error) {
+	start := time.Now()
+	res, err := a.get(ctx, ref, o)
+	if err != nil {
+		return nil, err
+	}
+	res.Elapsed = time.Since(start)
+	return res, nil
+}
+
+// getter is one Get while it runs.
+type getter struct {
+	app    *App
+	st     *store.Store
+	repo   RepoID
+	commit hub.Commit
+	branch string // "" when pinned
+	o      GetOptions
+	notify func(Event)
+
+	local *Snapshot       // of the commit, when the store has all of it
+	all   []hub.File      // the commit's listing
+	files []hub.File      // what is to be fetched of it
+	read  map[string]bool // files that judging has fetched
+	res   GetResult
+}
+
+func (a *App) get(ctx context.Context, ref Ref, o GetOptions) (*GetResult, error) {
+	st, err := a.openStore()
+	if err != nil {
+		return nil, err
+	}
+	if o.Stats == nil {
+		o.Stats = new(Stats)
+	}
+	g := &getter{app: a, st: st, repo: ref.Repo, o: o, notify: notifier(o.Notify), read: make(map[string]bool)}
+	if err := g.resolve(ctx, ref); err != nil {
+		return nil, err
+	}
+	if err := g.plan(ctx); err != nil || o.DryRun {
+		return &g.res, err
+	}
+	received, refetched := o.Stats.Received.Load(), o.Stats.Refetched.Load()
+	if err := g.judge(ctx); err != nil {
+		return nil, err
+	}
+	if err := g.fetch(ctx); err != nil {
+		return nil, err
+	}
+	g.res.Received = o.Stats.Received.Load() - received
+	g.res.Refetched = o.Stats.Refetched.Load() - refetched
+	if o.Dir != "" {
+		if err := st.Export(ctx, g.res.Snapshot, o.Dir); err != nil {
+			return nil, err
+		}
+		g.res.Dir = o.Dir
+	}
+	return &g.res, nil
+}
+
+// resolve turns the revision into a commit.
+func (g *getter) resolve(ctx context.Context, ref Ref) (err error) {
+	if commit, ok := ref.Commit(); ok {
+		g.commit = commit
+		return nil
+	}
+	g.branch = ref.RevisionOrMain()
+	g.commit, err = g.app.revision(ctx, ref)
+	if errors.Is(err, hub.ErrOffline) {
+		// What was fetched last is the best there is to offer, if it is whole.
+		if commit, ok := g.st.BranchCommit(ref.Repo.String(), g.branch); ok {
+			if _, e := g.st.Snapshot(ref.Repo.String(), commit); e == nil {
+				g.commit = hub.Commit(commit)
+				return nil
+			}
+		}
+	}
+	return err
+}
+
+// revision resolves a reference with one request; it takes a second one to say
+// which branches there are when that one is not.
+func (a *App) revision(ctx context.Context, ref Ref) (hub.Commit, error) {
+	if commit, ok := ref.Commit(); ok {
+		return commit, nil
+	}
+	commit, err := a.hub.Revision(ctx, ref.Repo, ref.RevisionOrMain())
+	if !errors.Is(err, hub.ErrRevisionNotFound) {
+		return commit, err
+	}
+	refs, listErr := a.hub.Refs(ctx, ref.Repo)
+	if listErr != nil {
+		return "", err
+	}
+	unknown := &revisionError{err: err, repo: ref.Repo, asked: ref.RevisionOrMain()}
+	for _, b := range refs {
+		unknown.branches = append(unknown.branches, b.Name)
+	}
+	return "", unknown
+}
+
+// plan lists the files and compares them with the store.
+func (g *getter) plan(ctx context.Context) (err error) {
+	if err := g.list(ctx); err != nil {
+		return err
+	}
+	if g.files, g.res.Findings, err = withoutPickles(g.all); err != nil {
+		return err
+	}
+	p, err := fetch.MakePlan(g.repo, g.branch, g.commit, g.files, g.st)
+	if err != nil {
+		return err
+	}
+	g.res.Plan = p
+	g.res.Kept, g.res.Reused = heldByPlan(p)
+	g.notify(Event{Plan: &p})
+	if !g.o.DryRun && p.DiskNeeded > p.DiskFree {
+		return &store.NoSpaceError{Dir: g.st.Dir(), Need: p.DiskNeeded, Free: p.DiskFree}
+	}
+	return nil
+}
+
+// list lists the commit's files: from the store when it has all of them, since
+// commits never change.
+func (g *getter) list(ctx context.Context) (err error) {
+	if snap, err := g.st.Snapshot(g.repo.String(), string(g.commit)); err == nil {
+		g.local = &snap
+		for _, f := range snap.Files {
+			g.all = append(g.all, hub.File{Path: f.Path, Size: f.Size, LFS: true, SHA256: hub.SHA256(f.SHA256)})
+		}
+		return nil
+	}
+	g.all, err = g.app.hub.Tree(ctx, g.repo, g.commit)
+	return err
+}
+
+// heldByPlan sums the bytes of unfinished files and of whole files that the
+// store holds, each content once.
+func heldByPlan(p Plan) (partial, whole int64) {
+	seen := make(map[store.Want]bool)
+	for _, f := range p.Files {
+		w := wanted(f.File)
+		switch {
+		case seen[w]:
+		case f.State == fetch.StateHeld:
+			whole += f.Held
+		default:
+			partial += f.Held
+		}
+		seen[w] = true
+	}
+	return partial, whole
+}
+
+// withoutPickles leaves out the files that run code when they are loaded. A
+// listing that has no other weights is refused.
+func withoutPickles(all []hub.File) (files []hub.File, findings []Finding, err error) {
+	safe := false
+	var pickles []string
+	for _, f := range all {
+		if isPickle(f.Path) {
+			pickles = append(pickles, f.Path)
+			continue
+		}
+		safe = safe || isWeights(f.Path)
+		files = append(files, f)
+	}
+	if len(pickles) == 0 {
+		return files, nil, nil
+	}
+	finding := Finding{Code: "PICKLE", Severity: quant.Info, Where: list(pickles, ", ", 4),
+		Message: "left out: pickle files can run code when they are loaded, and the safetensors files hold the weights"}
+	if safe {
+		return files, []Finding{finding}, nil
+	}
+	finding.Severity = quant.Fatal
+	finding.Message = "the weights are pickle files, which can run code when they are loaded; there are no safetensors files"
+	finding.Hint = "look for a branch or repository with safetensors files"
+	return nil, nil, &FindingsError{[]Finding{finding}}
+}
+
+// fetch moves what is missing. The plan is made again: what was read for
+// judging is in the store by now.
+func (g *getter) fetch(ctx context.Context) error {
+	p, err := fetch.MakePlan(g.repo, g.branch, g.commit, g.files, g.st)
+	if err != nil {
+		return err
+	}
+	f := g.app.fetcher(g.st, g.o)
+	f.Notify = func(e fetch.Event) {
+		if e.Kind == fetch.EventReuse && g.read[e.Path] {
+			e.Kind = fetch.EventFile // it was not there when the verb began
+		}
+		g.notify(Event{Fetch: &e})
+	}
+	if g.res.Snapshot, err = f.Run(ctx, p); err != nil {
+		return err
+	}
+	if g.local != nil && g.branch == "" {
+		g.res.Snapshot = *g.local // keeps the name of its branch
+		return g.st.PutSnapshot(*g.local)
+	}
+	return nil
+}
+
+func (a *App) fetcher(st *store.Store, o GetOptions) *fetch.Fetcher {
+	f := &fetch.Fetcher{Hub: a.hub, Store: st, Connections: o.Connections, Stats: o.Stats, Logger: a.log}
+	if o.LimitRate > 0 {
+		f.Limit = fetch.NewLimiter(o.LimitRate)
+	}
+	return f
+}

@@ -1,0 +1,248 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/qbranch/qbranch/hub"
+	"github.com/qbranch/qbranch/quant"
+	"github.com/qbranch/qbranch/quant/safetensors"
+	"github.com/qbranch/qbranch/store"
+)
+
+// judgeConns is how many small reads are under way at once while judging.
+const judgeConns = 4
+
+// badHeader is the code of a safetensors header that cannot be parsed, and
+// twoConfigs that of configurations which contradict each other.
+const (
+	badHeader  = "H1"
+	twoConfigs = "J5"
+)
+
+// jsonLimit bounds the JSON files that are read for judging; 0 means that a
+// file is not one of them.
+func jsonLimit(path string) int64 {
+	switch {
+	case path == modelConfig, path == quantizeConfig, path == quantConfig:
+		return configLimit
+	case strings.HasSuffix(path, ".index.json"):
+		return indexLimit
+	}
+	return 0
+}
+
+// headerFinding says that a file's header cannot be parsed.
+func headerFinding(path string, bad *safetensors.FormatError) Finding {
+	return Finding{Code: badHeader, Severity: quant.Fatal, Where: path, Message: bad.Error(), Hint: bad.Hint()}
+}
+
+// judge reads the configurations and headers of what the plan holds or lacks,
+// and stops the verb at a fatal finding.
+func (g *getter) judge(ctx context.Context) error {
+	in := quant.Input{Branch: g.branch, Files: make(map[string]int64)}
+	for _, f := range g.all {
+		in.Files[f.Path] = f.Size
+	}
+	var err error
+	if in.JSON, err = g.readJSON(ctx); err != nil {
+		return err
+	}
+	findings := quant.Check(in)
+	g.notify(Event{Judged: "config"})
+	if hopeless(findings) {
+		return g.verdict(findings)
+	}
+	headers, err := g.readHeaders(ctx)
+	if err != nil {
+		return err
+	}
+	findings, in.Headers = nil, make(map[string]*safetensors.Header)
+	for _, h := range headers {
+		if h.bad != nil {
+			findings = append(findings, headerFinding(h.file.Path, h.bad))
+		} else {
+			in.Headers[h.file.Path] = h.header
+		}
+	}
+	g.notify(Event{Judged: "header"})
+	if err := g.verdict(append(findings, quant.Check(in)...)); err != nil {
+		return err
+	}
+	return g.keepFirstParts(ctx, headers)
+}
+
+// hopeless reports whether no header can change the verdict. Of two
+// configurations that contradict each other the headers say which is right.
+func hopeless(findings []Finding) bool {
+	return slices.ContainsFunc(fatalOf(findings), func(f Finding) bool { return f.Code != twoConfigs })
+}
+
+// verdict reports the findings; fatal ones are an error.
+func (g *getter) verdict(findings []Finding) error {
+	g.res.Findings = append(findings, g.res.Findings...)
+	if len(g.res.Findings) > 0 {
+		g.notify(Event{Findings: g.res.Findings})
+	}
+	if len(fatalOf(g.res.Findings)) > 0 {
+		return &FindingsError{g.res.Findings}
+	}
+	return nil
+}
+
+// readJSON reads the JSON files that are judged, through the store.
+func (g *getter) readJSON(ctx context.Context) (map[string][]byte, error) {
+	var mu sync.Mutex
+	out := make(map[string][]byte)
+	eg, ctx := errgroup.WithContext(ctx)
+	eg.SetLimit(judgeConns)
+	for _, f := range g.files {
+		limit := jsonLimit(f.Path)
+		if limit == 0 {
+			continue
+		}
+		eg.Go(func() error {
+			data, fetched, err := g.readSmall(ctx, f, limit)
+			if err != nil {
+				return fmt.Errorf("read %s: %w", f.Path, err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			out[f.Path] = data
+			if fetched {
+				g.read[f.Path] = true
+			}
+			return nil
+		})
+	}
+	if err := eg.Wait(); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// readSmall reads a file from the store, or from the hub into the store.
+func (g *getter) readSmall(ctx context.Context, f hub.File, limit int64) (data []byte, fetched bool, err error) {
+	w := wanted(f)
+	if d, ok := g.st.Find(w); ok {
+		data, err = readBlob(g.st, d, limit)
+		return data, false, err
+	}
+	if f.Size > limit {
+		return nil, false, fmt.Errorf("%d bytes, at most %d are allowed: %w", f.Size, limit, hub.ErrTooLarge)
+	}
+	if data, err = g.app.hub.ReadFile(ctx, g.repo, g.commit, f.Path, limit); err != nil {
+		return nil, false, err
+	}
+	g.o.Stats.Received.Add(int64(len(data)))
+	if err := checkContent(f, data); err != nil {
+		return nil, false, err
+	}
+	// When somebody else is writing these very bytes, he may have the honour.
+	if _, err := g.st.Put(ctx, w, data); err != nil && !errors.Is(err, store.ErrLocked) {
+		return nil, false, err
+	}
+	return data, true, nil
+}
+
+// shardHeader is the header of one safetensors file, or why it is bad.
+type shardHeader struct {
+	file   hub.File
+	header *safetensors.Header
+	bad    *safetensors.FormatError
+	first  []byte // part 0, when it was fetched and is not in the store
+}
+
+// readHeaders reads the header of every safetensors file.
+func (g *getter) readHeaders(ctx context.Context) ([]shardHeader, error) {
+	var out []shardHeader
+	for _, f := range g.files {
+		if isWeights(f.Path) {
+			out = append(out, shardHeader{file: f})
+		}
+	}
+	eg, ctx := errgroup.WithContext(ctx)
+	eg.SetLimit(judgeConns)
+	for i := range out {
+		eg.Go(func() error {
+			if err := g.readHeader(ctx, &out[i]); err != nil {
+				return fmt.Errorf("read the header of %s: %w", out[i].file.Path, err)
+			}
+			return nil
+		})
+	}
+	if err := eg.Wait(); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// readHeader reads one header. The ranged read is part 0, which nearly always
+// holds all of it and need not be fetched again. Of a file that is here in
+// part only the header is read.
+func (g *getter) readHeader(ctx context.Context, h *shardHeader) (err error) {
+	w := wanted(h.file)
+	if d, ok := g.st.Find(w); ok {
+		blob, err := g.st.OpenBlob(d)
+		if err != nil {
+			return err
+		}
+		defer blob.Close()
+		h.header, err = safetensors.Parse(blob, h.file.Size)
+		return asBad(err, &h.bad)
+	}
+	n := min(store.PartSize, h.file.Size)
+	fresh := g.st.Held(w) == 0
+	if !fresh {
+		n = min(8, h.file.Size)
+	}
+	buf, err := g.readRange(ctx, h.file, nil, n)
+	if err != nil {
+		return err
+	}
+	if fresh {
+		h.first = buf
+	}
+	length, err := safetensors.HeaderLen(buf[:min(8, n)], h.file.Size)
+	if err != nil {
+		return asBad(err, &h.bad)
+	}
+	if buf, err = g.readRange(ctx, h.file, buf, length); err != nil {
+		return err
+	}
+	h.header, err = safetensors.Parse(bytes.NewReader(buf), h.file.Size)
+	return asBad(err, &h.bad)
+}
+
+// asBad tells a header that cannot be parsed, which is a finding, from one
+// that cannot be read, which is an error.
+func asBad(err error, bad **safetensors.FormatError) error {
+	if errors.As(err, bad) {
+		return nil
+	}
+	return err
+}
+
+// keepFirstParts gives the store what was fetched for judging.
+func (g *getter) keepFirstParts(ctx context.Context, headers []shardHeader) error {
+	for _, h := range headers {
+		if len(h.first) == 0 {
+			continue
+		}
+		in, err := g.st.Ingest(ctx, wanted(h.file))
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(in.WritePart(ctx, 0, h.first), in.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
+}

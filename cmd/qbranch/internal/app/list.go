@@ -1,0 +1,356 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/qbranch/qbranch/hub"
+	"github.com/qbranch/qbranch/quant"
+	"github.com/qbranch/qbranch/quant/card"
+)
+
+// LocalState says what the store holds of a branch.
+type LocalState string
+
+// Local states.
+const (
+	LocalNone     LocalState = ""
+	LocalPartial  LocalState = "partial"  // resumable
+	LocalVerified LocalState = "verified" // snapshot present, every blob there
+	LocalCorrupt  LocalState = "corrupt"  // a verify found bad bytes
+	LocalOutdated LocalState = "outdated" // verified at a commit the branch has left
+)
+
+// BranchRow is one branch of a listing: the reconciled parameters and where
+// they come from. Pointers are nil where nobody says.
+type BranchRow struct {
+	Branch      string     `json:"branch"`
+	Commit      string     `json:"commit"`
+	Bits        *int       `json:"bits"`
+	GroupSize   *int       `json:"group_size"` // -1 = none
+	ActOrder    *bool      `json:"act_order"`
+	CardBytes   *int64     `json:"card_bytes"`   // as printed on the card
+	WeightBytes int64      `json:"weight_bytes"` // safetensors in the tree
+	TotalBytes  int64      `json:"total_bytes"`  // whole tree
+	Files       int        `json:"files"`
+	Local       LocalState `json:"local"`
+	LocalBytes  int64      `json:"local_bytes"` // held of TotalBytes
+	Description string     `json:"description,omitempty"`
+	Error       string     `json:"error,omitempty"` // why the tree or config could not be read
+}
+
+// Note is a contradiction or remark under the table. Codes are stable:
+//
+//	CARD_BITS, CARD_GROUP_SIZE, CARD_ACT_ORDER  the card against the config, or the name where there is no config
+//	CARD_SIZE             the card against the real size of the weights
+//	CARD_MISSING_BRANCH   the card lists a branch that is not there
+//	REF_NOT_ON_CARD       a branch that the card does not list
+//	NAME_BITS, NAME_GROUP_SIZE, NAME_ACT_ORDER  the branch's name against the config
+//	CONFIG_UNREADABLE     the configuration cannot be made sense of
+//	NO_CONFIG             the branch has no quantisation configuration
+//	NO_CARD, NO_CARD_TABLE, CARD_UNREADABLE     there is no card to compare with
+//	RESTRICTED            the files cannot be read without permission
+//	STORE_UNREADABLE      the local state is not known
+//
+// Findings of the card's reader appear under their own codes.
+type Note struct {
+	Branch  string `json:"branch"` // "" = the repository
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+// Listing is what List returns.
+type Listing struct {
+	Repo     string      `json:"repo"`
+	Endpoint string      `json:"endpoint"`
+	Branches []BranchRow `json:"branches"`
+	Notes    []Note      `json:"notes"`
+	Requests int         `json:"requests"` // sent to the hub
+}
+
+// The largest files that are read whole.
+const (
+	cardLimit   = 2 << 20
+	configLimit = 4 << 20
+	indexLimit  = 64 << 20
+)
+
+// The names of configurations, in the order in which AutoGPTQ and GPTQModel
+// look for them.
+const (
+	quantizeConfig = "quantize_config.json"
+	quantConfig    = "quant_config.json"
+	modelConfig    = "config.json"
+	readme         = "README.md"
+)
+
+// listConns is how many requests of a listing are under way at once: tree and
+// configuration of eight branches.
+const listConns = 16
+
+// branchFacts is what the hub said of one branch.
+type branchFacts struct {
+	hub.Branch
+	files   []hub.File
+	treeErr error
+
+	configFile string // which file config is from
+	config     []byte
+	configErr  error
+}
+
+// List reconciles the card's table, the refs, each branch's tree and its
+// quantize_config.json. Requests: refs, the card, and two per branch; two
+// round trips. A third one looks for the configuration elsewhere in branches
+// that have no quantize_config.json.
+func (a *App) List(ctx context.Context, repo RepoID) (*Listing, error) {
+	before := a.hub.Requests()
+	refs, err := a.hub.Refs(ctx, repo)
+	if err != nil {
+		return nil, err
+	}
+	facts, md, cardErr := a.readBranches(ctx, repo, refs)
+	if err := errors.Join(ctx.Err(), noneReadable(facts)); err != nil {
+		return nil, err
+	}
+	l := &Listing{Repo: repo.String(), Endpoint: a.Endpoint(), Branches: []BranchRow{}, Notes: []Note{}}
+	c := l.readCard(md, cardErr)
+	st, err := a.existingStore()
+	if err != nil {
+		l.note("", "STORE_UNREADABLE", "what is here already is not known: %v", err)
+	}
+	for _, f := range facts {
+		row := l.addRow(f, cardRow(c, f.Name))
+		row.Local, row.LocalBytes = localState(st, repo.String(), f)
+		l.Branches = append(l.Branches, row)
+	}
+	l.compareRefs(c, refs)
+	l.Requests = int(a.hub.Requests() - before)
+	return l, nil
+}
+
+// note adds a note.
+func (l *Listing) note(branch, code, format string, args ...any) {
+	l.Notes = append(l.Notes, Note{branch, code, fmt.Sprintf(format, args...)})
+}
+
+// readBranches asks for all trees, configurations and the card at once.
+func (a *App) readBranches(ctx context.Context, repo RepoID, refs []hub.Branch) (facts []branchFacts, md []byte, cardErr error) {
+	facts = make([]branchFacts, len(refs))
+	var g errgroup.Group // each branch keeps its own error
+	g.SetLimit(listConns)
+	cardErr = hub.ErrEntryNotFound
+	for i, ref := range refs {
+		f := &facts[i]
+		f.Branch = ref
+		if i == 0 { // main, when there is one
+			g.Go(func() error {
+				md, cardErr = a.hub.ReadFile(ctx, repo, ref.Commit, readme, cardLimit)
+				return nil
+			})
+		}
+		g.Go(func() error {
+			f.files, f.treeErr = a.hub.Tree(ctx, repo, ref.Commit)
+			return nil
+		})
+		g.Go(func() error {
+			f.configFile = quantizeConfig
+			f.config, f.configErr = a.hub.ReadFile(ctx, repo, ref.Commit, quantizeConfig, configLimit)
+			return nil
+		})
+	}
+	g.Wait() // nothing returns an error
+	for i := range facts {
+		f := &facts[i]
+		if name := f.otherConfig(); name != "" {
+			g.Go(func() error {
+				f.configFile = name
+				f.config, f.configErr = a.hub.ReadFile(ctx, repo, f.Commit, name, configLimit)
+				return nil
+			})
+		}
+	}
+	g.Wait() // nothing returns an error
+	for i := range facts {
+		facts[i].checkConfig()
+	}
+	return facts, md, cardErr
+}
+
+// otherConfig names the file to read in place of a quantize_config.json that
+// is not there; "" when there is no need or no other.
+func (f *branchFacts) otherConfig() string {
+	if !errors.Is(f.configErr, hub.ErrEntryNotFound) || f.treeErr != nil {
+		return ""
+	}
+	for _, name := range []string{quantConfig, modelConfig} {
+		if _, ok := find(f.files, name); ok {
+			return name
+		}
+	}
+	return ""
+}
+
+// checkConfig holds the configuration against the listing, which came by
+// another request.
+func (f *branchFacts) checkConfig() {
+	if f.configErr != nil || f.treeErr != nil {
+		return
+	}
+	if file, ok := find(f.files, f.configFile); ok {
+		f.configErr = checkContent(file, f.config)
+	}
+}
+
+// find returns the file of that path.
+func find(files []hub.File, path string) (hub.File, bool) {
+	i := slices.IndexFunc(files, func(f hub.File) bool { return f.Path == path })
+	if i < 0 {
+		return hub.File{}, false
+	}
+	return files[i], true
+}
+
+// noneReadable returns the first error when not a single tree could be read:
+// then it is not about a branch.
+func noneReadable(facts []branchFacts) error {
+	for _, f := range facts {
+		if f.treeErr == nil {
+			return nil
+		}
+	}
+	if len(facts) == 0 {
+		return nil
+	}
+	return facts[0].treeErr
+}
+
+// restricted reports whether err asks for permission.
+func restricted(err error) bool {
+	return errors.Is(err, hub.ErrGated) || errors.Is(err, hub.ErrUnauthorized) || errors.Is(err, hub.ErrForbidden)
+}
+
+// readCard parses the card and notes what keeps it from being compared.
+func (l *Listing) readCard(md []byte, err error) *Card {
+	switch {
+	case errors.Is(err, hub.ErrEntryNotFound):
+		l.note("", "NO_CARD", "there is no README.md to compare with")
+	case restricted(err):
+		l.note("", "RESTRICTED", "the card needs permission: %v", err)
+	case err != nil:
+		l.note("", "CARD_UNREADABLE", "README.md: %v", err)
+	}
+	if err != nil {
+		return &Card{}
+	}
+	c := card.Parse(md)
+	if len(c.Rows) == 0 {
+		l.note("", "NO_CARD_TABLE", "the card has no table of branches that we can read")
+	}
+	for _, f := range c.Findings {
+		if cardRow(c, f.Where) != nil {
+			l.note(f.Where, f.Code, "%s", f.Message)
+		} else {
+			l.note("", f.Code, "%s", f.Message)
+		}
+	}
+	return c
+}
+
+// cardRow returns the card's row of a branch, nil when it has none.
+func cardRow(c *Card, branch string) *card.Row {
+	for i := range c.Rows {
+		if c.Rows[i].Branch == branch {
+			return &c.Rows[i]
+		}
+	}
+	return nil
+}
+
+// addRow makes the row of a branch and notes its contradictions.
+func (l *Listing) addRow(f branchFacts, onCard *card.Row) BranchRow {
+	row := BranchRow{Branch: f.Name, Commit: string(f.Commit), Files: len(f.files)}
+	for _, file := range f.files {
+		row.TotalBytes += file.Size
+		if isWeights(file.Path) {
+			row.WeightBytes += file.Size
+		}
+	}
+	if f.treeErr != nil {
+		row.Error = f.treeErr.Error()
+	}
+	claims := [...]claims{sourceConfig: l.configClaims(f, &row), sourceName: nameClaims(f.Name), sourceCard: cardClaims(onCard)}
+	row.Bits, row.GroupSize, row.ActOrder = reconcile(claims[:])
+	l.Notes = append(l.Notes, contradictions(f.Name, claims[:])...)
+	if onCard == nil {
+		return row
+	}
+	row.CardBytes = onCard.SizeBytes
+	if onCard.Description != nil {
+		row.Description = *onCard.Description
+	}
+	if row.CardBytes != nil && row.WeightBytes > 0 && !roundsTo(row.WeightBytes, *row.CardBytes) {
+		l.note(f.Name, "CARD_SIZE", "the card says %d bytes, the weights have %d", *row.CardBytes, row.WeightBytes)
+	}
+	return row
+}
+
+// configClaims reads the branch's configuration.
+func (l *Listing) configClaims(f branchFacts, row *BranchRow) claims {
+	switch {
+	case restricted(f.configErr):
+		if !slices.ContainsFunc(l.Notes, func(n Note) bool { return n.Code == "RESTRICTED" && n.Branch == "" }) {
+			l.note("", "RESTRICTED", "the files need permission, so bits and groups are from names and card: %v", f.configErr)
+		}
+		return claims{}
+	case errors.Is(f.configErr, hub.ErrEntryNotFound):
+		l.note(f.Name, "NO_CONFIG", "there is no quantisation configuration")
+		return claims{}
+	case f.configErr != nil:
+		if row.Error == "" {
+			row.Error = f.configErr.Error()
+		}
+		return claims{}
+	}
+	cfg, ok, err := parseConfig(f.configFile, f.config)
+	switch {
+	case err != nil:
+		l.note(f.Name, "CONFIG_UNREADABLE", "%s: %v", f.configFile, err)
+		return claims{}
+	case !ok:
+		l.note(f.Name, "NO_CONFIG", "%s has no quantization_config", f.configFile)
+		return claims{}
+	}
+	return configClaims(cfg)
+}
+
+// parseConfig reads any of the three files; ok is false when it says nothing
+// of quantisation.
+func parseConfig(file string, data []byte) (cfg quant.Config, ok bool, err error) {
+	if file == modelConfig {
+		return quant.ParseModelConfig(data)
+	}
+	cfg, err = quant.ParseConfig(file, data)
+	return cfg, err == nil, err
+}
+
+// compareRefs notes branches that only the card or only the refs have.
+func (l *Listing) compareRefs(c *Card, refs []hub.Branch) {
+	for _, r := range c.Rows {
+		if !slices.ContainsFunc(refs, func(b hub.Branch) bool { return b.Name == r.Branch }) {
+			l.note(r.Branch, "CARD_MISSING_BRANCH", "the card lists this branch, the repository does not have it")
+		}
+	}
+	if len(c.Rows) == 0 {
+		return
+	}
+	for _, b := range refs {
+		if cardRow(c, b.Name) == nil {
+			l.note(b.Name, "REF_NOT_ON_CARD", "the card does not list this branch")
+		}
+	}
+}

@@ -1,0 +1,83 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/qbranch/qbranch/hub"
+)
+
+const (
+	headerTries = 6                // in a row without a byte
+	headerStall = 15 * time.Second // without a byte
+)
+
+// stallError says that a connection brought nothing for too long.
+type stallError struct{}
+
+func (stallError) Error() string        { return "no bytes for " + headerStall.String() }
+func (stallError) Temporary() bool      { return true }
+func (stallError) Is(target error) bool { return target == hub.ErrNetwork }
+
+// readRange appends to got, the first bytes of a file, until it has n of them.
+// A connection that breaks is made again, from where it broke.
+func (g *getter) readRange(ctx context.Context, f hub.File, got []byte, n int64) ([]byte, error) {
+	if int64(len(got)) >= n {
+		return got, nil
+	}
+	buf := append(make([]byte, 0, n), got...)
+	for failures := 0; ; {
+		before := len(buf)
+		err := g.readOnce(ctx, f, &buf)
+		if err == nil {
+			return buf, nil
+		}
+		if len(buf) > before {
+			failures = 0
+		}
+		if failures++; failures == headerTries || ctx.Err() != nil || !hub.Temporary(err) {
+			return nil, err
+		}
+		g.o.Stats.Retries.Add(1)
+		wait := time.NewTimer(max(hub.RetryAfter(err), g.app.pause<<(failures-1)))
+		select {
+		case <-ctx.Done():
+			wait.Stop()
+			return nil, ctx.Err()
+		case <-wait.C:
+		}
+	}
+}
+
+// readOnce fills buf up to its capacity with what follows in the file.
+func (g *getter) readOnce(ctx context.Context, f hub.File, buf *[]byte) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	have, want := len(*buf), cap(*buf)
+	r, err := g.app.hub.OpenRange(ctx, g.repo, g.commit, f, int64(have), int64(want-have))
+	if err != nil {
+		return err
+	}
+	defer r.Close() // only read from: nothing is lost
+	dog := time.AfterFunc(headerStall, func() { stop(stallError{}) })
+	defer dog.Stop()
+	for have < want {
+		n, err := r.Read((*buf)[have:want])
+		have += n
+		*buf = (*buf)[:have]
+		g.o.Stats.Received.Add(int64(n))
+		dog.Reset(headerStall)
+		switch {
+		case have == want:
+		case errors.Is(context.Cause(ctx), stallError{}):
+			return stallError{}
+		case errors.Is(err, io.EOF):
+			return io.ErrUnexpectedEOF // the hub's client does not let this happen
+		case err != nil:
+			return err
+		}
+	}
+	return nil
+}

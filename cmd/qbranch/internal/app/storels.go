@@ -1,0 +1,61 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/qbranch/qbranch/store"
+)
+
+// StoreItem is one snapshot in the store.
+type StoreItem struct {
+	Repo        string     `json:"repo"`
+	Branch      string     `json:"branch"`
+	Commit      string     `json:"commit"`
+	Files       int        `json:"files"`
+	Bytes       int64      `json:"bytes"`
+	SharedBytes int64      `json:"shared_bytes"` // of them, also held by another snapshot
+	State       LocalState `json:"state"`
+	Created     time.Time  `json:"created"`
+}
+
+// StoreList lists the snapshots, by repository and branch. One that cannot be
+// read does not hide the others: the list comes with the error.
+func (a *App) StoreList(ctx context.Context) ([]StoreItem, error) {
+	st, err := a.existingStore()
+	if err != nil || st == nil {
+		return []StoreItem{}, err
+	}
+	snaps, err := st.Snapshots()
+	if err != nil {
+		err = fmt.Errorf("list the store: %w", err)
+	}
+	shared := store.SharedBytes(snaps)
+	items := make([]StoreItem, len(snaps))
+	for i, snap := range snaps {
+		items[i] = StoreItem{
+			Repo: snap.Repo, Branch: snap.Branch, Commit: snap.Commit, Files: len(snap.Files),
+			Bytes: snap.Bytes(), SharedBytes: shared[i], State: snapshotState(st, snap), Created: snap.Created,
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+	}
+	return items, err
+}
+
+// snapshotState is partial when a blob has gone: Get fetches it again.
+func snapshotState(st *store.Store, snap Snapshot) LocalState {
+	missing, corrupt := st.SnapshotState(snap)
+	commit, remembered := st.BranchCommit(snap.Repo, snap.Branch)
+	switch {
+	case len(corrupt) > 0:
+		return LocalCorrupt
+	case len(missing) > 0:
+		return LocalPartial
+	case snap.Branch != "" && remembered && commit != snap.Commit:
+		return LocalOutdated
+	}
+	return LocalVerified
+}
