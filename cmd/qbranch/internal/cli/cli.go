@@ -1,0 +1,276 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/qbranch/qbranch/cmd/qbranch/internal/app"
+	"github.com/qbranch/qbranch/hub"
+)
+
+// Program is one command line and everything it works with.
+type Program struct {
+	Args    []string            // without the program's own name
+	In      io.Reader           // a terminal only when it is an *os.File that is one
+	Out     io.Writer           // what was asked for
+	Err     io.Writer           // progress and messages
+	Getenv  func(string) string // the environment
+	Version string              // set when the program was linked; "" = ask the build info
+}
+
+// Main runs a command line and returns its exit code (docs/output.md). When
+// ctx is cancelled by a *SignalError the code is the signal's.
+func Main(ctx context.Context, p Program) int {
+	r := &run{Program: p, out: &stickyWriter{w: p.Out}}
+	r.errColor = newPaint("auto", p.Err, p.Getenv)
+	root := r.rootCommand()
+	root.SetArgs(append([]string{}, p.Args...)) // nil would mean os.Args
+	root.SetIn(p.In)
+	root.SetOut(r.out)
+	root.SetErr(p.Err)
+	return r.finish(ctx, root.ExecuteContext(ctx))
+}
+
+// run is a command line while it runs.
+type run struct {
+	Program
+	out      *stickyWriter // Program.Out, remembering its first failure
+	outColor paint
+	errColor paint
+
+	quiet     bool
+	verbose   bool
+	color     string
+	progress  string
+	storeDir  string
+	endpoint  string
+	tokenFile string
+	theme     string
+	json      bool // set by the verbs that have --json
+}
+
+// The groups of the help page.
+const (
+	groupFetch = "fetch"
+	groupLocal = "local"
+	groupTry   = "try"
+)
+
+func (r *run) rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "qbranch",
+		Short: "List, fetch, verify and run the branches of GPTQ repositories",
+		Long: `qbranch lists, fetches, verifies and runs the quants that live in the branches of a
+Hugging Face repository. "qbranch REPO" on a terminal opens the browser.
+
+A REF is owner/name, owner/name:branch, owner/name@commit or the page's URL.`,
+		Example: `  qbranch demo                                          see the whole job on a small repository
+  qbranch ls TheBloke/Llama-2-13B-chat-GPTQ             what branches there are
+  qbranch get TheBloke/Llama-2-13B-chat-GPTQ:main       fetch one, or go on fetching it
+  qbranch gen TheBloke/Llama-2-13B-chat-GPTQ:main -p "Why is the sky blue?"`,
+		Version:       r.build().Version,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.ArbitraryArgs,
+		RunE:          r.bare,
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			return r.settle()
+		},
+	}
+	root.AddGroup(
+		&cobra.Group{ID: groupFetch, Title: "Look and fetch:"},
+		&cobra.Group{ID: groupLocal, Title: "Work with what is here:"},
+		&cobra.Group{ID: groupTry, Title: "More:"},
+	)
+	root.SetHelpCommandGroupID(groupTry)
+	root.SetCompletionCommandGroupID(groupTry)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &usageError{msg: err.Error(), hint: fmt.Sprintf("'%s --help' lists the flags", cmd.CommandPath())}
+	})
+	root.SetUsageFunc(usage)
+	f := root.PersistentFlags()
+	f.BoolP("help", "h", false, "show help, also of a command")
+	root.Flags().Bool("version", false, "print the version (this page only)")
+	f.BoolVarP(&r.quiet, "quiet", "q", false, "say only what was asked for, and errors")
+	f.BoolVarP(&r.verbose, "verbose", "v", false, "log requests and decisions to standard error")
+	f.StringVar(&r.color, "color", "auto", "colours, `WHEN`: auto, always or never")
+	f.StringVar(&r.progress, "progress", "auto", "progress, `HOW`: auto, plain, json or none")
+	f.StringVar(&r.storeDir, "store", "", "keep blobs in `DIR` (default $QBRANCH_STORE, else the data folder)")
+	f.StringVar(&r.endpoint, "endpoint", "", "hub to talk to, a `URL` (default $HF_ENDPOINT, else huggingface.co)")
+	f.StringVar(&r.tokenFile, "token-file", "", "read the access token from `FILE` (default $HF_TOKEN, …)")
+	root.AddCommand(r.lsCommand(), r.getCommand(), r.cardCommand(),
+		r.verifyCommand(), r.genCommand(), r.storeCommand(),
+		r.demoCommand(), r.tuiCommand(), r.versionCommand())
+	return root
+}
+
+// settle checks the global flags and what follows from them.
+func (r *run) settle() error {
+	if !slices.Contains([]string{"auto", "always", "never"}, r.color) {
+		return &usageError{msg: fmt.Sprintf("--color %q: want auto, always or never", r.color)}
+	}
+	if !slices.Contains([]string{"auto", "plain", "json", "none"}, r.progress) {
+		return &usageError{msg: fmt.Sprintf("--progress %q: want auto, plain, json or none", r.progress)}
+	}
+	r.outColor = newPaint(r.color, r.Out, r.Getenv)
+	r.errColor = newPaint(r.color, r.Err, r.Getenv)
+	return nil
+}
+
+// bare is qbranch without a verb: the browser on a terminal, else help.
+func (r *run) bare(cmd *cobra.Command, args []string) error {
+	repo := ""
+	if len(args) > 0 {
+		ref, err := app.ParseRef(args[0])
+		if err != nil || len(args) > 1 {
+			return unknownCommand(cmd, args[0])
+		}
+		repo = ref.String()
+	}
+	if isTerminal(r.In) && isTerminal(r.Out) {
+		return r.browse(cmd.Context(), repo)
+	}
+	cmd.SetOut(r.Err) // nobody asked for help: it is a message
+	if err := cmd.Help(); err != nil {
+		return err
+	}
+	if len(args) > 0 {
+		return &usageError{msg: "no command given", hint: "did you mean 'qbranch ls " + clean(args[0]) + "'?"}
+	}
+	return &usageError{msg: "no command given, and this is not a terminal to browse in", hint: "try 'qbranch demo'"}
+}
+
+func unknownCommand(cmd *cobra.Command, name string) error {
+	e := &usageError{msg: fmt.Sprintf("unknown command %q", clean(name)),
+		hint: fmt.Sprintf("'%s --help' lists the commands", cmd.CommandPath())}
+	cmd.SuggestionsMinimumDistance = 2
+	if s := cmd.SuggestionsFor(name); len(s) > 0 {
+		e.hint = fmt.Sprintf("did you mean '%s %s'?", cmd.CommandPath(), s[0])
+	}
+	return e
+}
+
+// open makes the App that the flags and the environment describe.
+func (r *run) open(threads int) (*app.App, error) {
+	o, err := hub.OptionsFromEnv(r.Getenv)
+	if err != nil {
+		return nil, &usageError{msg: err.Error(), err: err}
+	}
+	if r.endpoint != "" {
+		o.Endpoint = r.endpoint
+	}
+	if r.tokenFile != "" {
+		secret, err := os.ReadFile(r.tokenFile)
+		if err != nil {
+			return nil, fmt.Errorf("read the token: %w", err)
+		}
+		o.Token = hub.NewToken(strings.TrimSpace(string(secret)), r.tokenFile)
+	}
+	o.UserAgent = r.userAgent()
+	c := app.Config{Hub: o, StoreDir: r.storeDir, Threads: threads}
+	if c.StoreDir == "" {
+		c.StoreDir = r.Getenv("QBRANCH_STORE")
+	}
+	if r.verbose {
+		c.Logger = slog.New(slog.NewTextHandler(r.Err, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		c.Hub.Logger = c.Logger
+	}
+	return app.New(c)
+}
+
+// note tells the user something that is not the answer.
+func (r *run) note(format string, args ...any) {
+	if !r.quiet {
+		fmt.Fprintf(r.Err, format+"\n", args...)
+	}
+}
+
+// jsonFlag gives a verb --json.
+func (r *run) jsonFlag(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&r.json, "json", false, "print JSON (docs/output.md)")
+}
+
+// args checks how many arguments a verb was given and names what is missing.
+func args(least, most int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		hint := "usage: " + cmd.UseLine()
+		switch {
+		case len(args) < least:
+			return &usageError{msg: fmt.Sprintf("%s: name %s", cmd.Name(), what), hint: hint}
+		case most >= 0 && len(args) > most:
+			return &usageError{msg: fmt.Sprintf("%s: unexpected argument %q", cmd.Name(), clean(args[most])), hint: hint}
+		}
+		return nil
+	}
+}
+
+// completeRefs offers what the store holds.
+func (r *run) completeRefs(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	a, err := r.open(0)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	items, err := a.StoreList(cmd.Context())
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	var refs []string
+	for _, i := range items {
+		refs = append(refs, clean(itemRef(i)))
+	}
+	return refs, cobra.ShellCompDirectiveDefault
+}
+
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// asciiOnly says that the terminal cannot be trusted with more than ASCII.
+func asciiOnly(getenv func(string) string) bool {
+	if on := getenv("QBRANCH_ASCII"); on != "" {
+		return on != "0"
+	}
+	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
+		if v := strings.ToUpper(getenv(name)); v != "" {
+			return !strings.Contains(v, "UTF-8") && !strings.Contains(v, "UTF8")
+		}
+	}
+	return true
+}
+
+// stickyWriter remembers the first failure: output that did not arrive must
+// not look like success.
+type stickyWriter struct {
+	mu  sync.Mutex
+	w   io.Writer
+	err error
+}
+
+func (s *stickyWriter) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n, err := s.w.Write(p)
+	if err != nil && s.err == nil {
+		s.err = err
+	}
+	return n, err
+}
+
+func (s *stickyWriter) failure() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err == nil {
+		return nil
+	}
+	return fmt.Errorf("write the output: %w", s.err)
+}

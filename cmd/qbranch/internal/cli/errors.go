@@ -1,0 +1,209 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"syscall"
+
+	"github.com/qbranch/qbranch/cmd/qbranch/internal/app"
+	"github.com/qbranch/qbranch/hub"
+	"github.com/qbranch/qbranch/infer"
+	"github.com/qbranch/qbranch/store"
+)
+
+// Exit codes. docs/output.md promises them.
+const (
+	exitOther       = 1
+	exitUsage       = 2
+	exitNotFound    = 3
+	exitAccess      = 4
+	exitNetwork     = 5
+	exitIntegrity   = 6
+	exitStorage     = 7
+	exitLocked      = 8
+	exitOffline     = 9
+	exitPartial     = 11
+	exitUnsupported = 12
+	exitInterrupted = 130
+)
+
+// SignalError is the cause of a context that a signal cancelled.
+type SignalError struct{ Signal os.Signal }
+
+func (e *SignalError) Error() string { return "received " + e.Signal.String() }
+
+// ExitCode is 128 and the signal's number, as shells have it.
+func (e *SignalError) ExitCode() int {
+	if n, ok := e.Signal.(syscall.Signal); ok {
+		return 128 + int(n)
+	}
+	return exitInterrupted
+}
+
+// usageError is a command line that cannot work.
+type usageError struct {
+	msg, hint string
+	err       error // may be nil
+}
+
+func (e *usageError) Error() string { return e.msg }
+func (e *usageError) Unwrap() error { return e.err }
+func (e *usageError) Hint() string {
+	if h := hub.Hinter(nil); e.hint == "" && errors.As(e.err, &h) {
+		return h.Hint()
+	}
+	return e.hint
+}
+
+// badArgument makes err, which says what is wrong with an argument, a usage
+// error. A path that is not there is not found, as a repository would be.
+func badArgument(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return &usageError{msg: err.Error(), err: err}
+}
+
+// partialError says that some of several references failed; each was reported.
+type partialError struct{ failed, total int }
+
+func (e *partialError) Error() string { return fmt.Sprintf("%d of %d failed", e.failed, e.total) }
+func (e *partialError) Hint() string {
+	return "run the same command again: what was fetched is kept"
+}
+
+// interruptedError is a fetch that was stopped and can go on.
+type interruptedError struct {
+	kept, total int64
+	err         error
+}
+
+func (e *interruptedError) Error() string {
+	return fmt.Sprintf("interrupted; %s of %s kept: run the same command to resume", bytesText(e.kept), bytesText(e.total))
+}
+func (e *interruptedError) Unwrap() error { return e.err }
+
+// exitCode is the one place where errors become codes. The first match wins:
+// an interruption explains every error after it, and damage is graver than
+// the failure to reach the hub that would repair it.
+func exitCode(ctx context.Context, err error) int {
+	var signal *SignalError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(context.Cause(ctx), &signal):
+		return signal.ExitCode()
+	case ctx.Err() != nil, errors.Is(err, context.Canceled):
+		return exitInterrupted
+	case isA[*usageError](err), isAny(err, hub.ErrBadEndpoint, infer.ErrContext):
+		return exitUsage
+	case isA[*partialError](err):
+		return exitPartial
+	case isA[*app.CorruptionError](err), isA[*app.FindingsError](err), isA[*store.CorruptError](err),
+		isAny(err, store.ErrMismatch, infer.ErrCheckpoint, hub.ErrBadListing, hub.ErrTooLarge):
+		return exitIntegrity
+	case errors.Is(err, infer.ErrUnsupported):
+		return exitUnsupported
+	case errors.Is(err, store.ErrLocked):
+		return exitLocked
+	case isAny(err, store.ErrNoSpace, store.ErrNotWritable, store.ErrFormat, syscall.ENOSPC, syscall.EIO, syscall.EROFS, fs.ErrPermission):
+		return exitStorage
+	case isAny(err, hub.ErrRepoNotFound, hub.ErrRevisionNotFound, hub.ErrEntryNotFound):
+		return exitNotFound
+	case isAny(err, hub.ErrUnauthorized, hub.ErrGated, hub.ErrForbidden):
+		return exitAccess
+	case errors.Is(err, hub.ErrOffline):
+		return exitOffline
+	case isAny(err, hub.ErrNetwork, hub.ErrRateLimited, hub.ErrNotHub, hub.ErrRange, hub.ErrRedirect, context.DeadlineExceeded):
+		return exitNetwork
+	case isAny(err, store.ErrNotFound, fs.ErrNotExist):
+		return exitNotFound
+	}
+	return exitOther
+}
+
+func isA[T error](err error) bool {
+	var target T
+	return errors.As(err, &target)
+}
+
+func isAny(err error, targets ...error) bool {
+	return slices.ContainsFunc(targets, func(t error) bool { return errors.Is(err, t) })
+}
+
+// hint is what to do next: the error's own advice, else what fits its code.
+func hint(err error, code int) string {
+	if h := hub.Hinter(nil); errors.As(err, &h) && h.Hint() != "" {
+		return h.Hint()
+	}
+	if isA[*interruptedError](err) {
+		return "" // its text says it
+	}
+	switch code {
+	case exitNotFound:
+		return "check the spelling; 'qbranch ls REPO' lists branches, 'qbranch store ls' what is here"
+	case exitAccess:
+		return "accept the terms on the model's page, and set HF_TOKEN or use --token-file"
+	case exitNetwork:
+		return "try again: what was fetched is kept"
+	case exitIntegrity:
+		return "'qbranch verify REF --repair' fetches bad parts again"
+	case exitStorage:
+		return "free some space or choose another folder with --store"
+	case exitLocked:
+		return "another qbranch is writing it: wait for it to end"
+	case exitOffline:
+		return "unset HF_HUB_OFFLINE to use the network"
+	case exitUnsupported:
+		return "fetching and verifying work all the same; another runner has to run it"
+	}
+	return ""
+}
+
+// errorLine is the JSON form of an error.
+type errorLine struct {
+	Type    string `json:"type"` // "error"
+	Ref     string `json:"ref,omitempty"`
+	Code    int    `json:"code"`
+	Message string `json:"message"`
+	Hint    string `json:"hint,omitempty"`
+}
+
+// report tells the user of an error and returns its code. ref is set when the
+// error is of one of several references.
+func (r *run) report(ctx context.Context, ref string, err error) int {
+	code := exitCode(ctx, err)
+	line := errorLine{Type: "error", Ref: ref, Code: code, Message: clean(err.Error()), Hint: clean(hint(err, code))}
+	if code >= 128 && !isA[*interruptedError](err) {
+		line.Message, line.Hint = "interrupted", ""
+	}
+	what := line.Message
+	if ref != "" {
+		what = ref + ": " + what
+	}
+	fmt.Fprintf(r.Err, "%s %s\n", r.errColor.red("qbranch:"), what)
+	if line.Hint != "" {
+		fmt.Fprintf(r.Err, "  hint: %s\n", line.Hint)
+	}
+	if r.json {
+		r.emit(line) // a failure of the output has no better place to go
+	}
+	return code
+}
+
+// finish turns the outcome of a command line into its exit code.
+func (r *run) finish(ctx context.Context, err error) int {
+	if err == nil {
+		err = r.out.failure()
+	}
+	if err == nil {
+		return 0
+	}
+	// A flag that could not be parsed may have come before --json.
+	r.json = r.json || slices.Contains(r.Args, "--json")
+	return r.report(ctx, "", err)
+}

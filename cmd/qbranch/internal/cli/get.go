@@ -1,0 +1,389 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/qbranch/qbranch/cmd/qbranch/internal/app"
+	"github.com/qbranch/qbranch/hub/fetch"
+)
+
+type getFlags struct {
+	dir         string
+	connections int
+	limitRate   string
+	dryRun      bool
+}
+
+func (r *run) getCommand() *cobra.Command {
+	var f getFlags
+	cmd := &cobra.Command{
+		Use:     "get REF...",
+		GroupID: groupFetch,
+		Short:   "Fetch a branch, or go on fetching it",
+		Long: `Fetch a branch into the store. The config and the headers of the weights are judged
+before the weights move; every byte is checked against its digest on the way. After an
+interruption of any kind the same command goes on where it was, and files that another
+branch brought are not fetched again.`,
+		Example: `  qbranch get TheBloke/Llama-2-13B-chat-GPTQ:gptq-4bit-32g-actorder_True
+  qbranch get TheBloke/Llama-2-13B-chat-GPTQ:main --dir ./llama --limit-rate 10M`,
+		Args:              args(1, -1, "a branch, such as owner/name:branch"),
+		ValidArgsFunction: r.completeRefs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o, err := f.options(len(args))
+			if err != nil {
+				return err
+			}
+			refs := make([]app.Ref, len(args))
+			for i, arg := range args {
+				if refs[i], err = app.ParseRef(arg); err != nil {
+					return badArgument(err)
+				}
+			}
+			return r.get(cmd.Context(), refs, o)
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&f.dir, "dir", "", "also make a plain folder `DIR` with the branch's files")
+	fl.IntVarP(&f.connections, "connections", "j", 0, "most connections at once, `N` (default 8)")
+	fl.StringVar(&f.limitRate, "limit-rate", "", "at most `R` bytes per second, such as 10M or 2MiB")
+	fl.BoolVar(&f.dryRun, "dry-run", false, "say what would be fetched, and stop")
+	r.jsonFlag(cmd)
+	return cmd
+}
+
+func (f getFlags) options(refs int) (app.GetOptions, error) {
+	o := app.GetOptions{Dir: f.dir, Connections: f.connections, DryRun: f.dryRun}
+	if f.dir != "" && refs > 1 {
+		return o, &usageError{msg: "--dir takes one branch", hint: "give each branch a command and a folder of its own"}
+	}
+	if f.connections < 0 {
+		return o, &usageError{msg: fmt.Sprintf("-j %d: want at least 1", f.connections)}
+	}
+	if f.limitRate != "" {
+		rate, err := parseRate(f.limitRate)
+		if err != nil {
+			return o, &usageError{msg: "--limit-rate: " + err.Error(), hint: "examples: 500k, 10M, 2MiB"}
+		}
+		o.LimitRate = rate
+	}
+	return o, nil
+}
+
+// parseRate reads bytes per second: a number, then nothing, k, M, G (decimal)
+// or Ki, Mi, Gi (binary), then an optional B and an optional /s.
+func parseRate(s string) (int64, error) {
+	digits := strings.TrimRight(strings.TrimSuffix(strings.TrimSuffix(s, "/s"), "B"), "kKMGi")
+	unit := strings.TrimSuffix(strings.TrimSuffix(s[len(digits):], "/s"), "B")
+	scale, ok := map[string]float64{"": 1, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9,
+		"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}[unit]
+	n, err := strconv.ParseFloat(digits, 64)
+	if !ok || err != nil || !(n*scale >= 1 && n*scale < 1e15) {
+		return 0, fmt.Errorf("%q is not a rate", s)
+	}
+	return int64(n * scale), nil
+}
+
+// get fetches one reference after the other. One that fails does not stop the
+// others; an interruption does.
+func (r *run) get(ctx context.Context, refs []app.Ref, o app.GetOptions) error {
+	a, err := r.open(0)
+	if err != nil {
+		return err
+	}
+	failed := 0
+	for _, ref := range refs {
+		err := r.getOne(ctx, a, ref, o)
+		if err == nil {
+			continue
+		}
+		if len(refs) == 1 || ctx.Err() != nil {
+			return err
+		}
+		r.report(ctx, ref.String(), err)
+		failed++
+	}
+	if failed > 0 {
+		return &partialError{failed, len(refs)}
+	}
+	return nil
+}
+
+func (r *run) getOne(ctx context.Context, a *app.App, ref app.Ref, o app.GetOptions) error {
+	stats := &app.Stats{}
+	p := r.newProgress(ref.RevisionOrMain(), func() sample {
+		return sample{total: stats.Total.Load(), done: stats.Done.Load(), received: stats.Received.Load(),
+			verified: stats.Verified.Load(), retries: stats.Retries.Load(), conns: stats.Connections.Load()}
+	})
+	v := &getView{run: r, ref: ref, p: p, dryRun: o.DryRun}
+	o.Stats, o.Notify = stats, v.event
+	p.start()
+	res, err := a.Get(ctx, ref, o)
+	p.stop()
+	switch {
+	case err != nil && ctx.Err() != nil && stats.Total.Load() > 0:
+		return &interruptedError{stats.Done.Load(), stats.Total.Load(), err}
+	case err != nil:
+		return err
+	case o.DryRun:
+		return r.dryRun(ref, res)
+	}
+	return r.got(a, ref, res)
+}
+
+// getView shows the events of one fetch.
+type getView struct {
+	*run
+	ref    app.Ref
+	p      *progress
+	dryRun bool // the plan is the answer, and printed at the end
+}
+
+func (v *getView) event(e app.Event) {
+	if v.json {
+		v.eventJSON(e)
+		return
+	}
+	if v.quiet {
+		return
+	}
+	switch {
+	case e.Plan != nil && !v.dryRun:
+		v.p.message(planText(v.ref, *e.Plan))
+	case e.Findings != nil && !v.dryRun:
+		for _, f := range e.Findings {
+			v.p.message(v.errColor.findingText(f))
+		}
+	case e.Judged != "" && v.verbose:
+		v.p.message("  judged: " + clean(e.Judged))
+	case e.Fetch != nil:
+		if text := fetchText(*e.Fetch, v.verbose); text != "" {
+			v.p.message(text)
+		}
+	}
+}
+
+// planText is what a fetch is about to do.
+func planText(ref app.Ref, p app.Plan) string {
+	text := fmt.Sprintf("%s at %s\n  %s, %s: %s held, %s to move", clean(ref.String()), short(string(p.Commit)),
+		plural(len(p.Files), "file"), bytesText(p.Bytes), bytesText(p.Held), bytesText(p.Move))
+	if p.DiskNeeded > 0 {
+		text += fmt.Sprintf("\n  disk: %s needed, %s free", bytesText(p.DiskNeeded), bytesText(p.DiskFree))
+	}
+	return text
+}
+
+// findingText is one line: severity, code, place, message, hint.
+func (p paint) findingText(f app.Finding) string {
+	severity := clean(string(f.Severity))
+	switch severity {
+	case "fatal":
+		severity = p.red(severity)
+	case "warn":
+		severity = p.yellow(severity)
+	}
+	text := fmt.Sprintf("  %s %s %s: %s", severity, clean(f.Code), clean(f.Where), clean(f.Message))
+	if f.Hint != "" {
+		text += " (" + clean(f.Hint) + ")"
+	}
+	return text
+}
+
+// fetchText is the line of an event, "" for one that only -v shows.
+func fetchText(e fetch.Event, verbose bool) string {
+	path := clean(e.Path)
+	switch e.Kind {
+	case fetch.EventRetry:
+		if verbose {
+			return fmt.Sprintf("  retry %s in %s: %s", path, durationText(e.Wait), errText(e.Err))
+		}
+	case fetch.EventMismatch:
+		return fmt.Sprintf("  %s does not match its digest: fetching %s again", path, rangesText(e.Ranges))
+	case fetch.EventFile:
+		if verbose {
+			return fmt.Sprintf("  done %s, %s", path, bytesText(e.Bytes))
+		}
+	case fetch.EventReuse:
+		if verbose {
+			return fmt.Sprintf("  reused %s, %s", path, bytesText(e.Bytes))
+		}
+	}
+	return ""
+}
+
+func errText(err error) string {
+	if err == nil {
+		return "?"
+	}
+	return clean(err.Error())
+}
+
+// rangesText is "bytes 0-1048575, 3145728-4194303 (2.10 MB)".
+func rangesText(ranges []app.Range) string {
+	if len(ranges) == 0 {
+		return "all of it"
+	}
+	var spans []string
+	var total int64
+	for _, g := range ranges {
+		spans = append(spans, fmt.Sprintf("%d-%d", g.Offset, g.Offset+g.Length-1))
+		total += g.Length
+	}
+	if n := len(spans); n > 5 {
+		spans = append(spans[:5], fmt.Sprintf("and %d more", n-5))
+	}
+	return fmt.Sprintf("bytes %s (%s)", strings.Join(spans, ", "), bytesText(total))
+}
+
+func (r *run) dryRun(ref app.Ref, res *app.GetResult) error {
+	if r.json {
+		return nil // the plan has been printed
+	}
+	fmt.Fprintln(r.out, planText(ref, res.Plan))
+	for _, f := range res.Plan.Files {
+		fmt.Fprintf(r.out, "  %-8s %10s  %s\n", f.State, bytesText(f.File.Size), clean(f.File.Path))
+	}
+	for _, f := range res.Findings {
+		fmt.Fprintln(r.out, r.outColor.findingText(f))
+	}
+	return nil
+}
+
+// got prints the outcome.
+func (r *run) got(a *app.App, ref app.Ref, res *app.GetResult) error {
+	if r.json {
+		return r.emit(getSummary(a.StoreDir(), ref, res))
+	}
+	if r.quiet {
+		if res.Dir != "" {
+			fmt.Fprintln(r.out, res.Dir)
+		}
+		return nil
+	}
+	fmt.Fprint(r.out, r.outColor.gotText(a.StoreDir(), ref, res))
+	return nil
+}
+
+func (p paint) gotText(storeDir string, ref app.Ref, res *app.GetResult) string {
+	where, next := "store "+storeDir, ref.String()
+	if res.Dir != "" {
+		where, next = res.Dir, res.Dir
+	}
+	return fmt.Sprintf("%s %s: %s, sha256 verified\n  %s moved, %s kept, %s reused in %s (%s)\n  in %s\n  next: qbranch gen %s -p \"Hello\"\n",
+		p.green("got"), clean(ref.String()), bytesText(res.Plan.Bytes),
+		bytesText(res.Received), bytesText(res.Kept), bytesText(res.Reused), durationText(res.Elapsed), rateText(res.Received, res.Elapsed),
+		clean(where), clean(next))
+}
+
+// The JSON of get, one object a line.
+type (
+	planObject struct {
+		Type       string       `json:"type"` // "plan"
+		Schema     string       `json:"schema"`
+		Ref        string       `json:"ref"`
+		Repo       string       `json:"repo"`
+		Branch     string       `json:"branch"`
+		Commit     string       `json:"commit"`
+		Files      []fileObject `json:"files"`
+		Bytes      int64        `json:"bytes"`
+		HeldBytes  int64        `json:"held_bytes"`
+		MoveBytes  int64        `json:"move_bytes"`
+		DiskNeeded int64        `json:"disk_needed_bytes"`
+		DiskFree   int64        `json:"disk_free_bytes"`
+		DryRun     bool         `json:"dry_run"`
+	}
+	fileObject struct {
+		Path  string `json:"path"`
+		Size  int64  `json:"size"`
+		State string `json:"state"` // "held", "partial", "missing"
+		Held  int64  `json:"held_bytes"`
+	}
+	findingObject struct {
+		Type string `json:"type"` // "finding"
+		app.Finding
+	}
+	fetchObject struct {
+		Type        string      `json:"type"` // "retry" or "file"
+		Time        string      `json:"time"`
+		Path        string      `json:"path"`
+		Bytes       int64       `json:"bytes,omitempty"`
+		State       string      `json:"state,omitempty"`        // of a file: "fetched" or "reused"
+		Message     string      `json:"message,omitempty"`      // of a retry
+		WaitSeconds float64     `json:"wait_seconds,omitempty"` // of a retry
+		BadRanges   []app.Range `json:"bad_ranges,omitempty"`   // of a retry after a digest did not match
+	}
+	getObject struct {
+		Type      string        `json:"type"` // "summary"
+		Schema    string        `json:"schema"`
+		Time      string        `json:"time"`
+		Ref       string        `json:"ref"`
+		Repo      string        `json:"repo"`
+		Branch    string        `json:"branch"`
+		Commit    string        `json:"commit"`
+		Files     int           `json:"files"`
+		Bytes     int64         `json:"bytes"`
+		Received  int64         `json:"received_bytes"`
+		Kept      int64         `json:"kept_bytes"`
+		Refetched int64         `json:"refetched_bytes"`
+		Reused    int64         `json:"reused_bytes"`
+		Seconds   float64       `json:"seconds"`
+		Verified  string        `json:"verified"` // "sha256"
+		Store     string        `json:"store"`
+		Dir       string        `json:"dir,omitempty"`
+		Findings  []app.Finding `json:"findings"`
+	}
+)
+
+const getSchema = "qbranch/get/v1"
+
+// eventJSON prints the objects of an event. A failed write is remembered by
+// the writer and ends in an exit code.
+func (v *getView) eventJSON(e app.Event) {
+	switch {
+	case e.Plan != nil:
+		v.emit(planJSON(v.ref, *e.Plan, v.dryRun))
+	case e.Findings != nil:
+		for _, f := range e.Findings {
+			v.emit(findingObject{"finding", f})
+		}
+	case e.Fetch != nil:
+		v.emit(fetchJSON(*e.Fetch, time.Now()))
+	}
+}
+
+func planJSON(ref app.Ref, p app.Plan, dryRun bool) planObject {
+	o := planObject{Type: "plan", Schema: getSchema, Ref: ref.String(), Repo: p.Repo.String(), Branch: p.Branch, Commit: string(p.Commit),
+		Files: []fileObject{}, Bytes: p.Bytes, HeldBytes: p.Held, MoveBytes: p.Move, DiskNeeded: p.DiskNeeded, DiskFree: p.DiskFree, DryRun: dryRun}
+	for _, f := range p.Files {
+		o.Files = append(o.Files, fileObject{f.File.Path, f.File.Size, f.State, f.Held})
+	}
+	return o
+}
+
+func fetchJSON(e fetch.Event, now time.Time) fetchObject {
+	o := fetchObject{Type: "file", Time: timeText(now), Path: e.Path, Bytes: e.Bytes}
+	switch e.Kind {
+	case fetch.EventFile:
+		o.State = "fetched"
+	case fetch.EventReuse:
+		o.State = "reused"
+	case fetch.EventMismatch:
+		o.Type, o.Message, o.BadRanges = "retry", "content does not match its digest", e.Ranges
+	case fetch.EventRetry:
+		o.Type, o.Message, o.WaitSeconds = "retry", errText(e.Err), e.Wait.Seconds()
+	}
+	return o
+}
+
+func getSummary(storeDir string, ref app.Ref, res *app.GetResult) getObject {
+	return getObject{Type: "summary", Schema: getSchema, Time: timeText(time.Now()), Ref: ref.String(),
+		Repo: res.Plan.Repo.String(), Branch: res.Plan.Branch, Commit: string(res.Plan.Commit),
+		Files: len(res.Plan.Files), Bytes: res.Plan.Bytes, Received: res.Received, Kept: res.Kept, Refetched: res.Refetched,
+		Reused: res.Reused, Seconds: res.Elapsed.Seconds(), Verified: "sha256", Store: storeDir, Dir: res.Dir,
+		Findings: list(res.Findings)}
+}

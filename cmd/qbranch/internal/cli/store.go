@@ -1,0 +1,102 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/qbranch/qbranch/cmd/qbranch/internal/app"
+)
+
+func (r *run) storeCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "store",
+		GroupID: groupLocal,
+		Short:   "See what has been fetched, and where it is",
+		Example: `  qbranch store ls
+  du -sh "$(qbranch store path)"`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return unknownCommand(cmd, args[0])
+			}
+			return &usageError{msg: "store: name what to do", hint: "'qbranch store ls' or 'qbranch store path'"}
+		},
+	}
+	cmd.AddCommand(r.storeLsCommand(), r.storePathCommand())
+	return cmd
+}
+
+func (r *run) storeLsCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "ls",
+		Short: "List the branches in the store",
+		Long: `List the branches in the store. Shared is what of a branch another one holds too: it is
+stored once.`,
+		Example: "  qbranch store ls --json | jq -r '.snapshots[].repo'",
+		Args:    args(0, 0, ""),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			a, err := r.open(0)
+			if err != nil {
+				return err
+			}
+			items, err := a.StoreList(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if r.json {
+				return r.emit(storeObject{"qbranch/store-ls/v1", a.StoreDir(), list(items)})
+			}
+			if len(items) == 0 {
+				r.note("nothing in %s yet: 'qbranch get REF' fetches a branch", a.StoreDir())
+				return nil
+			}
+			fmt.Fprint(r.out, storeText(items))
+			return nil
+		},
+	}
+	r.jsonFlag(cmd)
+	return cmd
+}
+
+func (r *run) storePathCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "path",
+		Short:   "Print where the store is",
+		Example: `  cd "$(qbranch store path)"`,
+		Args:    args(0, 0, ""),
+		RunE: func(*cobra.Command, []string) error {
+			a, err := r.open(0)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(r.out, a.StoreDir())
+			return nil
+		},
+	}
+}
+
+// storeObject is the JSON of store ls.
+type storeObject struct {
+	Schema    string          `json:"schema"`
+	Store     string          `json:"store"`
+	Snapshots []app.StoreItem `json:"snapshots"`
+}
+
+// itemRef is what to type for a snapshot.
+func itemRef(i app.StoreItem) string {
+	if i.Branch == "" {
+		return i.Repo + "@" + i.Commit
+	}
+	return i.Repo + ":" + i.Branch
+}
+
+func storeText(items []app.StoreItem) string {
+	rows := make([][]string, len(items))
+	for n, i := range items {
+		rows[n] = []string{clean(itemRef(i)), short(i.Commit), fmt.Sprint(i.Files), bytesText(i.Bytes), bytesText(i.SharedBytes),
+			clean(string(i.State)), i.Created.Local().Format("2006-01-02 15:04")}
+	}
+	return table([]column{{title: "Branch"}, {title: "Commit"}, {"Files", true}, {"Size", true}, {"Shared", true},
+		{title: "State"}, {title: "Fetched"}}, rows)
+}

@@ -1,0 +1,151 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/qbranch/qbranch/cmd/qbranch/internal/app"
+)
+
+func (r *run) verifyCommand() *cobra.Command {
+	var repair bool
+	cmd := &cobra.Command{
+		Use:     "verify REF|DIR",
+		GroupID: groupLocal,
+		Short:   "Hash every byte again and judge config against tensors",
+		Long: `Hash every byte of a fetched branch again, on all cores, and judge its config against its
+tensors. A bad file is named with the bad byte ranges; --repair fetches only those again.
+DIR is a folder that qbranch made, or any folder that holds a checkpoint: then there is
+nothing to compare the bytes with, and only config and tensors are judged.`,
+		Example: `  qbranch verify TheBloke/Llama-2-13B-chat-GPTQ:main
+  qbranch verify ./llama --repair`,
+		Args:              args(1, 1, "a branch or a folder"),
+		ValidArgsFunction: r.completeRefs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			t, err := app.ParseTarget(args[0])
+			if err != nil {
+				return badArgument(err)
+			}
+			return r.verify(cmd.Context(), t, repair)
+		},
+	}
+	cmd.Flags().BoolVar(&repair, "repair", false, "fetch bad parts again")
+	r.jsonFlag(cmd)
+	return cmd
+}
+
+func (r *run) verify(ctx context.Context, t app.Target, repair bool) error {
+	a, err := r.open(0)
+	if err != nil {
+		return err
+	}
+	var total, done atomic.Int64
+	p := r.newProgress("verify", func() sample {
+		n := done.Load()
+		return sample{total: total.Load(), done: n, received: n, verified: n}
+	})
+	v := &verifyView{run: r, p: p}
+	p.start()
+	report, err := a.Verify(ctx, t, app.VerifyOptions{
+		Repair: repair,
+		Total:  func(n int64) { total.Store(n) },
+		Done:   func(n int64) { done.Add(n) },
+		Notify: v.event,
+	})
+	p.stop()
+	if report == nil || ctx.Err() != nil {
+		return err
+	}
+	if r.json {
+		if e := r.emit(verifyJSON(report)); e != nil {
+			return e
+		}
+	} else if err == nil && !r.quiet {
+		fmt.Fprintln(r.out, r.outColor.verifiedText(report))
+	}
+	return err
+}
+
+// verifyView shows the files as they are checked.
+type verifyView struct {
+	*run
+	p *progress
+}
+
+func (v *verifyView) event(e app.Event) {
+	switch {
+	case e.File != nil && v.json:
+		v.emit(checkObject{"verify", timeText(time.Now()), *e.File}) // a failed write is remembered by the writer
+	case e.File != nil && (!v.quiet || !e.File.OK):
+		v.print(v.outColor.checkText(*e.File))
+	case e.Findings != nil:
+		for _, f := range e.Findings {
+			if v.json {
+				v.emit(findingObject{"finding", f})
+			} else if !v.quiet || f.Severity == "fatal" {
+				v.print(v.outColor.findingText(f))
+			}
+		}
+	case e.Fetch != nil && v.json:
+		v.emit(fetchJSON(*e.Fetch, time.Now()))
+	case e.Fetch != nil && !v.quiet:
+		if text := fetchText(*e.Fetch, true); text != "" {
+			v.p.message(text)
+		}
+	}
+}
+
+// print writes a line of the answer without disturbing the bar.
+func (v *verifyView) print(line string) {
+	v.p.mu.Lock()
+	defer v.p.mu.Unlock()
+	v.p.erase()
+	fmt.Fprintln(v.out, line)
+}
+
+// checkText is one file's verdict.
+func (p paint) checkText(f app.FileCheck) string {
+	path := clean(f.Path)
+	switch {
+	case f.Missing:
+		return fmt.Sprintf("%s  %s", p.red("missing"), path)
+	case !f.OK:
+		return fmt.Sprintf("%s  %s  %s", p.red("BAD"), path, rangesText(f.Ranges))
+	}
+	return fmt.Sprintf("%s   %s  %s  %s", p.green("ok"), path, bytesText(f.Size), clean(f.Checked))
+}
+
+func (p paint) verifiedText(v *app.VerifyReport) string {
+	text := fmt.Sprintf("%s %s: %s, %s in %s (%s)", p.green("verified"), clean(v.Target),
+		plural(len(v.Files), "file"), bytesText(v.Bytes), durationText(v.Elapsed), rateText(v.Bytes, v.Elapsed))
+	if v.Repaired > 0 {
+		text += fmt.Sprintf("; %s fetched again", bytesText(v.Repaired))
+	}
+	return text
+}
+
+// The JSON of verify, one object a line.
+type (
+	checkObject struct {
+		Type string `json:"type"` // "verify"
+		Time string `json:"time"`
+		app.FileCheck
+	}
+	verifyObject struct {
+		Type   string `json:"type"` // "summary"
+		Schema string `json:"schema"`
+		Time   string `json:"time"`
+		app.VerifyReport
+		Seconds float64 `json:"seconds"`
+	}
+)
+
+func verifyJSON(v *app.VerifyReport) verifyObject {
+	o := verifyObject{Type: "summary", Schema: "qbranch/verify/v1", Time: timeText(time.Now()), VerifyReport: *v, Seconds: v.Elapsed.Seconds()}
+	o.Files, o.Findings = list(o.Files), list(o.Findings)
+	return o
+}
