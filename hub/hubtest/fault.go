@@ -244,6 +244,8 @@ func (w *faultyWriter) Write(p []byte) (int, error) {
 	p = w.flip(p)
 	if at := w.fault.ResetAfter; at > 0 && w.written+int64(len(p)) >= at {
 		w.send(p[:at-w.written])
+		// The server's buffer would not survive the reset.
+		http.NewResponseController(w.ResponseWriter).Flush()
 		resetConn(w.ResponseWriter)
 		return 0, errBroken
 	}
@@ -278,14 +280,12 @@ func (w *faultyWriter) flip(p []byte) []byte {
 	return p
 }
 
-// resetConn sends what is buffered and breaks the connection with an RST.
+// resetConn breaks the connection with an RST. What is buffered is lost.
 func resetConn(w http.ResponseWriter) {
-	rc := http.NewResponseController(w)
-	conn, buf, err := rc.Hijack()
+	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		panic(http.ErrAbortHandler) // hijacked already: break it the common way
 	}
-	buf.Flush() // best effort: the connection ends here in any case
 	if c, ok := conn.(*trackedConn); ok {
 		c.reset()
 		return
