@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"sync/atomic"
@@ -12,43 +13,24 @@ import (
 )
 
 // Hub is what the fetcher needs of a hub client. *hub.Client implements it.
+// The reader yields n bytes or an error; ending ctx ends a Read that waits.
+// Errors say whether they are worth another try and how long to wait (see
+// hub.Temporary and hub.RetryAfter), and what was being done to which file.
 type Hub interface {
 	OpenRange(ctx context.Context, repo hub.RepoID, at hub.Commit, f hub.File, off, n int64) (io.ReadCloser, error)
 }
 
-// FilePlan says what is to be done for one file.
-type FilePlan struct {
-	File  hub.File
-	State string // "held", "partial" or "missing"
-	Held  int64  // bytes in the store already
-	Parts int    // parts still to be fetched
-}
+var _ Hub = (*hub.Client)(nil)
 
-// Plan is what a fetch will do; making it moves no byte.
-type Plan struct {
-	Repo       hub.RepoID
-	Branch     string // "" when pinned to a commit
-	Commit     hub.Commit
-	Files      []FilePlan // small files first, then by path
-	Bytes      int64      // of all files
-	Held       int64      // bytes held already
-	Move       int64      // bytes to move
-	DiskNeeded int64      // new bytes on disk
-	DiskFree   int64      // of the store's file system
-}
-
-// MakePlan compares the files of a commit with the store.
-func MakePlan(repo hub.RepoID, branch string, at hub.Commit, files []hub.File, s *store.Store) (Plan, error) {
-	return Plan{}, nil
-}
-
-// Stats are counters that front ends sample while a fetch runs.
+// Stats are counters that front ends sample while a fetch runs. Done and
+// Verified never fall; when everything is there they equal Total, and Received
+// is what the plan had to move and Refetched.
 type Stats struct {
 	Total       atomic.Int64 // bytes of the plan
-	Done        atomic.Int64 // bytes held: on disk and journaled (monotone)
+	Done        atomic.Int64 // bytes held: on disk and journaled
 	Received    atomic.Int64 // bytes that came over the network in this run
 	Kept        atomic.Int64 // bytes found held at the start
-	Refetched   atomic.Int64 // bytes fetched again because a connection broke in mid-part
+	Refetched   atomic.Int64 // bytes received and thrown away: a connection broke in mid-part, another was faster, or the content was wrong
 	Retries     atomic.Int64
 	Connections atomic.Int64 // open now
 	Verified    atomic.Int64 // bytes behind the SHA-256 frontier, or committed
@@ -59,13 +41,19 @@ type EventKind string
 
 // The kinds of Event.
 const (
-	EventRetry    EventKind = "retry"    // a request failed and will be made again
+	EventRetry    EventKind = "retry"    // a request failed and will be made again after Wait
 	EventFile     EventKind = "file"     // a file was verified and published
 	EventReuse    EventKind = "reuse"    // a file was in the store already
 	EventMismatch EventKind = "mismatch" // content did not match its digest; repairing
 )
 
 // Event is an outcome worth telling; progress is sampled from Stats instead.
+//
+// There may be several mismatch events for a file. Err says what is wrong and
+// Bytes how much will be fetched again; Ranges are the bad ranges if they are
+// known, which they are when the disk changed them. When the wrong bytes came
+// over the line they are known only after the fact: then a last event has
+// Ranges and no Err, and the file is healed.
 type Event struct {
 	Kind   EventKind
 	Path   string
@@ -75,31 +63,39 @@ type Event struct {
 	Ranges []store.Range // bad ranges of a mismatch
 }
 
-// Limiter is a token bucket over received bytes; its rate may change at any time.
-type Limiter struct{}
-
-// NewLimiter allows bytesPerSecond; 0 means no limit.
-func NewLimiter(bytesPerSecond int64) *Limiter { return nil }
-
-// SetRate changes the limit at once.
-func (l *Limiter) SetRate(bytesPerSecond int64) {}
-
-// Wait takes n bytes from the bucket.
-func (l *Limiter) Wait(ctx context.Context, n int) error { return nil }
-
 // Fetcher runs plans. Hub and Store are required; the rest may be zero.
 type Fetcher struct {
 	Hub         Hub
 	Store       *store.Store
-	Connections int          // most connections at once; 0 = 8
-	Limit       *Limiter     // nil = none
-	Stats       *Stats       // nil = not counted
-	Notify      func(Event)  // called from one goroutine at a time; nil = nobody listens
-	Logger      *slog.Logger // nil = silent
+	Connections int           // most connections at once; 0 = 8
+	Stall       time.Duration // a connection that brings no byte for so long is replaced; 0 = 15 s
+	Limit       *Limiter      // nil = none
+	Stats       *Stats        // nil = not counted
+	Notify      func(Event)   // one call at a time, from several goroutines; must not block for long; nil = nobody listens
+	Logger      *slog.Logger  // nil = silent
 }
 
-// Run fetches what the plan lacks and publishes the snapshot last. A cancelled
-// ctx leaves everything resumable.
+const (
+	defaultConnections = 8
+	defaultStall       = 15 * time.Second
+)
+
+// Run fetches what the store lacks of the plan's files and publishes the
+// snapshot last. The plan's numbers are not believed: what is held is looked up
+// again. A cancelled ctx, like any error, leaves everything resumable.
+//
+// Errors to branch on: store.ErrNoSpace, store.ErrLocked, store.ErrMismatch
+// (*MismatchError), hub.ErrNetwork (*GaveUpError), whatever the hub says that
+// is not temporary, and ctx.Err().
 func (f *Fetcher) Run(ctx context.Context, p Plan) (store.Snapshot, error) {
-	return store.Snapshot{}, nil
+	e := newEngine(f, p)
+	snap, err := e.run(ctx)
+	if err == nil {
+		return snap, nil
+	}
+	if ctx.Err() != nil {
+		// Whatever else went wrong did so because of this.
+		return store.Snapshot{}, fmt.Errorf("fetch %s: %w", p.Repo, context.Cause(ctx))
+	}
+	return store.Snapshot{}, err
 }

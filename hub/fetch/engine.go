@@ -1,0 +1,329 @@
+package fetch
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/qbranch/qbranch/hub"
+	"github.com/qbranch/qbranch/store"
+)
+
+// engine is one Run.
+type engine struct {
+	hub    Hub
+	store  *store.Store
+	plan   Plan
+	most   int // connections
+	stall  time.Duration
+	limit  *Limiter
+	stats  *Stats
+	notify func(Event)
+	log    *slog.Logger
+	queue  *queue
+
+	received atomic.Int64 // bytes, for the ramp
+	failures atomic.Int64 // of requests, for the ramp
+
+	telling sync.Mutex // serialises notify
+
+	mu   sync.Mutex // guards what follows
+	held int64      // bytes; falls when parts are dropped, which Stats.Done does not
+	high int64      // what Stats.Done has been told
+}
+
+func newEngine(f *Fetcher, p Plan) *engine {
+	e := &engine{
+		hub: f.Hub, store: f.Store, plan: p,
+		most:   f.Connections,
+		stall:  cmp.Or(f.Stall, defaultStall),
+		limit:  f.Limit,
+		stats:  cmp.Or(f.Stats, new(Stats)),
+		notify: f.Notify,
+		log:    cmp.Or(f.Logger, slog.New(slog.DiscardHandler)),
+	}
+	if e.most <= 0 {
+		e.most = defaultConnections
+	}
+	e.queue = newQueue(e.most, newRamp(e.most).conns)
+	return e
+}
+
+// content is one distinct content of the plan and the files that have it.
+type content struct {
+	file   hub.File // the first of them
+	want   store.Want
+	paths  []string // all of them
+	digest store.Digest
+}
+
+// contents joins files of the same content.
+func contents(files []FilePlan) []*content {
+	var out []*content
+	byWant := make(map[store.Want]*content)
+	for _, f := range files {
+		w := wanted(f.File)
+		c := byWant[w]
+		if c == nil {
+			c = &content{file: f.File, want: w}
+			byWant[w] = c
+			out = append(out, c)
+		}
+		c.paths = append(c.paths, f.File.Path)
+	}
+	return out
+}
+
+func (e *engine) run(ctx context.Context) (store.Snapshot, error) {
+	all := contents(e.plan.Files)
+	if err := e.checkSpace(all); err != nil {
+		return store.Snapshot{}, err
+	}
+	var little, big []*content
+	for _, c := range all {
+		e.stats.Total.Add(c.file.Size)
+		var ok bool
+		switch c.digest, ok = e.store.Find(c.want); {
+		case ok:
+			e.reuse(c)
+		case small(c.file):
+			little = append(little, c)
+		default:
+			big = append(big, c)
+		}
+	}
+	if err := e.fetchSmall(ctx, little); err != nil {
+		return store.Snapshot{}, err
+	}
+	if err := e.fetchBig(ctx, big); err != nil {
+		return store.Snapshot{}, err
+	}
+	return e.publish(all)
+}
+
+// checkSpace fails before the first byte moves when not all will fit.
+func (e *engine) checkSpace(all []*content) error {
+	var need int64
+	for _, c := range all {
+		need += e.store.DiskNeeded(c.want)
+	}
+	free, err := e.store.Free()
+	if err != nil {
+		return fmt.Errorf("look for free space: %w", err)
+	}
+	if need > free {
+		return &store.NoSpaceError{Dir: e.store.Dir(), Need: need, Free: free}
+	}
+	return nil
+}
+
+// fetchSmall fetches contents that are one part, or less, in one piece each.
+func (e *engine) fetchSmall(ctx context.Context, list []*content) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(e.most)
+	for _, c := range list {
+		g.Go(func() error { return e.fetchWhole(ctx, c) })
+	}
+	return g.Wait()
+}
+
+// fetchBig fetches contents by parts, over as many connections as pay.
+func (e *engine) fetchBig(ctx context.Context, list []*content) (err error) {
+	jobs := make([]*job, 0, len(list))
+	defer func() {
+		for _, j := range jobs {
+			if closing := j.in.Close(); closing != nil {
+				err = errors.Join(err, e.fail(j.file.Path, closing))
+			}
+		}
+	}()
+	for _, c := range list {
+		in, err := e.store.Ingest(ctx, c.want)
+		if err != nil {
+			return e.fail(c.file.Path, err)
+		}
+		jobs = append(jobs, &job{content: c, in: in, prints: newPrints(in.NumParts())})
+	}
+	if len(jobs) == 0 {
+		return nil
+	}
+
+	g, ctx := errgroup.WithContext(ctx)
+	defer context.AfterFunc(ctx, e.queue.wake)()
+	for _, j := range jobs {
+		e.enqueue(j)
+	}
+	for _, j := range jobs {
+		g.Go(func() error { return e.complete(ctx, j) })
+	}
+	g.Go(func() error { return e.steer(ctx, g) })
+	return g.Wait()
+}
+
+// enqueue counts what the store holds of a job and queues the rest.
+func (e *engine) enqueue(j *job) {
+	n := j.in.NumParts()
+	var missing []int
+	for i := range n {
+		if !j.in.Held(i) {
+			missing = append(missing, i)
+		}
+	}
+	held := j.in.HeldBytes()
+	e.stats.Kept.Add(held)
+	e.count(held)
+	e.verified(j, j.in.HashedBytes())
+	e.queue.add(j, n, missing)
+}
+
+// steer has as many workers as the ramp says, and gives slow parts to idle
+// ones, until all jobs are done.
+func (e *engine) steer(ctx context.Context, g *errgroup.Group) error {
+	r := newRamp(e.most)
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	last, bytes := time.Now(), e.received.Load()
+	for {
+		for e.queue.hire() {
+			g.Go(func() error { return e.work(ctx) })
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-e.queue.over:
+			return nil
+		case <-tick.C:
+		}
+		now, sum := time.Now(), e.received.Load()
+		w := window{
+			goodput:  float64(sum-bytes) / now.Sub(last).Seconds(),
+			failures: int(e.failures.Swap(0)),
+		}
+		last, bytes = now, sum
+		if !e.queue.starving() {
+			r = r.next(w)
+			e.queue.setTarget(r.conns)
+		} else if !e.limit.limited() { // a slow part is slow for a reason then
+			e.queue.hedge()
+		}
+	}
+}
+
+// work is one connection: it fetches runs until there are none.
+func (e *engine) work(ctx context.Context) error {
+	var buf []byte // one part; all that a connection ever holds
+	for {
+		r := e.queue.take(ctx)
+		if r == nil {
+			return ctx.Err()
+		}
+		if buf == nil {
+			buf = make([]byte, store.PartSize)
+		}
+		err := e.fetchRun(ctx, r, buf)
+		e.queue.release(r)
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// complete waits for the parts of a job and publishes it.
+func (e *engine) complete(ctx context.Context, j *job) error {
+	err := e.queue.await(ctx, j)
+	if err == nil {
+		j.digest, err = j.in.Commit(ctx)
+	}
+	if errors.Is(err, store.ErrMismatch) {
+		j.digest, err = e.repair(ctx, j, err)
+	}
+	var known *MismatchError
+	if err != nil && !errors.As(err, &known) {
+		err = e.fail(j.file.Path, err)
+	}
+	if err != nil {
+		return err
+	}
+	e.verified(j, j.file.Size)
+	e.tellAll(EventFile, j.content)
+	e.queue.done()
+	return nil
+}
+
+// publish writes the snapshot, then what the branch stood at.
+func (e *engine) publish(all []*content) (store.Snapshot, error) {
+	snap := store.Snapshot{
+		Repo: e.plan.Repo.String(), Commit: string(e.plan.Commit), Branch: e.plan.Branch,
+		Created: time.Now().UTC(),
+	}
+	for _, c := range all {
+		for _, path := range c.paths {
+			snap.Files = append(snap.Files, store.SnapshotFile{Path: path, Size: c.file.Size, SHA256: c.digest})
+		}
+	}
+	slices.SortFunc(snap.Files, func(a, b store.SnapshotFile) int { return cmp.Compare(a.Path, b.Path) })
+	if err := e.store.PutSnapshot(snap); err != nil {
+		return snap, err
+	}
+	if e.plan.Branch != "" {
+		if err := e.store.SetBranch(snap.Repo, snap.Branch, snap.Commit); err != nil {
+			return snap, err
+		}
+	}
+	return snap, nil
+}
+
+// reuse counts a content that was in the store.
+func (e *engine) reuse(c *content) {
+	e.stats.Kept.Add(c.file.Size)
+	e.stats.Verified.Add(c.file.Size)
+	e.count(c.file.Size)
+	e.tellAll(EventReuse, c)
+}
+
+// count adds n bytes to those held; n is negative when parts are dropped.
+func (e *engine) count(n int64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.held += n
+	if e.held > e.high {
+		e.stats.Done.Add(e.held - e.high)
+		e.high = e.held
+	}
+}
+
+// verified notes how far the SHA-256 of a job has come; after a drop it begins
+// again, which Stats.Verified does not show.
+func (e *engine) verified(j *job, n int64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if n > j.hashed {
+		e.stats.Verified.Add(n - j.hashed)
+		j.hashed = n
+	}
+}
+
+// tellAll tells an outcome of every file that has the content.
+func (e *engine) tellAll(kind EventKind, c *content) {
+	for _, path := range c.paths {
+		e.tell(Event{Kind: kind, Path: path, Bytes: c.file.Size})
+	}
+}
+
+func (e *engine) tell(ev Event) {
+	e.log.Debug("fetch", "event", string(ev.Kind), "path", ev.Path, "bytes", ev.Bytes, "wait", ev.Wait, "error", ev.Err)
+	if e.notify == nil {
+		return
+	}
+	e.telling.Lock()
+	defer e.telling.Unlock()
+	e.notify(ev)
+}

@@ -1,0 +1,136 @@
+package fetch
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/qbranch/qbranch/hub"
+	"github.com/qbranch/qbranch/store"
+)
+
+// The states of a file in a plan.
+const (
+	StateHeld    = "held"    // published in the store
+	StatePartial = "partial" // some parts are there
+	StateMissing = "missing"
+)
+
+// FilePlan says what is to be done for one file. Files of the same content
+// share it: the later ones repeat State and Held, and have no parts to fetch.
+type FilePlan struct {
+	File  hub.File
+	State string // StateHeld, StatePartial or StateMissing
+	Held  int64  // bytes in the store already
+	Parts int    // parts still to be fetched
+}
+
+// Plan is what a fetch will do; making it moves no byte. The sums count every
+// content once, however many files have it.
+type Plan struct {
+	Repo       hub.RepoID
+	Branch     string // "" when pinned to a commit
+	Commit     hub.Commit
+	Files      []FilePlan // small files first, then by path
+	Bytes      int64      // of all contents
+	Held       int64      // bytes held already
+	Move       int64      // bytes to move
+	DiskNeeded int64      // new bytes on disk: those not reserved yet
+	DiskFree   int64      // of the store's file system
+}
+
+// MakePlan compares the files of a commit with the store. It reads nothing
+// but the store's own records and takes no locks.
+func MakePlan(repo hub.RepoID, branch string, at hub.Commit, files []hub.File, s *store.Store) (Plan, error) {
+	free, err := s.Free()
+	if err != nil {
+		return Plan{}, fmt.Errorf("plan %s: %w", repo, err)
+	}
+	p := Plan{Repo: repo, Branch: branch, Commit: at, DiskFree: free}
+	seen := make(map[store.Want]bool)
+	for _, f := range sorted(files) {
+		w := wanted(f)
+		fp := planFile(f, w, s)
+		if seen[w] {
+			fp.Parts = 0
+		} else {
+			seen[w] = true
+			p.Bytes += f.Size
+			p.Held += fp.Held
+			p.DiskNeeded += s.DiskNeeded(w)
+		}
+		p.Files = append(p.Files, fp)
+	}
+	p.Move = p.Bytes - p.Held
+	return p, nil
+}
+
+// sorted puts small files first: configurations are judged before gigabytes
+// move.
+func sorted(files []hub.File) []hub.File {
+	return slices.SortedFunc(slices.Values(files), func(a, b hub.File) int {
+		if small(a) != small(b) {
+			if small(a) {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Compare(a.Path, b.Path)
+	})
+}
+
+// small reports whether a file is fetched in one piece.
+func small(f hub.File) bool { return !f.LFS && f.Size <= store.PartSize }
+
+// wanted names the content of a file. The OID of an LFS file is that of its
+// pointer and says nothing of the content.
+func wanted(f hub.File) store.Want {
+	if f.LFS {
+		return store.Want{Size: f.Size, SHA256: store.Digest(f.SHA256)}
+	}
+	return store.Want{Size: f.Size, GitOID: f.OID}
+}
+
+func planFile(f hub.File, w store.Want, s *store.Store) FilePlan {
+	if _, ok := s.Find(w); ok {
+		return FilePlan{File: f, State: StateHeld, Held: f.Size}
+	}
+	fp := FilePlan{File: f, State: StateMissing}
+	if held := s.Held(w); held > 0 {
+		fp.State, fp.Held = StatePartial, min(held, f.Size)
+	}
+	// Only the last part may be short, so this is exact whether or not it is held.
+	fp.Parts = int((f.Size - fp.Held + store.PartSize - 1) / store.PartSize)
+	return fp
+}
+
+// MarshalJSON writes the form that docs/output.md describes.
+func (p Plan) MarshalJSON() ([]byte, error) {
+	files := p.Files
+	if files == nil {
+		files = []FilePlan{}
+	}
+	return json.Marshal(struct {
+		Repo       string     `json:"repo"`
+		Branch     string     `json:"branch"`
+		Commit     hub.Commit `json:"commit"`
+		Files      []FilePlan `json:"files"`
+		Bytes      int64      `json:"bytes"`
+		Held       int64      `json:"held_bytes"`
+		Move       int64      `json:"move_bytes"`
+		DiskNeeded int64      `json:"disk_needed_bytes"`
+		DiskFree   int64      `json:"disk_free_bytes"`
+	}{p.Repo.String(), p.Branch, p.Commit, files, p.Bytes, p.Held, p.Move, p.DiskNeeded, p.DiskFree})
+}
+
+// MarshalJSON writes one element of a plan's "files".
+func (f FilePlan) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Path  string `json:"path"`
+		Size  int64  `json:"size"`
+		State string `json:"state"`
+		Held  int64  `json:"held_bytes"`
+		Parts int    `json:"parts"`
+	}{f.File.Path, f.File.Size, f.State, f.Held, f.Parts})
+}

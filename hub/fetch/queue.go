@@ -1,0 +1,375 @@
+package fetch
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/qbranch/qbranch/store"
+)
+
+const (
+	maxRun    = 16              // parts a request asks for at most
+	slowParts = 3               // a part is slow when it takes so many times the usual …
+	slowLeast = 2 * time.Second // … and at least this
+)
+
+// errTaken ends a request whose part somebody else brought in first. It is a
+// cancellation to those who look (a client that shares answers among requests
+// has to).
+var errTaken = fmt.Errorf("another connection was faster: %w", context.Canceled)
+
+// job is one large content on its way in.
+type job struct {
+	*content
+	in     *store.Ingest
+	prints prints
+	hashed int64 // bytes behind the SHA-256 frontier, at best; engine.mu
+
+	// The queue's lock guards these.
+	claimed []bool // by part: in the file, or being handed to it
+	suspect []bool // by part: came over a connection that broke, or after a retry
+	left    int    // parts not in the file yet
+}
+
+// span is a row of consecutive parts of one job that nobody works on.
+type span struct {
+	job        *job
+	first, end int
+}
+
+// run is a row of consecutive parts that one connection works on. An idle
+// connection may move end towards next, never below next+1 while reading.
+type run struct {
+	job       *job
+	next, end int // next is the part being read, or the first to ask for
+	reading   bool
+	since     time.Time // when next was begun
+	stop      context.CancelCauseFunc
+}
+
+// queue hands out the missing parts of all jobs. It also counts the
+// connections, since an idle one is what makes others give work away.
+type queue struct {
+	mu     sync.Mutex
+	cond   *sync.Cond
+	spans  []span
+	queued int           // parts in spans
+	runs   []*run        // being worked on
+	open   int           // jobs that are not published yet, and may need parts again
+	over   chan struct{} // closed when open has fallen to 0
+	pace   time.Duration // what reading a part takes, smoothed; 0 = not known yet
+
+	most    int // connections there can ever be
+	target  int // connections there should be
+	workers int // connections there are
+	idle    int // of those, waiting for work
+}
+
+func newQueue(most, target int) *queue {
+	q := &queue{most: most, target: target, over: make(chan struct{})}
+	q.cond = sync.NewCond(&q.mu)
+	return q
+}
+
+// add opens a job of n parts, of which the missing ones (ascending) are to be
+// fetched.
+func (q *queue) add(j *job, n int, missing []int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.open++
+	j.claimed = slices.Repeat([]bool{true}, n)
+	j.suspect = make([]bool, n)
+	q.push(j, missing)
+}
+
+// again queues parts of an open job once more.
+func (q *queue) again(j *job, parts []int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.push(j, parts)
+}
+
+func (q *queue) push(j *job, parts []int) {
+	for _, i := range parts {
+		j.claimed[i] = false
+		if k := len(q.spans) - 1; k >= 0 && q.spans[k].job == j && q.spans[k].end == i {
+			q.spans[k].end++
+		} else {
+			q.spans = append(q.spans, span{j, i, i + 1})
+		}
+	}
+	j.left += len(parts)
+	q.queued += len(parts)
+	q.cond.Broadcast()
+}
+
+// done says that a job is published. When the last one is, take returns nil.
+func (q *queue) done() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.open--; q.open == 0 {
+		close(q.over)
+	}
+	q.cond.Broadcast()
+}
+
+// await returns when all parts asked for of j are in the file.
+func (q *queue) await(ctx context.Context, j *job) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for j.left > 0 && ctx.Err() == nil {
+		q.cond.Wait()
+	}
+	return ctx.Err()
+}
+
+// wake makes everybody who waits look at their context again.
+func (q *queue) wake() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.cond.Broadcast()
+}
+
+// setTarget says how many connections there should be.
+func (q *queue) setTarget(n int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.target = n
+	q.cond.Broadcast()
+}
+
+// hire counts one more connection if one more is wanted and there is anything
+// for it to do.
+func (q *queue) hire() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.workers >= q.target || q.idle > 0 || q.queued == 0 {
+		return false
+	}
+	q.workers++
+	return true
+}
+
+// take waits for work. It returns nil when there will be none (all jobs done,
+// ctx ended, or one connection too many), and the caller is no longer counted.
+func (q *queue) take(ctx context.Context) *run {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for ctx.Err() == nil && q.open > 0 && q.workers <= q.target {
+		r := q.pop()
+		if r == nil {
+			r = q.steal()
+		}
+		if r != nil {
+			q.runs = append(q.runs, r)
+			return r
+		}
+		q.idle++
+		q.cond.Wait()
+		q.idle--
+	}
+	q.workers--
+	return nil
+}
+
+// pop cuts a run off the first span. Runs shrink towards the end, so that the
+// last parts lie with many connections.
+func (q *queue) pop() *run {
+	if len(q.spans) == 0 {
+		return nil
+	}
+	s := &q.spans[0]
+	n := min(runLength(q.queued, q.most), s.end-s.first)
+	r := &run{job: s.job, next: s.first, end: s.first + n}
+	s.first += n
+	q.queued -= n
+	if s.first == s.end {
+		q.spans = q.spans[1:]
+	}
+	return r
+}
+
+// runLength is how many of the queued parts one request asks for.
+func runLength(queued, conns int) int {
+	return min(max(queued/(2*conns), 1), maxRun)
+}
+
+// steal takes the far half of what the longest run has not begun. A run that
+// waits before a retry keeps its parts: where it waits, others would too.
+func (q *queue) steal() *run {
+	var from *run
+	for _, r := range q.runs {
+		if r.reading && r.end-r.next >= 2 && (from == nil || r.end-r.next > from.end-from.next) {
+			from = r
+		}
+	}
+	if from == nil {
+		return nil
+	}
+	cut := from.end - (from.end-from.next)/2
+	r := &run{job: from.job, next: cut, end: from.end}
+	from.end = cut
+	return r
+}
+
+// release gives a run back. It is empty unless its connection gave up.
+func (q *queue) release(r *run) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.runs = slices.DeleteFunc(q.runs, func(x *run) bool { return x == r })
+}
+
+// empty reports whether nothing is left to fetch of r.
+func (q *queue) empty(r *run) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.skip(r)
+}
+
+// skip leaves out the parts at the front of r that others have brought in, and
+// reports whether none remain.
+func (q *queue) skip(r *run) bool {
+	for r.next < r.end && r.job.claimed[r.next] {
+		r.next++
+	}
+	return r.next >= r.end
+}
+
+// begin says which parts the next request of r is to ask for: n parts from
+// first. n is 0 when nothing is left. stop must end the request.
+func (q *queue) begin(r *run, stop context.CancelCauseFunc) (first, n int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.skip(r)
+	for r.next+n < r.end && !r.job.claimed[r.next+n] {
+		n++
+	}
+	r.stop, r.reading, r.since = stop, n > 0, time.Now()
+	return r.next, n
+}
+
+// step returns the part to read next; false when there is none, perhaps
+// because others have taken what was left.
+func (q *queue) step(r *run) (part int, ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if r.next >= r.end || r.job.claimed[r.next] {
+		return 0, false
+	}
+	r.since = time.Now()
+	return r.next, true
+}
+
+// claim makes r the one that may write the part it has read. Whoever reads the
+// same part is stopped.
+func (q *queue) claim(r *run) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	j, i := r.job, r.next
+	r.next++
+	if j.claimed[i] {
+		return false
+	}
+	j.claimed[i] = true
+	for _, other := range q.runs {
+		if other != r && other.job == j && other.next == i && other.reading {
+			other.stop(errTaken)
+		}
+	}
+	const weight = 8 // of the parts that went before
+	took := time.Since(r.since)
+	if q.pace == 0 {
+		q.pace = took
+	}
+	q.pace += (took - q.pace) / weight
+	return true
+}
+
+// wrote says that part i is in the file.
+func (q *queue) wrote(j *job, i int, suspect bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	j.suspect[i] = suspect
+	if j.left--; j.left == 0 {
+		q.cond.Broadcast()
+	}
+}
+
+// finish says that a request of r is over. If it broke, the parts it brought,
+// from first on, are the first to be doubted.
+func (q *queue) finish(r *run, first int, broke bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	r.reading, r.stop = false, nil
+	for i := first; broke && i < r.next; i++ {
+		r.job.suspect[i] = true
+	}
+}
+
+// hedge gives a part to a second connection when there are idle ones and it
+// takes far longer than parts do. Whoever is first wins, so that a slow
+// connection does not hold up the end. It returns how many it gave.
+func (q *queue) hedge() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.pace == 0 {
+		return 0
+	}
+	slow := max(slowParts*q.pace, slowLeast)
+	given := 0
+	for _, r := range q.runs {
+		if q.queued >= q.idle {
+			break
+		}
+		if r.reading && time.Since(r.since) > slow && q.readers(r.job, r.next) == 1 {
+			q.spans = append(q.spans, span{r.job, r.next, r.next + 1})
+			q.queued++
+			given++
+		}
+	}
+	if given > 0 {
+		q.cond.Broadcast()
+	}
+	return given
+}
+
+// readers counts the connections that read a part, or soon will.
+func (q *queue) readers(j *job, part int) int {
+	n := 0
+	for _, r := range q.runs {
+		if r.job == j && r.next == part && r.next < r.end {
+			n++
+		}
+	}
+	for _, s := range q.spans {
+		if s.job == j && s.first <= part && part < s.end {
+			n++
+		}
+	}
+	return n
+}
+
+// starving reports whether there are more connections than work.
+func (q *queue) starving() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.idle > 0
+}
+
+// suspects returns the parts that came over broken connections or after a
+// retry, and all the others.
+func (q *queue) suspects(j *job) (first, rest []int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i, s := range j.suspect {
+		if s {
+			first = append(first, i)
+		} else {
+			rest = append(rest, i)
+		}
+	}
+	return first, rest
+}

@@ -1,0 +1,182 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/qbranch/qbranch/hub"
+	"github.com/qbranch/qbranch/store"
+)
+
+// stream is the body of one ranged request, watched and limited.
+type stream struct {
+	e    *engine
+	op   string
+	ctx  context.Context // the request's: its life is that of the body
+	stop context.CancelCauseFunc
+	body io.ReadCloser
+	dog  *time.Timer // ends ctx when no byte comes
+}
+
+// open asks for n bytes at off. ctx is the request's own: stop ends it. The
+// watchdog begins with the body; before that the hub has its own time limits,
+// and its own waits.
+func (e *engine) open(ctx context.Context, stop context.CancelCauseFunc, f hub.File, off, n int64) (*stream, error) {
+	body, err := e.hub.OpenRange(ctx, e.plan.Repo, e.plan.Commit, f, off, n)
+	if err != nil {
+		return nil, err
+	}
+	e.stats.Connections.Add(1)
+	dog := time.AfterFunc(e.stall, func() { stop(errStalled) })
+	return &stream{e, e.op(f.Path), ctx, stop, body, dog}, nil
+}
+
+func (s *stream) close() {
+	s.dog.Stop()
+	s.stop(nil)
+	s.body.Close() // only read from: nothing is lost
+	s.e.stats.Connections.Add(-1)
+}
+
+// fill reads len(p) bytes. It returns how many came.
+func (s *stream) fill(p []byte) (n int, err error) {
+	s.dog.Reset(s.e.stall)
+	defer s.dog.Stop()
+	for n < len(p) {
+		k, err := s.body.Read(p[n:min(len(p), n+s.e.limit.chunk())])
+		n += k
+		s.e.stats.Received.Add(int64(k))
+		s.e.received.Add(int64(k))
+		if k > 0 {
+			s.dog.Stop()             // waiting for the limiter is not stalling
+			s.e.limit.Wait(s.ctx, k) // fails only when ctx has ended
+			s.dog.Reset(s.e.stall)
+		}
+		switch {
+		case context.Cause(s.ctx) == errStalled:
+			return n, &lineError{s.op, fmt.Errorf("%w (%v)", errStalled, s.e.stall)}
+		case s.ctx.Err() != nil:
+			return n, context.Cause(s.ctx)
+		case n == len(p):
+		case err == io.EOF:
+			return n, &lineError{s.op, io.ErrUnexpectedEOF}
+		case err != nil:
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// fetchRun brings in the parts of r, however many requests that takes.
+func (e *engine) fetchRun(ctx context.Context, r *run, buf []byte) error {
+	return e.persist(ctx, r.job.file.Path, func(failures int) (progress bool, err error) {
+		for err == nil && !e.queue.empty(r) {
+			var n int
+			n, err = e.request(ctx, r, buf, failures > 0 && !progress)
+			progress = progress || n > 0
+		}
+		return progress, err
+	})
+}
+
+// request asks for what is left of r in one request and returns how many parts
+// it wrote. It ends early, without an error, when others have taken what was
+// left.
+func (e *engine) request(ctx context.Context, r *run, buf []byte, suspect bool) (parts int, err error) {
+	reqCtx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	first, n := e.queue.begin(r, stop)
+	defer func() { e.queue.finish(r, first, err != nil) }()
+	if n == 0 {
+		return 0, nil
+	}
+	j := r.job
+	off := int64(first) * store.PartSize
+	end := min(int64(first+n)*store.PartSize, j.file.Size)
+	s, err := e.open(reqCtx, stop, j.file, off, end-off)
+	if err != nil {
+		return 0, untaken(reqCtx, err)
+	}
+	defer s.close()
+	for range n {
+		i, ok := e.queue.step(r)
+		if !ok {
+			return parts, nil
+		}
+		p := buf[:j.in.PartLen(i)]
+		if got, err := s.fill(p); err != nil {
+			e.stats.Refetched.Add(int64(got))
+			return parts, untaken(reqCtx, err)
+		}
+		if !e.queue.claim(r) {
+			e.stats.Refetched.Add(int64(len(p)))
+			continue
+		}
+		if err := j.in.WritePart(ctx, i, p); err != nil {
+			return parts, diskError{e.fail(j.file.Path, err)}
+		}
+		parts++
+		j.prints.take(i, p)
+		e.count(int64(len(p)))
+		e.verified(j, j.in.HashedBytes())
+		e.queue.wrote(j, i, suspect)
+	}
+	return parts, nil
+}
+
+// untaken turns the end of a request that lost to another one into no error.
+func untaken(ctx context.Context, err error) error {
+	if errors.Is(context.Cause(ctx), errTaken) {
+		return nil
+	}
+	return err
+}
+
+// fetchWhole fetches a small content. One that comes wrong comes again, since a
+// proxy may have a bad moment.
+func (e *engine) fetchWhole(ctx context.Context, c *content) error {
+	const attempts = 3
+	data := make([]byte, c.file.Size)
+	for attempt := 1; ; attempt++ {
+		err := e.persist(ctx, c.file.Path, func(int) (bool, error) { return false, e.readWhole(ctx, c.file, data) })
+		if err != nil {
+			return err
+		}
+		c.digest, err = e.store.Put(ctx, c.want, data)
+		switch {
+		case err == nil:
+			e.count(c.file.Size)
+			e.stats.Verified.Add(c.file.Size)
+			e.tellAll(EventFile, c)
+			return nil
+		case !errors.Is(err, store.ErrMismatch):
+			return e.fail(c.file.Path, err)
+		case attempt == attempts:
+			return e.mismatch(c.file.Path, attempt, err)
+		}
+		e.stats.Refetched.Add(c.file.Size)
+		e.tell(Event{Kind: EventMismatch, Path: c.file.Path, Bytes: c.file.Size, Err: err,
+			Ranges: []store.Range{{Offset: 0, Length: c.file.Size}}})
+	}
+}
+
+func (e *engine) readWhole(ctx context.Context, f hub.File, data []byte) error {
+	if len(data) == 0 {
+		return nil
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	s, err := e.open(ctx, stop, f, 0, f.Size)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	got, err := s.fill(data)
+	if err != nil {
+		e.stats.Refetched.Add(int64(got))
+	}
+	return err
+}
