@@ -16,7 +16,7 @@ type branchesScreen struct {
 	repo    app.RepoID
 	want    string       // branch to put the cursor on when it is known
 	listing *app.Listing // last good one; nil = none yet
-	offline bool         // listing is what the store holds, not what the hub says
+	stored  bool         // listing is what the store holds, not what the hub says
 	err     error        // of the last attempt
 	cursor  int
 	task    task
@@ -66,14 +66,19 @@ func (s *branchesScreen) listed(m *model, msg listMsg) {
 	s.err = msg.err
 	switch {
 	case msg.err == nil:
-		s.listing, s.offline = msg.listing, false
+		s.listing, s.stored = msg.listing, false
 		for _, t := range m.transfers.list {
 			s.patch(t)
 		}
 	case s.listing == nil:
-		s.listing, s.offline = stored(s.repo.String(), msg.local), true
+		s.listing = stored(s.repo.String(), msg.local)
+		s.stored = s.listing != nil
 	}
 	s.seek()
+	if s.want != "" && msg.err == nil {
+		m.notice = remark{role: warn, text: "there is no branch " + s.want + " in " + s.repo.String()}
+		s.want = ""
+	}
 }
 
 // stored makes a listing of what the store holds of repo; nil when nothing.
@@ -129,6 +134,16 @@ func (s *branchesScreen) selected() app.Ref {
 	return app.Ref{Repo: s.repo}
 }
 
+// held says how much of a listed branch is here and how much there is.
+func (s *branchesScreen) held(ref app.Ref) (done, total int64) {
+	for _, r := range s.rows() {
+		if s.ref(r.Branch) == ref {
+			return r.LocalBytes, r.TotalBytes
+		}
+	}
+	return 0, 0
+}
+
 // patch tells the row of a transfer's branch how the transfer ended. A later
 // verdict (corrupt) is not overruled.
 func (s *branchesScreen) patch(t *transfer) {
@@ -169,8 +184,8 @@ func (s *branchesScreen) head(*model) (string, string) {
 			host = u.Host
 		}
 	}
-	if s.offline {
-		host = "offline, from the store"
+	if s.stored {
+		host = "from the store, not the hub"
 	}
 	return s.repo.String(), host
 }
@@ -211,15 +226,15 @@ func (s *branchesScreen) keys(m *model) []binding {
 			return nil
 		}),
 		bind("enter", "enter", enter, label != "", simply(s.fetch)),
-		bind("v", "v", "verify", here, simply(func(m *model) tea.Cmd { return m.verify.open(m, s.selected(), false) })),
-		bind("g", "g", "generate", sound, simply(func(m *model) tea.Cmd { return m.generate.open(m, s.selected()) })),
-		bind("space", "space", "queue", label == "get" || label == "resume" || label == "update", simply(func(m *model) tea.Cmd {
+		bind("v", "v", "verify, every byte against its hash", here, simply(func(m *model) tea.Cmd { return m.verify.open(m, s.selected(), false) })),
+		bind("g", "g", "generate, text from a prompt", sound, simply(func(m *model) tea.Cmd { return m.generate.open(m, s.selected()) })),
+		bind("space", "space", "queue, a get without leaving the table", label == "get" || label == "resume" || label == "update", simply(func(m *model) tea.Cmd {
 			return m.transfers.add(m, s.selected())
 		})),
-		bind("t", "t", "transfers", len(m.transfers.list) > 0, simply(showTransfers)),
-		bind("r", "r", "refresh", !s.task.running(), simply(s.refresh)),
+		bind("t", "t", "transfers, of this session", len(m.transfers.list) > 0, simply(showTransfers)),
+		bind("r", "r", "refresh, asking the hub again", !s.task.running(), simply(s.refresh)),
 		copyKey(s.row() != nil, func(*model) app.Ref { return s.selected() }),
-		bind("esc", "esc", "back", true, simply(goBack)),
+		bind("esc", "esc", "back, transfers go on", true, simply(goBack)),
 		helpKey("?", "?"),
 		bind("q ctrl+c", "q", "quit", true, askQuit),
 	}

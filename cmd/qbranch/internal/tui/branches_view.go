@@ -111,7 +111,10 @@ func stateSpan(state app.LocalState, share string) span {
 	case app.LocalVerified:
 		return span{good, "● verified"}
 	case app.LocalPartial:
-		return span{warn, strings.TrimSpace("◐ " + share)}
+		if share == "" {
+			share = "partial"
+		}
+		return span{warn, "◐ " + share}
 	case app.LocalCorrupt:
 		return span{bad, "! corrupt"}
 	case app.LocalOutdated:
@@ -127,7 +130,7 @@ func (s *branchesScreen) detail(m *model, w, h int) []line {
 	if r == nil {
 		return nil
 	}
-	out := fact("is", plain, paramsText(*r), w)
+	out := fact("quant", plain, paramsText(*r), w)
 	out = append(out, fact("size", plain, sizeText(*r), w)...)
 	localRole, localText := s.localText(m, *r)
 	out = append(out, fact("here", localRole, localText, w)...)
@@ -140,7 +143,7 @@ func (s *branchesScreen) detail(m *model, w, h int) []line {
 		}
 	}
 	if r.Commit != "" {
-		out = append(out, fact("commit", dim, cut(r.Commit, 12), w)...)
+		out = append(out, fact("commit", dim, head(clean(r.Commit), 12), w)...)
 	}
 	if r.Description != "" {
 		out = append(out, fact("card says", dim, r.Description, w)...)
@@ -156,7 +159,7 @@ func (s *branchesScreen) detail(m *model, w, h int) []line {
 // withCommand puts a command line at the foot of a pane.
 func withCommand(facts []line, command string, w, h int) []line {
 	var foot []line
-	for i, row := range wrap(command, w-4) {
+	for i, row := range wrapCommand(command, w-4) {
 		mark := " $ "
 		if i > 0 {
 			mark = "   "
@@ -164,6 +167,22 @@ func withCommand(facts []line, command string, w, h int) []line {
 		foot = append(foot, line{{dim, mark}, {accent, row}})
 	}
 	return append(exactly(facts, h-len(foot)), foot...)
+}
+
+// wrapCommand breaks a command line at blanks, else behind the signs within a
+// reference.
+func wrapCommand(s string, w int) []string {
+	s = clean(s)
+	var rows []string
+	for width(s) > w {
+		row := head(s, w)
+		if i := strings.LastIndexAny(row, " :"); i > 0 {
+			row = row[:i+1]
+		}
+		rows = append(rows, strings.TrimRight(row, " "))
+		s = s[len(row):]
+	}
+	return append(rows, s)
 }
 
 func (s *branchesScreen) command(r app.BranchRow) string {

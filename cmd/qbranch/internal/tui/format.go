@@ -24,7 +24,12 @@ func unitFor(largest int64) unit {
 }
 
 // of prints n in the unit, without its name.
-func (u unit) of(n int64) string { return strconv.FormatFloat(float64(n)/u.bytes, 'f', 2, 64) }
+func (u unit) of(n int64) string {
+	if n > 0 && float64(n) < u.bytes/100 {
+		return "<0.01"
+	}
+	return strconv.FormatFloat(float64(n)/u.bytes, 'f', 2, 64)
+}
 
 // size prints n with the unit that suits it.
 func size(n int64) string {
@@ -58,10 +63,12 @@ func percent(done, total int64) string {
 	return strconv.Itoa(int(float64(min(done, total))/float64(total)*100)) + "%"
 }
 
-// span of time for people.
+// duration prints a time for people; whole seconds below ten stay whole.
 func duration(d time.Duration) string {
 	switch {
-	case d < 10*time.Second:
+	case d < 100*time.Millisecond:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	case d < 10*time.Second && d%time.Second != 0:
 		return fmt.Sprintf("%.1f s", d.Seconds())
 	case d < time.Minute:
 		return fmt.Sprintf("%d s", int(d.Seconds()))
@@ -92,17 +99,14 @@ func paramsText(r app.BranchRow) string {
 	default:
 		s += fmt.Sprintf(", groups of %d", *r.GroupSize)
 	}
-	if r.ActOrder != nil {
-		s += ", act-order " + yesNo(*r.ActOrder)
+	switch {
+	case r.ActOrder == nil:
+	case *r.ActOrder:
+		s += ", act-order"
+	default:
+		s += ", no act-order"
 	}
 	return s
-}
-
-func yesNo(b bool) string {
-	if b {
-		return "yes"
-	}
-	return "no"
 }
 
 // meter measures a transfer from samples of its counters. The clock comes with

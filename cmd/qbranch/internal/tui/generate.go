@@ -100,15 +100,15 @@ func (s *generateScreen) keys(*model) []binding {
 		other = "prompt"
 	}
 	return []binding{
-		bind("enter", "enter", "send", idle && strings.TrimSpace(s.prompt.text()) != "", simply(s.send)),
+		bind("enter", "enter", "send, the prompt", idle && strings.TrimSpace(s.prompt.text()) != "", simply(s.send)),
 		bind("ctrl+c ctrl+x", "ctrl+c", "stop", !idle, simply(func(*model) tea.Cmd { s.task.stop(); return nil })),
-		bind("tab", "tab", other, true, simply(func(*model) tea.Cmd { s.inSys = !s.inSys; return nil })),
+		bind("tab", "tab", other+", to type there", true, simply(func(*model) tea.Cmd { s.inSys = !s.inSys; return nil })),
 		bind("up down pgup pgdown", "↑↓", "scroll", s.text != "", func(_ *model, pressed string) tea.Cmd {
 			const plenty = 1 << 20
 			s.up = plenty - moved(plenty-s.up, pressed, plenty+1)
 			return nil
 		}),
-		bind("esc", "esc", "back", true, simply(goBack)),
+		bind("esc", "esc", "back, ends a generation", true, simply(goBack)),
 		helpKey("f1", "f1"),
 		bind("ctrl+c", "ctrl+c", "quit", idle, askQuit),
 	}
@@ -120,7 +120,7 @@ func (s *generateScreen) leave(m *model) tea.Cmd {
 	slot := m.slot
 	return m.work.command(m.work.ctx, func(context.Context) tea.Msg {
 		if err := slot.drop(); err != nil {
-			return generateMsg{gen: -1, err: err} // nobody waits for it any more
+			return noticeMsg{role: bad, text: "closing the model: " + err.Error()}
 		}
 		return nil
 	})
@@ -132,7 +132,7 @@ func (s *generateScreen) status(m *model) remark {
 		return remark{role: accent, text: spinner(m.frame) + " loading the model and reading the prompt"}
 	case s.task.running():
 		return remark{role: accent, text: spinner(m.frame) + " " + plural(s.tokens, "token", "tokens")}
-	case s.result != nil:
+	case s.result != nil && s.err == nil:
 		return remark{role: dim, text: s.speeds(), hint: s.ending()}
 	}
 	return remark{}

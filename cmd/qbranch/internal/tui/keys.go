@@ -15,7 +15,8 @@ type binding struct {
 }
 
 // bind makes a binding. keys are Bubble Tea's names separated by blanks;
-// "space" is the space bar.
+// "space" is the space bar. Help says all of what; the footer has room for
+// what stands before the first comma.
 func bind(keys, label, what string, on bool, do func(m *model, pressed string) tea.Cmd) binding {
 	names := strings.Fields(keys)
 	for i, n := range names {
@@ -71,7 +72,8 @@ func footer(bs []binding, w int) line {
 	for _, b := range bs {
 		if b.Enabled() {
 			h := b.Help()
-			parts = append(parts, line{{accent, h.Key}, {plain, " " + h.Desc}})
+			short, _, _ := strings.Cut(h.Desc, ",")
+			parts = append(parts, line{{accent, h.Key}, {plain, " " + short}})
 		}
 	}
 	const gap = 2
@@ -99,16 +101,16 @@ func helpBody(m *model) []line {
 	out := []line{nil}
 	for _, b := range m.current().keys(m) {
 		h := b.Help()
-		l := line{{accent, "   " + left(h.Key, 10)}, {plain, h.Desc}}
+		l := line{{accent, "   " + left(h.Key, 12)}, {plain, h.Desc}}
 		if !b.Enabled() {
-			l = line{{dim, "   " + left(h.Key, 10) + h.Desc + "  (not now)"}}
+			l = line{{dim, "   " + left(h.Key, 12) + h.Desc + "  (not now)"}}
 		}
 		out = append(out, l)
 	}
 	return append(out, nil,
-		line{{good, "   ● verified"}, {plain, "   every byte was checked against its hash"}},
-		line{{warn, "   ◐ 43%"}, {plain, "        partly here; enter resumes"}},
-		line{{bad, "   ! corrupt"}, {plain, "    bytes on disk changed; enter repairs them"}},
-		line{{warn, "   ↻ outdated"}, {plain, "   the branch has a newer commit; enter updates"}},
+		line{{good, "   ● verified"}, {plain, "  every byte was checked against its hash"}},
+		line{{warn, "   ◐ 43%"}, {plain, "       partly here; enter resumes"}},
+		line{{bad, "   ! corrupt"}, {plain, "   bytes on disk changed; enter repairs them"}},
+		line{{warn, "   ↻ outdated"}, {plain, "  the branch has a newer commit; enter updates"}},
 	)
 }

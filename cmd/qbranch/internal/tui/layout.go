@@ -28,7 +28,7 @@ func split(w, h int, a, b pane) []line {
 		out = append(out, rule(w, b.title))
 		return append(out, exactly(b.draw(w, low), low)...)
 	}
-	wb := w * 3 / 8
+	wb := max(42, w/3)
 	wa := w - wb - 3
 	left, right := exactly(a.draw(wa, h-2), h-2), exactly(b.draw(wb, h-2), h-2)
 	out := []line{{{dim, "┌─"}, {title, titled(a.title, wa-2)}, {dim, dashes(wa-1, a.title) + "┬─"},
@@ -117,12 +117,12 @@ func tableWidth(cols []column) int {
 
 // fact is a labelled remark of a detail pane; long ones wrap under themselves.
 func fact(label string, r role, text string, w int) []line {
-	const at = 11
+	const at = 14
 	var out []line
 	for i, row := range wrap(text, w-at-1) {
 		l := span{dim, strings.Repeat(" ", at)}
 		if i == 0 {
-			l.text = " " + left(label, at-1)
+			l.text = "   " + left(label, at-3)
 		}
 		out = append(out, line{l, {r, row}})
 	}

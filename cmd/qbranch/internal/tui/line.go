@@ -27,6 +27,9 @@ func say(r role, text string) line { return line{{r, text}} }
 // combining marks beyond two in a row. The harmless rest of an escape sequence
 // stays visible on purpose: it shows that somebody tried.
 func clean(s string) string {
+	if isPlain(s) {
+		return s
+	}
 	marks := 0
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -46,6 +49,16 @@ func clean(s string) string {
 	}, s)
 }
 
+// isPlain reports whether s is printable ASCII: most text is, and needs no care.
+func isPlain(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
 // runeWidth is the columns of one character, as terminals outside East Asian
 // locales count whatever the locale says: the screen is drawn with characters
 // of ambiguous width, and ASCII mode is there for terminals that draw those wide.
@@ -56,6 +69,9 @@ var widths = runewidth.Condition{StrictEmojiNeutral: true}
 // width is the number of columns of s after cleaning. It adds up characters,
 // as tmux does; terminals that join them may draw less but never more.
 func width(s string) int {
+	if isPlain(s) {
+		return len(s)
+	}
 	n := 0
 	for _, r := range clean(s) {
 		n += runeWidth(r)
@@ -106,12 +122,12 @@ func (l line) fill(w int) line {
 	out := make(line, 0, len(l)+1)
 	for _, s := range l {
 		t := clean(s.text)
-		if n := width(t); !fits && n >= w {
-			// The cut is in this span, or right behind it.
+		here := !fits && width(t) >= w // the cut is in this span, or right behind it
+		if here {
 			t = cut(t+"……", w)
 		}
 		out, w = append(out, span{s.role, t}), w-width(t)
-		if w <= 0 {
+		if here {
 			break
 		}
 	}

@@ -182,11 +182,8 @@ func (m *model) take(msg tea.Msg) tea.Cmd {
 		m.verify.ended(m, msg)
 	case generateMsg:
 		m.generate.ended(msg)
-	case copiedMsg:
-		m.notice = remark{role: good, text: "copied " + msg.text}
-		if msg.err != nil {
-			m.notice = remark{role: bad, text: "copy: " + msg.err.Error()}
-		}
+	case noticeMsg:
+		m.notice = remark(msg)
 	}
 	return nil
 }
@@ -235,18 +232,15 @@ func askQuit(m *model, _ string) tea.Cmd {
 
 // Bindings that most screens end with.
 func helpKey(keys, label string) binding {
-	return bind(keys, label, "keys", true, simply(func(m *model) tea.Cmd { m.over = helpOverlay; return nil }))
+	return bind(keys, label, "keys, and signs", true, simply(func(m *model) tea.Cmd { m.over = helpOverlay; return nil }))
 }
 
 func copyKey(on bool, ref func(m *model) app.Ref) binding {
-	return bind("y", "y", "copy", on, simply(func(m *model) tea.Cmd { return m.copy(ref(m).String()) }))
+	return bind("y", "y", "copy, the reference into the clipboard", on, simply(func(m *model) tea.Cmd { return m.copy(ref(m).String()) }))
 }
 
-// copiedMsg says that text was handed to the terminal's clipboard.
-type copiedMsg struct {
-	text string
-	err  error
-}
+// noticeMsg is something a command has to say.
+type noticeMsg remark
 
 // copy asks the terminal to put text into the clipboard (OSC 52), which works
 // over SSH too.
@@ -256,7 +250,9 @@ func (m *model) copy(text string) tea.Cmd {
 		return nil
 	}
 	return m.work.command(m.work.ctx, func(context.Context) tea.Msg {
-		_, err := fmt.Fprintf(out, "\x1b]52;c;%s\a", base64.StdEncoding.EncodeToString([]byte(text)))
-		return copiedMsg{text, err}
+		if _, err := fmt.Fprintf(out, "\x1b]52;c;%s\a", base64.StdEncoding.EncodeToString([]byte(text))); err != nil {
+			return noticeMsg{role: bad, text: "copying: " + err.Error()}
+		}
+		return noticeMsg{role: good, text: "copied " + text}
 	})
 }

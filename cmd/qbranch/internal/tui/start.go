@@ -73,8 +73,8 @@ func (s *startScreen) head(m *model) (string, string) { return "", m.version }
 
 func (s *startScreen) keys(m *model) []binding {
 	return []binding{
-		bind("enter", "enter", "open", s.cursor > 0 || len(s.input.runes) > 0, simply(s.open)),
-		bind("up down pgup pgdown", "↑↓", "choose", len(s.recent) > 0, func(_ *model, pressed string) tea.Cmd {
+		bind("enter", "enter", "open, list its branches", s.cursor > 0 || len(s.input.runes) > 0, simply(s.open)),
+		bind("up down pgup pgdown", "↑↓", "choose, one that is in the store", len(s.recent) > 0, func(_ *model, pressed string) tea.Cmd {
 			s.cursor = moved(s.cursor, pressed, len(s.recent)+1)
 			return nil
 		}),

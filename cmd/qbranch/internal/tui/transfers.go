@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -35,6 +36,7 @@ type transfer struct {
 	out    *outbox[app.Event]
 	well   *atomic.Bool // set by the command when the attempt ended well
 
+	planned     bool // total is the plan's; before, what the listing said
 	done, total int64
 	kept        int64
 	retries     int64
@@ -98,6 +100,7 @@ func (s *transfersScreen) add(m *model, ref app.Ref) tea.Cmd {
 	t := s.find(ref)
 	if t == nil {
 		t = &transfer{ref: ref}
+		t.done, t.total = m.branches.held(ref)
 		s.list = append(s.list, t)
 	} else if !t.active() {
 		t.state, t.err, t.result, t.log, t.meter = transferQueued, nil, nil, nil, meter{}
@@ -129,6 +132,7 @@ func (t *transfer) start(m *model) tea.Cmd {
 	ctx, cancel := context.WithCancel(m.work.ctx)
 	t.cancel = cancel
 	t.gen++
+	t.planned = false
 	t.state, t.stats, t.out, t.well = transferRunning, &app.Stats{}, &outbox[app.Event]{}, &atomic.Bool{}
 	ref, gen, stats, out, well, back := t.ref, t.gen, t.stats, t.out, t.well, m.back
 	return m.work.command(ctx, func(ctx context.Context) tea.Msg {
@@ -149,12 +153,18 @@ func (s *transfersScreen) sample(now time.Time) {
 }
 
 func (t *transfer) read() {
-	t.done, t.total = t.stats.Done.Load(), t.stats.Total.Load()
+	if total := t.stats.Total.Load(); total > 0 {
+		t.planned, t.done, t.total = true, t.stats.Done.Load(), total
+	}
 	t.kept, t.retries, t.conns = t.stats.Kept.Load(), t.stats.Retries.Load(), t.stats.Connections.Load()
 	for _, e := range t.out.take() {
 		t.note(e)
 	}
+	t.log = t.log[max(0, len(t.log)-logLimit):]
 }
+
+// logLimit is how many events of a transfer are kept; a bad line repeats itself.
+const logLimit = 100
 
 // note writes an event into the log.
 func (t *transfer) note(e app.Event) {
@@ -163,7 +173,7 @@ func (t *transfer) note(e app.Event) {
 	}
 	switch {
 	case e.Plan != nil:
-		t.total, t.commit = e.Plan.Bytes, string(e.Plan.Commit)
+		t.planned, t.total, t.commit = true, e.Plan.Bytes, string(e.Plan.Commit)
 		say(dim, "plan: %s in %s, %s here already, %s free on disk",
 			size(e.Plan.Bytes), plural(len(e.Plan.Files), "file", "files"), size(e.Plan.Held), size(e.Plan.DiskFree))
 	case e.Judged != "":
@@ -203,7 +213,7 @@ func (s *transfersScreen) ended(m *model, msg transferMsg) tea.Cmd {
 			t.total, t.commit = msg.result.Plan.Bytes, string(msg.result.Plan.Commit)
 			t.done = t.total
 		}
-	case errors.Is(msg.err, context.Canceled):
+	case t.state == transferStopping || errors.Is(msg.err, context.Canceled):
 		t.state, t.err = transferStopped, nil
 	default:
 		t.state = transferFailed
@@ -236,18 +246,17 @@ func (s *transfersScreen) selected() *transfer {
 }
 
 func (s *transfersScreen) head(*model) (string, string) {
-	running, queued, done := 0, 0, 0
+	count := map[transferState]int{}
 	for _, t := range s.list {
-		switch t.state {
-		case transferRunning, transferStopping:
-			running++
-		case transferQueued:
-			queued++
-		case transferDone:
-			done++
+		count[t.state]++
+	}
+	var parts []string
+	for state, word := range []string{"queued", "running", "stopping", "done", "stopped", "failed"} {
+		if n := count[transferState(state)]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, word))
 		}
 	}
-	return "Transfers", fmt.Sprintf("%d running · %d queued · %d done", running, queued, done)
+	return "Transfers", strings.Join(parts, " · ")
 }
 
 func (s *transfersScreen) keys(*model) []binding {
@@ -267,12 +276,12 @@ func (s *transfersScreen) keys(*model) []binding {
 			s.cursor = moved(s.cursor, pressed, len(s.list))
 			return nil
 		}),
-		bind("enter", "enter", "resume", is(transferStopped, transferFailed), simply(func(m *model) tea.Cmd { return s.add(m, t.ref) })),
-		bind("g", "g", "generate", is(transferDone), simply(func(m *model) tea.Cmd { return m.generate.open(m, t.ref) })),
-		bind("v", "v", "verify", is(transferDone), simply(func(m *model) tea.Cmd { return m.verify.open(m, t.ref, false) })),
-		bind("x ctrl+c", "x", "stop", stop, simply(func(m *model) tea.Cmd { t.stop(); return s.next(m) })),
+		bind("enter", "enter", "resume, keeping what is on disk", is(transferStopped, transferFailed), simply(func(m *model) tea.Cmd { return s.add(m, t.ref) })),
+		bind("g", "g", "generate, text from a prompt", is(transferDone), simply(func(m *model) tea.Cmd { return m.generate.open(m, t.ref) })),
+		bind("v", "v", "verify, every byte against its hash", is(transferDone), simply(func(m *model) tea.Cmd { return m.verify.open(m, t.ref, false) })),
+		bind("x ctrl+c", "x", "stop, what is on disk stays", stop, simply(func(m *model) tea.Cmd { t.stop(); return s.next(m) })),
 		copyKey(t != nil, ref),
-		bind("esc", "esc", "back", true, simply(goBack)),
+		bind("esc", "esc", "back, transfers go on", true, simply(goBack)),
 		helpKey("?", "?"),
 		bind("q ctrl+c", "q", "quit", true, askQuit),
 	}

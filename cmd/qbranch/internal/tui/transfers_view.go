@@ -39,7 +39,7 @@ func (t *transfer) progressText() string {
 		return "queued"
 	case t.state == transferStopping:
 		return "stopping"
-	case t.total == 0:
+	case !t.planned:
 		return "planning"
 	}
 	u := unitFor(t.total)
@@ -65,7 +65,7 @@ func (t *transfer) outcome() span {
 	case transferQueued:
 		return span{dim, "· queued"}
 	case transferRunning:
-		if t.total == 0 {
+		if !t.planned {
 			return span{accent, "↓ planning"}
 		}
 		return span{accent, "↓ fetching"}
@@ -86,19 +86,17 @@ func (s *transfersScreen) body(_ *model, w, h int) []line {
 	}
 	return split(w, h,
 		pane{"Queue", s.table},
-		pane{t.ref.String(), t.detail})
+		pane{t.branch(), t.detail})
 }
 
 func (s *transfersScreen) table(w, h int) []line {
-	largest := int64(0)
+	largest, longest := int64(0), 20
 	for _, t := range s.list {
-		largest = max(largest, t.total)
+		largest, longest = max(largest, t.total), max(longest, width(t.branch()))
 	}
 	u := unitFor(largest)
-	barWidth := 10
-	if w >= 72 {
-		barWidth = 16
-	}
+	const fixed = 3 + 2 + 8 + 2 + 5 + 2 + 11 // all but the name and the bar
+	barWidth := min(max(w-fixed-longest, 6), 24)
 	cols := []column{
 		{title: "Branch", cell: func(i int) span { return span{plain, s.list[i].branch()} }},
 		{title: "Size " + u.name, width: 8, right: true, cell: func(i int) span {
@@ -113,27 +111,28 @@ func (s *transfersScreen) table(w, h int) []line {
 		}},
 		{title: "State", width: 11, cell: func(i int) span { return s.list[i].outcome() }},
 	}
-	cols[0].width = min(40, w-tableWidth(cols))
+	cols[0].width = min(longest, w-fixed-barWidth)
 	return table(cols, len(s.list), s.cursor, h)
 }
 
 // detail tells how the transfer under the cursor goes, and what happened last.
 func (t *transfer) detail(w, h int) []line {
-	var out []line
+	out := fact("from", plain, t.ref.Repo.String(), w)
 	switch t.state {
 	case transferFailed:
-		out = failure(t.err, w)
-		out = append(out, say(plain, "   What is on disk stays; enter resumes."))
+		out = append(failure(t.err, w), say(plain, "   What is on disk stays; enter resumes."))
 	case transferStopped:
-		out = fact("stopped", warn, fmt.Sprintf("%s of %s on disk; enter resumes", size(t.done), size(t.total)), w)
+		out = append(out, fact("stopped", warn, fmt.Sprintf("%s of %s on disk; enter resumes", size(t.done), size(t.total)), w)...)
 	case transferDone:
-		out = t.account(w)
+		out = append(out, t.account(w)...)
+	case transferQueued:
+		out = append(out, fact("now", dim, "waits for the transfers before it", w)...)
 	default:
-		out = fact("now", accent, strings.TrimSpace(t.progressText()), w)
-		out = append(out, fact("line", plain, fmt.Sprintf("%s, %s, %s on disk before",
+		out = append(out, fact("now", accent, strings.TrimSpace(t.progressText()), w)...)
+		out = append(out, fact("network", plain, fmt.Sprintf("%s, %s, %s on disk before",
 			plural(int(t.conns), "connection", "connections"), plural(int(t.retries), "retry", "retries"), size(t.kept)), w)...)
 	}
-	room := h - len(out) - len(wrap(t.command(), w-4))
+	room := h - len(out) - len(wrapCommand(t.command(), w-4))
 	for _, l := range t.log[max(0, len(t.log)-max(0, room)):] {
 		out = append(out, line{{plain, "   "}, {l.role, l.text}})
 	}

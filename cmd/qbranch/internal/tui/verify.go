@@ -90,10 +90,11 @@ func (s *verifyScreen) ended(m *model, msg verifyMsg) {
 			m.branches.judge(s.ref, !s.corrupt())
 		}
 	}
+	var corruption *app.CorruptionError // the report tells it better
 	switch {
 	case errors.Is(msg.err, context.Canceled):
 		s.stopped = true
-	case !s.corrupt():
+	case !errors.As(msg.err, &corruption):
 		s.err = msg.err
 	}
 }
@@ -130,10 +131,10 @@ func (s *verifyScreen) keys(*model) []binding {
 			s.cursor = moved(s.cursor, pressed, len(s.files))
 			return nil
 		}),
-		bind("enter", "enter", "repair", idle && s.corrupt(), simply(func(m *model) tea.Cmd { return s.open(m, s.ref, true) })),
+		bind("enter", "enter", "repair, fetching the bad parts and nothing else", idle && s.corrupt(), simply(func(m *model) tea.Cmd { return s.open(m, s.ref, true) })),
 		bind("x ctrl+c", "x", "stop", !idle, simply(func(*model) tea.Cmd { s.task.stop(); return nil })),
-		bind("g", "g", "generate", sound, simply(func(m *model) tea.Cmd { return m.generate.open(m, s.ref) })),
-		bind("r", "r", "again", idle, simply(func(m *model) tea.Cmd { return s.open(m, s.ref, false) })),
+		bind("g", "g", "generate, text from a prompt", sound, simply(func(m *model) tea.Cmd { return m.generate.open(m, s.ref) })),
+		bind("r", "r", "again, from the first byte", idle, simply(func(m *model) tea.Cmd { return s.open(m, s.ref, false) })),
 		copyKey(true, func(*model) app.Ref { return s.ref }),
 		bind("esc", "esc", "back", true, simply(goBack)),
 		helpKey("?", "?"),
@@ -198,13 +199,14 @@ func (s *verifyScreen) verdict(m *model, w, h int) []line {
 		if s.total > 0 {
 			text = bar(s.done, s.total, 20) + right(percent(s.done, s.total), 5) + "  of " + size(s.total)
 		}
-		out = append(out, line{{plain, " "}, {accent, text}})
+		out = append(out, line{{plain, "   "}, {accent, text}})
 	case s.stopped:
 		out = append(out, say(warn, " ◐ stopped; r starts again"))
 	case s.err != nil:
 		out = failure(s.err, w)
-	case s.report != nil:
-		out = s.summary(w)
+	}
+	if s.report != nil && !s.stopped && (s.err == nil || s.corrupt()) {
+		out = append(out, s.summary(w)...)
 	}
 	if s.cursor < len(s.files) {
 		if f := s.files[s.cursor]; !f.OK {
@@ -239,7 +241,7 @@ func (s *verifyScreen) summary(w int) []line {
 	switch {
 	case badFiles > 0:
 		return append(fact("✗ corrupt", bad, fmt.Sprintf("%d of %s bad; read %s", badFiles, plural(len(r.Files), "file", "files"), read), w),
-			say(plain, "           enter fetches the bad parts again, and only those"))
+			fact("", plain, "enter fetches the bad parts again, and only those", w)...)
 	case !r.OK:
 		return fact("✗ unsound", bad, "the bytes are as published, but contradict each other; read "+read, w)
 	}

@@ -1,0 +1,205 @@
+package tui
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/qbranch/qbranch/cmd/qbranch/internal/app"
+)
+
+// state is a model as a user may see it.
+type state struct {
+	name string
+	m    *model
+}
+
+var t0 = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
+// ticks sends n ticks, a second apart, calling step before each.
+func ticks(m *model, n int, step func(i int)) {
+	for i := range n {
+		if step != nil {
+			step(i)
+		}
+		m.Update(tickMsg(t0.Add(time.Duration(i) * time.Second)))
+	}
+}
+
+// states builds every screen in every state that looks different.
+func states(t *testing.T) []state {
+	t.Helper()
+	gated := hinted{"list qbranch/llama-tales-moe-2m-GPTQ: access to the repository is restricted",
+		"accept the terms on the model's page, then set HF_TOKEN"}
+	stored := []app.StoreItem{
+		{Repo: tales.String(), Branch: "main", Commit: commitA, Files: 9, Bytes: 2_110_000, State: app.LocalVerified},
+		{Repo: "TheBloke/Llama-2-13B-chat-GPTQ", Branch: group32, Commit: commitB, Files: 12, Bytes: 8_000_000_000, State: app.LocalPartial},
+	}
+	var out []state
+	add := func(name string, m *model) { out = append(out, state{name, m}) }
+
+	m := bench(t, &fake{})
+	settle(m, m.Init())
+	add("start-empty", m)
+
+	m = bench(t, &fake{items: stored})
+	settle(m, m.Init())
+	add("start", m)
+
+	m = bench(t, &fake{listing: talesListing()})
+	m.show(onBranches)
+	m.branches.open(m, app.Ref{Repo: tales})
+	ticks(m, 4, nil)
+	add("branches-loading", m)
+
+	m = atTales(t, &fake{})
+	tap(m, "j")
+	add("branches", m)
+
+	m = bench(t, &fake{listErr: gated})
+	m.show(onBranches)
+	settle(m, m.branches.open(m, app.Ref{Repo: tales}))
+	add("branches-gated", m)
+
+	m = bench(t, &fake{listErr: hinted{"list qbranch/llama-tales-moe-2m-GPTQ: offline", "unset HF_HUB_OFFLINE"}, items: stored})
+	m.show(onBranches)
+	settle(m, m.branches.open(m, app.Ref{Repo: tales}))
+	add("branches-offline", m)
+
+	f := &fake{}
+	m = atTales(t, f)
+	f.listErr = hinted{"list: rate limited", "try again in 4 minutes"}
+	tap(m, "r")
+	add("branches-stale", m)
+
+	m = atTales(t, &fake{})
+	startTransfer(m)
+	hit(m, "esc", "j")
+	add("branches-transfer", m)
+
+	m = atTales(t, &fake{})
+	startTransfer(m)
+	add("transfers", m)
+	out = append(out, transferEnds(t)...)
+	out = append(out, verifyStates(t)...)
+	out = append(out, generateStates(t)...)
+
+	m = atTales(t, &fake{})
+	hit(m, "?")
+	add("help", m)
+
+	m = atTales(t, &fake{})
+	startTransfer(m)
+	hit(m, "q")
+	add("quit", m)
+	return out
+}
+
+// startTransfer fetches the second branch and queues another, and lets the
+// first move for four seconds.
+func startTransfer(m *model) {
+	hit(m, "j", "enter", "esc", "end", "up", "space", "up", "up", "up", "up", "up", "enter")
+	tr := m.transfers.find(talesRef(group32))
+	tr.stats.Total.Store(2_340_000)
+	tr.stats.Kept.Store(500_000)
+	tr.stats.Connections.Store(4)
+	tr.stats.Retries.Store(1)
+	tr.out.put(app.Event{Plan: &app.Plan{Commit: commitB, Bytes: 2_340_000, Held: 500_000, DiskFree: 212_000_000_000}})
+	tr.out.put(app.Event{Judged: "config"})
+	tr.out.put(app.Event{Judged: "header"})
+	ticks(m, 5, func(i int) {
+		tr.stats.Done.Store(500_000 + int64(i)*200_000)
+		tr.stats.Received.Store(int64(i) * 200_000)
+	})
+}
+
+func transferEnds(t *testing.T) []state {
+	done := atTales(t, &fake{get: func(_ context.Context, _ app.Ref, o app.GetOptions) (*app.GetResult, error) {
+		p := app.Plan{Commit: commitB, Bytes: 2_340_000}
+		o.Notify(app.Event{Plan: &p})
+		return &app.GetResult{Plan: p, Received: 1_840_000, Kept: 500_000, Refetched: 0, Elapsed: 3 * time.Second}, nil
+	}})
+	tap(done, "j", "enter")
+
+	failed := atTales(t, &fake{get: func(context.Context, app.Ref, app.GetOptions) (*app.GetResult, error) {
+		return nil, hinted{"fetch: not enough disk space: need 2.34 MB, 1.00 MB free", "free 1.34 MB, or use --store on another disk"}
+	}})
+	tap(failed, "j", "enter")
+
+	stopped := atTales(t, &fake{})
+	startTransfer(stopped)
+	hit(stopped, "x")
+	tr := stopped.transfers.find(talesRef(group32))
+	stopped.Update(transferMsg{ref: tr.ref, gen: tr.gen, err: context.Canceled})
+	return []state{{"transfers-done", done}, {"transfers-failed", failed}, {"transfers-stopped", stopped}}
+}
+
+func verifyStates(t *testing.T) []state {
+	file := func(path string, n int64) app.FileCheck {
+		return app.FileCheck{Path: path, Size: n, OK: true, Checked: "blake3"}
+	}
+	good := []app.FileCheck{file("config.json", 812), file("model.safetensors", 1_710_000), file("tokenizer.json", 398_000)}
+	bad := append([]app.FileCheck(nil), good...)
+	bad[1].OK, bad[1].Ranges = false, []app.Range{{Offset: 1 << 20, Length: 661_424}}
+
+	running := atTales(t, &fake{})
+	hit(running, "v")
+	running.verify.counters.total.Store(2_110_000)
+	running.verify.counters.done.Store(398_812)
+	running.verify.out.put(app.Event{File: &good[0]})
+	running.verify.out.put(app.Event{File: &good[2]})
+	ticks(running, 4, nil)
+
+	report := func(files []app.FileCheck, ok bool) *app.VerifyReport {
+		return &app.VerifyReport{Files: files, Bytes: 2_108_812, OK: ok, Elapsed: 4 * time.Millisecond, Findings: []app.Finding{
+			{Code: "D3", Severity: "info", Where: "model.safetensors", Message: "zero biases, as old writers left them"}}}
+	}
+	sound := atTales(t, &fake{verify: func(context.Context, app.Target, app.VerifyOptions) (*app.VerifyReport, error) {
+		return report(good, true), nil
+	}})
+	tap(sound, "v")
+	corrupt := atTales(t, &fake{verify: func(context.Context, app.Target, app.VerifyOptions) (*app.VerifyReport, error) {
+		r := report(bad, false)
+		return r, &app.CorruptionError{Report: r}
+	}})
+	tap(corrupt, "v")
+	locked := atTales(t, &fake{verify: func(context.Context, app.Target, app.VerifyOptions) (*app.VerifyReport, error) {
+		return nil, hinted{"verify: another process is writing this blob", "wait for the other qbranch, or stop it"}
+	}})
+	tap(locked, "v")
+	return []state{{"verify-running", running}, {"verify-good", sound}, {"verify-corrupt", corrupt}, {"verify-locked", locked}}
+}
+
+func generateStates(t *testing.T) []state {
+	f := &fake{tokens: []string{"Once", " upon", " a", " time", " there", " was", " a", " llama", " who", " lived", " on", " a", " hill",
+		" and", " looked", " at", " the", " sea", " every", " day", ".\n", "One", " day", " it", " went", " down", " there", "."}}
+	running := atTales(t, f)
+	tap(running, "g")
+	write(running, "Write a story about llamas")
+	hit(running, "enter")
+	for _, text := range f.tokens[:9] {
+		running.generate.out.put(app.Token{Text: text})
+	}
+	ticks(running, 4, nil)
+
+	done := atTales(t, f)
+	tap(done, "g", "tab")
+	write(done, "You are a story writing assistant")
+	tap(done, "tab")
+	write(done, "Write a story about llamas")
+	tap(done, "enter")
+
+	failed := atTales(t, &fake{genErr: errors.New("prompt longer than the context: 2048 tokens, 512 fit")})
+	tap(failed, "g")
+	write(failed, "Write")
+	tap(failed, "enter")
+	return []state{{"generate-running", running}, {"generate-done", done}, {"generate-failed", failed}}
+}
+
+// write types text key by key.
+func write(m *model, text string) {
+	for _, r := range text {
+		hit(m, string(r))
+	}
+}

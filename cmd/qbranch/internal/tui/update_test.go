@@ -1,0 +1,526 @@
+package tui
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"github.com/qbranch/qbranch/cmd/qbranch/internal/app"
+)
+
+// quits reports whether a command, or one of its batch, ends the program. It
+// runs no other kind of command: quitting is the only one whose message is
+// known without doing anything.
+func quits(cmd tea.Cmd) bool {
+	if cmd == nil {
+		return false
+	}
+	switch msg := cmd().(type) {
+	case tea.QuitMsg:
+		return true
+	case tea.BatchMsg:
+		for _, c := range msg {
+			if quits(c) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// What keys do to the branch table.
+func TestBranchKeys(t *testing.T) {
+	last := len(talesListing().Branches) - 1
+	for _, tc := range []struct {
+		name       string
+		keys       []string
+		wantCursor int
+		wantScreen screenID
+	}{
+		{"down and up", []string{"j", "down", "k"}, 1, onBranches},
+		{"not above the first", []string{"up"}, 0, onBranches},
+		{"not below the last", []string{"end", "j"}, last, onBranches},
+		{"home", []string{"end", "home"}, 0, onBranches},
+		{"enter on a verified branch does nothing", []string{"enter"}, 0, onBranches},
+		{"enter fetches and shows it", []string{"j", "enter"}, 1, onTransfers},
+		{"space fetches and stays", []string{"j", "space"}, 1, onBranches},
+		{"enter on a corrupt branch repairs", []string{"j", "j", "j", "enter"}, 3, onVerify},
+		{"v on a branch that is not here does nothing", []string{"j", "v"}, 1, onBranches},
+		{"v verifies", []string{"v"}, 0, onVerify},
+		{"g generates", []string{"g"}, 0, onGenerate},
+		{"g on a corrupt branch does nothing", []string{"j", "j", "j", "g"}, 3, onBranches},
+		{"t without transfers does nothing", []string{"t"}, 0, onBranches},
+		{"esc leads back from any depth", []string{"v", "g", "esc", "esc"}, 0, onBranches},
+		{"esc leads to the first screen and no further", []string{"esc", "esc"}, 0, onStart},
+		{"help takes the keys", []string{"?", "j", "esc"}, 0, onBranches},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			m := atTales(t, &fake{})
+			tap(m, tc.keys...)
+			if m.branches.cursor != tc.wantCursor || m.top() != tc.wantScreen {
+				t.Errorf("cursor %d on screen %d, want %d on %d", m.branches.cursor, m.top(), tc.wantCursor, tc.wantScreen)
+			}
+		})
+	}
+}
+
+// The footer is made of the same bindings that act: what it shows for a row.
+func TestFooterShowsWhatWorks(t *testing.T) {
+	for row, want := range []string{
+		"↑↓ move  v verify  g generate  r refresh",
+		"↑↓ move  enter get  space queue  r refresh",
+		"↑↓ move  enter resume  space queue  r refresh",
+		"↑↓ move  enter repair  v verify  r refresh",
+		"↑↓ move  enter update  v verify  g generate  space queue  r refresh",
+	} {
+		m := atTales(t, &fake{})
+		m.Update(tea.WindowSizeMsg{Width: 120, Height: 36})
+		m.branches.cursor = row
+		wants(t, m, want)
+	}
+	m := atTales(t, &fake{})
+	hit(m, "j", "enter", "esc")
+	wants(t, m, "enter watch", "t transfers")
+	// When there is no room, help and quit are what stays.
+	m.Update(tea.WindowSizeMsg{Width: 60, Height: 24})
+	wants(t, m, "? keys  q quit")
+}
+
+// No screen has more keys than a person learns.
+func TestFewKeys(t *testing.T) {
+	for _, s := range states(t) {
+		if n := len(s.m.current().keys(s.m)); n > 12 {
+			t.Errorf("%s has %d keys", s.name, n)
+		}
+	}
+}
+
+// Bubble Tea v1 delivers a burst of typed keys as one message.
+func TestBurstOfKeys(t *testing.T) {
+	m := atTales(t, &fake{})
+	m.Update(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("jjk")})
+	if m.branches.cursor != 1 {
+		t.Errorf("cursor %d after jjk in one message, want 1", m.branches.cursor)
+	}
+	// The keys of a burst act in order, also across screens.
+	_, cmd := m.Update(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("kv")})
+	settle(m, cmd)
+	if m.top() != onVerify || m.verify.ref != talesRef("main") {
+		t.Errorf("on screen %d with %v after kv", m.top(), m.verify.ref)
+	}
+	// A paste is not a burst of keys: it moves nothing …
+	m = atTales(t, &fake{})
+	m.Update(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("jjq"), Paste: true})
+	if m.branches.cursor != 0 {
+		t.Error("a paste moved the cursor")
+	}
+	// … and goes into a text field whole.
+	m = bench(t, &fake{})
+	m.Update(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("owner/name\n:branch?"), Paste: true})
+	if got, want := m.start.input.text(), "owner/name :branch?"; got != want {
+		t.Errorf("pasted %q, want %q", got, want)
+	}
+}
+
+// An answer that comes after its question was dropped changes nothing.
+func TestStaleAnswers(t *testing.T) {
+	m := bench(t, &fake{})
+	m.show(onBranches)
+	m.branches.open(m, app.Ref{Repo: tales})
+	old := m.branches.task.gen
+	other := app.RepoID{Owner: "TheBloke", Name: "Llama-2-13B-chat-GPTQ"}
+	m.branches.open(m, app.Ref{Repo: other})
+	m.Update(listMsg{gen: old, listing: talesListing()})
+	if m.branches.listing != nil || !m.branches.task.running() {
+		t.Error("the answer for another repository was taken")
+	}
+	m.Update(listMsg{gen: m.branches.task.gen, listing: &app.Listing{Branches: []app.BranchRow{{Branch: "main"}}}})
+	if len(m.branches.rows()) != 1 {
+		t.Error("the answer that was awaited was not taken")
+	}
+	m.Update(listMsg{gen: m.branches.task.gen, err: errPlain})
+	if m.branches.err != nil {
+		t.Error("a second answer to the same question was taken")
+	}
+
+	m = atTales(t, &fake{})
+	hit(m, "v")
+	old = m.verify.task.gen
+	hit(m, "esc")
+	m.Update(verifyMsg{gen: old, report: &app.VerifyReport{Files: []app.FileCheck{{Path: "a"}}}})
+	if m.verify.report != nil || m.branches.row().Local != app.LocalVerified {
+		t.Error("the verdict of a verification that was left was taken")
+	}
+
+	hit(m, "g")
+	write(m, "hi")
+	hit(m, "enter")
+	old = m.generate.task.gen
+	hit(m, "esc", "g", "enter")
+	m.Update(generateMsg{gen: old, err: errPlain})
+	if m.generate.err != nil || !m.generate.task.running() {
+		t.Error("the end of a generation that was left was taken")
+	}
+
+	// A transfer that was stopped and resumed waits for its second end.
+	m = atTales(t, &fake{})
+	hit(m, "j", "enter")
+	tr := m.transfers.list[0]
+	first := transferMsg{ref: tr.ref, gen: tr.gen, err: context.Canceled}
+	hit(m, "x")
+	m.Update(first)
+	hit(m, "enter")
+	m.Update(first)
+	if tr.state != transferRunning {
+		t.Errorf("state %d after the end of the first attempt, want running", tr.state)
+	}
+}
+
+// Leaving a screen ends its own work, never a transfer.
+func TestEscEndsNoTransfer(t *testing.T) {
+	m := atTales(t, &fake{})
+	var ctx context.Context
+	m.back.(*fake).get = func(c context.Context, _ app.Ref, _ app.GetOptions) (*app.GetResult, error) {
+		ctx = c
+		return nil, errPlain
+	}
+	cmd := hit(m, "j", "enter")
+	hit(m, "esc", "esc", "esc")
+	cmd() // runs only now; its context must be alive
+	if ctx == nil || m.transfers.active() != 1 {
+		t.Fatal("the transfer did not start")
+	}
+	if m.top() != onStart {
+		t.Errorf("on screen %d, want the first", m.top())
+	}
+	hit(m, "ctrl+t")
+	if m.top() != onTransfers {
+		t.Error("ctrl+t did not lead to the transfers")
+	}
+}
+
+// One transfer runs, the others wait in order; stopping one starts the next.
+func TestQueue(t *testing.T) {
+	m := atTales(t, &fake{})
+	hit(m, "j", "space", "j", "space", "end", "space")
+	states := func() string {
+		var s []string
+		for _, tr := range m.transfers.list {
+			s = append(s, tr.outcome().text)
+		}
+		return strings.Join(s, ", ")
+	}
+	if got, want := states(), "↓ planning, · queued, · queued"; got != want {
+		t.Fatalf("got %s, want %s", got, want)
+	}
+	// Asking again for what is queued does not queue it twice.
+	hit(m, "enter")
+	if len(m.transfers.list) != 3 || m.transfers.cursor != 2 {
+		t.Errorf("%d transfers, cursor %d", len(m.transfers.list), m.transfers.cursor)
+	}
+	// x on a queued one takes it out; on the running one it waits for the end.
+	hit(m, "x", "home", "x")
+	if got, want := states(), "◐ stopping, · queued, ◐ stopped"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	tr := m.transfers.list[0]
+	m.Update(transferMsg{ref: tr.ref, gen: tr.gen, err: fmt.Errorf("reading part: %w", errPlain)})
+	if got, want := states(), "◐ stopped, ↓ planning, ◐ stopped"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	// Success shows in the branch table at once.
+	tr = m.transfers.list[1]
+	m.Update(transferMsg{ref: tr.ref, gen: tr.gen, result: &app.GetResult{Plan: app.Plan{Commit: commitA, Bytes: 3_320_000}}})
+	hit(m, "esc", "home", "j", "j")
+	if got := m.branches.row().Local; got != app.LocalVerified {
+		t.Errorf("the fetched branch is %q, want verified", got)
+	}
+}
+
+// Ctrl-C stops what the screen does, and quits where it does nothing.
+func TestCtrlC(t *testing.T) {
+	m := atTales(t, &fake{})
+	hit(m, "j", "enter")
+	if quits(hit(m, "ctrl+c")) || m.transfers.list[0].state != transferStopping {
+		t.Error("ctrl+c did not stop the transfer")
+	}
+	tr := m.transfers.list[0]
+	m.Update(transferMsg{ref: tr.ref, gen: tr.gen, err: context.Canceled})
+	if !quits(hit(m, "ctrl+c")) {
+		t.Error("ctrl+c did not quit when nothing ran")
+	}
+
+	f := &fake{tokens: []string{"Once"}, genErr: context.Canceled}
+	m = atTales(t, f)
+	tap(m, "g")
+	write(m, "hi")
+	cmd := hit(m, "enter")
+	hit(m, "ctrl+c")
+	settle(m, cmd)
+	wants(t, m, "Once", "stopped")
+	if !quits(hit(m, "ctrl+c")) {
+		t.Error("ctrl+c did not quit after the generation")
+	}
+}
+
+// Quitting asks once while transfers are not at an end.
+func TestQuitAsks(t *testing.T) {
+	m := atTales(t, &fake{})
+	if !quits(hit(m, "q")) {
+		t.Error("q did not quit with nothing to lose")
+	}
+	hit(m, "j", "space")
+	if quits(hit(m, "q")) {
+		t.Error("q quit without asking while a transfer ran")
+	}
+	wants(t, m, "1 transfer is not finished", "the same command resumes")
+	if quits(hit(m, "n")) || m.over != noOverlay {
+		t.Error("n did not go back")
+	}
+	if hit(m, "q"); !quits(hit(m, "y")) {
+		t.Error("y did not quit")
+	}
+}
+
+// Ticks are wanted only while something moves, and never two at once.
+func TestTicks(t *testing.T) {
+	m := atTales(t, &fake{})
+	wanted := 0
+	m.tick = func() tea.Cmd { wanted++; return nil }
+	hit(m, "j", "k")
+	if wanted != 0 {
+		t.Errorf("%d ticks while nothing runs", wanted)
+	}
+	hit(m, "j", "space", "j", "k")
+	if wanted != 1 {
+		t.Errorf("%d ticks asked for, want one", wanted)
+	}
+	m.Update(tickMsg(t0))
+	if wanted != 2 {
+		t.Errorf("%d ticks after the first came, want 2", wanted)
+	}
+	tr := m.transfers.list[0]
+	m.Update(transferMsg{ref: tr.ref, gen: tr.gen, err: errPlain})
+	m.Update(tickMsg(t0))
+	if wanted != 2 {
+		t.Errorf("%d ticks after the end, want no more", wanted)
+	}
+}
+
+// y hands the reference to the terminal in an OSC 52 sequence, nothing else.
+func TestCopy(t *testing.T) {
+	m := atTales(t, &fake{})
+	var got bytes.Buffer
+	m.clip = &got
+	tap(m, "j", "y")
+	want := "\x1b]52;c;" + base64.StdEncoding.EncodeToString([]byte(tales.String()+":"+group32)) + "\a"
+	if got.String() != want {
+		t.Errorf("got %q, want %q", got.String(), want)
+	}
+	wants(t, m, "copied "+tales.String()+":"+group32)
+}
+
+// Errors say what happened and what to do; good data stays.
+func TestListErrors(t *testing.T) {
+	gated := hinted{"list: access to the repository is restricted", "accept the terms, then set HF_TOKEN"}
+	f := &fake{listing: talesListing()}
+	m := atTales(t, f)
+	f.listErr = gated
+	tap(m, "r")
+	wants(t, m, gated.text, gated.hint, group32)
+
+	// Without data there is the error alone, r tries again.
+	m = bench(t, f)
+	m.show(onBranches)
+	settle(m, m.branches.open(m, app.Ref{Repo: tales}))
+	wants(t, m, gated.text, gated.hint, "r tries again")
+	f.listErr = nil
+	tap(m, "r")
+	wants(t, m, group32)
+	lacks(t, m, gated.text)
+
+	// What is in the store can be verified and run while the hub cannot be asked.
+	f.listErr = errPlain
+	f.items = []app.StoreItem{{Repo: tales.String(), Branch: "main", Commit: commitA, State: app.LocalVerified, Bytes: 1}}
+	m = bench(t, f)
+	m.show(onBranches)
+	settle(m, m.branches.open(m, app.Ref{Repo: tales}))
+	wants(t, m, "from the store, not the hub", "● verified", "g generate", errPlain.Error())
+	if tap(m, "g"); m.top() != onGenerate {
+		t.Error("g did not work offline")
+	}
+}
+
+// A reference with a branch opens the table on that branch.
+func TestOpen(t *testing.T) {
+	for _, tc := range []struct {
+		typed      string
+		wantScreen screenID
+		wantBranch string
+		wantText   string
+	}{
+		{"qbranch/llama-tales-moe-2m-GPTQ", onBranches, "main", "Branches"},
+		{"  qbranch/llama-tales-moe-2m-GPTQ:" + group32 + " ", onBranches, group32, "32"},
+		{"https://huggingface.co/qbranch/llama-tales-moe-2m-GPTQ/tree/" + group32, onBranches, group32, "32"},
+		{"qbranch/llama-tales-moe-2m-GPTQ:nope", onBranches, "main", "there is no branch nope"},
+		{"not a reference", onStart, "", "✗"},
+	} {
+		t.Run(tc.typed, func(t *testing.T) {
+			m := bench(t, &fake{listing: talesListing()})
+			m.Update(tea.WindowSizeMsg{Width: 120, Height: 36})
+			m.Update(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune(tc.typed), Paste: true})
+			tap(m, "enter")
+			if m.top() != tc.wantScreen {
+				t.Fatalf("on screen %d, want %d", m.top(), tc.wantScreen)
+			}
+			if r := m.branches.row(); tc.wantBranch != "" && (r == nil || r.Branch != tc.wantBranch) {
+				t.Errorf("cursor on %v, want %s", r, tc.wantBranch)
+			}
+			wants(t, m, tc.wantText)
+		})
+	}
+	// The list of what is in the store opens with enter too.
+	m := bench(t, &fake{listing: talesListing(), items: []app.StoreItem{{Repo: tales.String(), Branch: group32}}})
+	settle(m, m.Init())
+	tap(m, "down", "enter")
+	if r := m.branches.row(); r == nil || r.Branch != group32 {
+		t.Errorf("cursor on %v, want %s", r, group32)
+	}
+}
+
+// A second prompt uses the loaded model; leaving the screen closes it.
+func TestModelIsLoadedOnce(t *testing.T) {
+	f := &fake{tokens: []string{"a"}}
+	m := atTales(t, f)
+	tap(m, "g")
+	write(m, "one")
+	tap(m, "enter", "enter")
+	if f.loads != 1 || f.closes != 0 || len(f.asked) != 2 {
+		t.Errorf("%d loads, %d closes, %d requests; want 1, 0, 2", f.loads, f.closes, len(f.asked))
+	}
+	if got := f.asked[0]; got.Prompt != "one" || got.Temperature != 0 {
+		t.Errorf("asked %+v", got)
+	}
+	tap(m, "esc")
+	if f.closes != 1 {
+		t.Errorf("%d closes after leaving, want 1", f.closes)
+	}
+}
+
+func TestEditor(t *testing.T) {
+	for _, tc := range []struct {
+		name, typed string
+		keys        []string
+		want        string
+	}{
+		{"typing", "abc", nil, "abc"},
+		{"in the middle", "abc", []string{"left", "left", "x"}, "axbc"},
+		{"both ends", "abc", []string{"home", "x", "end", "y"}, "xabcy"},
+		{"backspace and delete", "abcd", []string{"backspace", "home", "delete"}, "bc"},
+		{"nothing to delete", "", []string{"backspace", "delete"}, ""},
+		{"a word", "one two  ", []string{"ctrl+w"}, "one "},
+		{"all before", "abc", []string{"left", "ctrl+u"}, "c"},
+		{"blanks", "a", []string{"space", "b"}, "a b"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var e editor
+			e.insert([]rune(tc.typed))
+			for _, k := range tc.keys {
+				e.key(keyOf(k))
+			}
+			if e.text() != tc.want {
+				t.Errorf("got %q, want %q", e.text(), tc.want)
+			}
+		})
+	}
+	var e editor
+	e.insert([]rune(strings.Repeat("x", editorLimit+1)))
+	if e.text() != "" {
+		t.Error("a paste beyond the limit was taken")
+	}
+	// The view follows the cursor.
+	e.insert([]rune("a long reference that does not fit"))
+	if got := look.render(look{}, e.view(12, true, ""), 12); got != "oes not fit▏" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestMeter(t *testing.T) {
+	var m meter
+	at := func(seconds float64) time.Time { return t0.Add(time.Duration(seconds * float64(time.Second))) }
+	for i := range 21 { // 100 kB each tenth of a second: 1 MB/s
+		m.sample(at(float64(i)/10), int64(i)*100_000)
+	}
+	if m.perSecond < 0.99e6 || m.perSecond > 1.01e6 {
+		t.Errorf("%.0f bytes/s, want 1 MB/s", m.perSecond)
+	}
+	if got := m.left(10_000_000); got != "" {
+		t.Errorf("%q left after 2 s, want no guess yet", got)
+	}
+	m.sample(at(3), 3_000_000)
+	if got := m.left(10_000_000); got != "10 s" {
+		t.Errorf("%q left, want 10 s", got)
+	}
+	m.sample(at(9), 3_000_000)
+	if m.stalled != 6*time.Second || m.left(1) != "" {
+		t.Errorf("stalled for %v, %q left", m.stalled, m.left(1))
+	}
+}
+
+func TestFormats(t *testing.T) {
+	for _, tc := range []struct{ got, want string }{
+		{size(999), "999 B"}, {size(398_000), "398.0 kB"}, {size(2_110_000), "2.11 MB"}, {size(36_650_000_000), "36.65 GB"},
+		{percent(0, 0), "0%"}, {percent(999, 1000), "99%"}, {percent(1000, 1000), "100%"}, {percent(1<<60, 1<<61), "50%"},
+		{duration(4 * time.Millisecond), "4 ms"}, {duration(7 * time.Second), "7 s"}, {duration(195 * time.Second), "3m 15s"},
+		{duration(2*time.Hour + 5*time.Minute), "2h 05m"},
+		{bar(0, 0, 4), "░░░░"}, {bar(1, 8, 4), "▌░░░"}, {bar(8, 8, 4), "████"}, {bar(9, 8, 4), "████"},
+		{unitFor(1e10).of(5e6), "<0.01"}, {unitFor(1e10).of(0), "0.00"}, {unitFor(2e6).name, "MB"}, {unitFor(1e9).name, "GB"},
+	} {
+		if tc.got != tc.want {
+			t.Errorf("got %q, want %q", tc.got, tc.want)
+		}
+	}
+}
+
+func TestEnvironment(t *testing.T) {
+	env := func(pairs ...string) func(string) string {
+		return func(name string) string {
+			for i := 0; i < len(pairs); i += 2 {
+				if pairs[i] == name {
+					return pairs[i+1]
+				}
+			}
+			return ""
+		}
+	}
+	for _, tc := range []struct {
+		name      string
+		got, want any
+	}{
+		{"no locale is UTF-8", asciiWanted(env()), false},
+		{"UTF-8", asciiWanted(env("LANG", "de_DE.UTF-8")), false},
+		{"LC_ALL is stronger", asciiWanted(env("LANG", "de_DE.UTF-8", "LC_ALL", "C")), true},
+		{"Latin 1", asciiWanted(env("LC_CTYPE", "de_DE.ISO-8859-1")), true},
+		{"asked for", asciiWanted(env("QBRANCH_ASCII", "1", "LANG", "C.UTF-8")), true},
+		{"asked against", asciiWanted(env("QBRANCH_ASCII", "0", "LANG", "C")), false},
+		{"dark by default", themeWanted("", env()), "dark"},
+		{"light background", themeWanted("", env("COLORFGBG", "0;15")), "light"},
+		{"three fields", themeWanted("", env("COLORFGBG", "0;default;7")), "light"},
+		{"dark background", themeWanted("", env("COLORFGBG", "15;0")), "dark"},
+		{"nonsense", themeWanted("", env("COLORFGBG", "0;")), "dark"},
+		{"the flag decides", themeWanted("mono", env("COLORFGBG", "0;15")), "mono"},
+		{"NO_COLOR", colourWanted(env("NO_COLOR", "1")), false},
+		{"empty NO_COLOR", colourWanted(env("NO_COLOR", "", "TERM", "xterm")), true},
+		{"dumb", colourWanted(env("TERM", "dumb")), false},
+	} {
+		if tc.got != tc.want {
+			t.Errorf("%s: got %v, want %v", tc.name, tc.got, tc.want)
+		}
+	}
+}

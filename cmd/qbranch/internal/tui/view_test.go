@@ -1,0 +1,292 @@
+package tui
+
+import (
+	"flag"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"unicode"
+
+	tea "github.com/charmbracelet/bubbletea"
+	"github.com/mattn/go-runewidth"
+
+	"github.com/qbranch/qbranch/cmd/qbranch/internal/app"
+)
+
+var update = flag.Bool("update", false, "write the golden screens")
+
+// Every screen, as it looks in two windows without colour.
+func TestGolden(t *testing.T) {
+	for _, s := range states(t) {
+		for _, window := range [][2]int{{80, 24}, {120, 36}} {
+			name := fmt.Sprintf("%s-%dx%d", s.name, window[0], window[1])
+			t.Run(name, func(t *testing.T) {
+				s.m.Update(tea.WindowSizeMsg{Width: window[0], Height: window[1]})
+				golden(t, name, s.m.View())
+			})
+		}
+	}
+}
+
+// The same without Unicode: signs change, columns do not.
+func TestGoldenASCII(t *testing.T) {
+	for _, s := range states(t) {
+		s.m.Update(tea.WindowSizeMsg{Width: 80, Height: 24})
+		unicodeView := s.m.View()
+		s.m.look.ascii = true
+		view := s.m.View()
+		if i := strings.IndexFunc(view, func(r rune) bool { return r > unicode.MaxASCII }); i >= 0 {
+			t.Errorf("%s: %q in ASCII mode", s.name, view[i:])
+		}
+		a, b := strings.Split(unicodeView, "\n"), strings.Split(view, "\n")
+		for i := range a {
+			if runewidth.StringWidth(a[i]) != len(b[i]) {
+				t.Errorf("%s: line %d is %d columns in Unicode and %d in ASCII", s.name, i, runewidth.StringWidth(a[i]), len(b[i]))
+			}
+		}
+		if s.name == "branches-transfer" {
+			golden(t, "branches-transfer-ascii-80x24", view)
+		}
+	}
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name+".golden")
+	if *update {
+		if err := os.WriteFile(path, []byte(got+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got+"\n" != string(want) {
+		t.Errorf("got\n%s\nwant\n%s\n(go test -update writes the new screen)", got, want)
+	}
+}
+
+// No line is wider than the window, and the lines are exactly as many as it has.
+func TestFits(t *testing.T) {
+	all := states(t)
+	all = append(all, state{"hostile", hostile(t)})
+	for _, s := range all {
+		for i := range 402 { // every width twice, every height five times
+			w, h := 40+i%201, 10+i%71
+			s.m.Update(tea.WindowSizeMsg{Width: w, Height: h})
+			lines := strings.Split(s.m.View(), "\n")
+			if len(lines) != h && w >= minWidth && h >= minHeight {
+				t.Fatalf("%s at %dx%d: %d lines", s.name, w, h, len(lines))
+			}
+			for i, l := range lines {
+				if n := runewidth.StringWidth(l); n > w {
+					t.Fatalf("%s at %dx%d: line %d is %d columns: %q", s.name, w, h, i, n, l)
+				}
+			}
+		}
+	}
+}
+
+func TestTooSmall(t *testing.T) {
+	m := atTales(t, &fake{})
+	for _, tc := range []struct {
+		w, h int
+		want string
+	}{
+		{59, 24, "terminal too small, need 60x16; q quits"},
+		{80, 15, "terminal too small, need 60x16; q quits"},
+		{20, 5, "terminal too small,…"},
+	} {
+		m.Update(tea.WindowSizeMsg{Width: tc.w, Height: tc.h})
+		if got := m.View(); got != tc.want {
+			t.Errorf("%dx%d: got %q, want %q", tc.w, tc.h, got, tc.want)
+		}
+	}
+	// q quits there on every screen, also where it is a letter elsewhere.
+	tap(m, "esc")
+	if !quits(hit(m, "q")) {
+		t.Error("q did not quit")
+	}
+}
+
+// Columns go in a fixed order as the width falls; branch, size and local stay.
+func TestColumnsDrop(t *testing.T) {
+	m := atTales(t, &fake{})
+	for _, tc := range []struct {
+		w    int
+		want string
+	}{
+		{119, "Branch Bits Group Act Size MB Local"},
+		{80, "Branch Bits Group Act Size MB Local"},
+		{72, "Branch Bits Group Size MB Local"},
+		{64, "Branch Bits Size MB Local"},
+		{60, "Branch Size MB Local"},
+	} {
+		m.Update(tea.WindowSizeMsg{Width: tc.w, Height: 24})
+		for l := range strings.SplitSeq(m.View(), "\n") {
+			if strings.Contains(l, "Branch ") {
+				if got := strings.Join(strings.Fields(l), " "); got != tc.want {
+					t.Errorf("%d columns: got %q, want %q", tc.w, got, tc.want)
+				}
+				break
+			}
+		}
+	}
+}
+
+const nasty = "\x1b[31mred\x1b]52;c;aGk=\a\u009b2J\u202Eevil\u2066\u200b\ufeff\x7f\r\nnext\xff" +
+	"\u2028e\u0301\u0301\u0301\u0301\u0301漢字\U000E0041"
+
+// hostile is a model in which every string of strangers is nasty.
+func hostile(t *testing.T) *model {
+	l := talesListing()
+	l.Endpoint = "http://" + nasty
+	for i := range l.Branches {
+		b := &l.Branches[i]
+		b.Branch, b.Commit, b.Description, b.Error = nasty+fmt.Sprint(i), nasty, nasty, nasty
+	}
+	l.Notes = []app.Note{{Message: nasty}, {Branch: l.Branches[0].Branch, Message: nasty}}
+	return atTales(t, &fake{listing: l, listErr: nil})
+}
+
+// Nothing but text reaches the terminal, from wherever it comes.
+func TestHostileText(t *testing.T) {
+	m := hostile(t)
+	check := func(what string) {
+		t.Helper()
+		for _, r := range m.View() {
+			if r != '\n' && unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) {
+				t.Fatalf("%s: %U on the screen:\n%q", what, r, m.View())
+			}
+		}
+	}
+	m.Update(tea.WindowSizeMsg{Width: 140, Height: 40})
+	check("branches")
+	m.branches.err = hinted{nasty, nasty}
+	check("error beside data")
+	m.branches.listing = nil
+	check("error alone")
+
+	m = hostile(t)
+	hit(m, "end", "enter")
+	tr := m.transfers.list[0]
+	tr.note(app.Event{Findings: []app.Finding{{Code: nasty, Where: nasty, Message: nasty, Hint: nasty}}})
+	check("transfer")
+	tr.state, tr.err = transferFailed, hinted{nasty, nasty}
+	check("failed transfer")
+
+	m = hostile(t)
+	m.verify.open(m, talesRef(nasty), false)
+	m.verify.files = []app.FileCheck{{Path: nasty, Checked: nasty}}
+	check("verify")
+	m.generate.open(m, talesRef(nasty))
+	m.generate.text = nasty
+	check("generate")
+	m.Update(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune(nasty), Paste: true})
+	check("pasted")
+	m.Update(noticeMsg{text: nasty, hint: nasty})
+	check("notice")
+}
+
+func TestClean(t *testing.T) {
+	for _, tc := range []struct{ name, in, want string }{
+		{"plain text stays", "gptq-4bit-32g", "gptq-4bit-32g"},
+		{"colour: the harmless rest shows", "\x1b[31mred", "[31mred"},
+		{"clipboard", "\x1b]52;c;aGk=\a", "]52;c;aGk="},
+		{"C1 introducer", "\u009b2J", "2J"},
+		{"bidirectional override", "a\u202Eb\u2069c", "abc"},
+		{"zero width", "a\u200b\u200d\ufeffb", "ab"},
+		{"tags and variation selectors", "a\U000E0041\ufe0f", "a"},
+		{"line separators", "a\u2028b\nc", "abc"},
+		{"tab becomes a blank", "a\tb", "a b"},
+		{"invalid UTF-8", "a\xffb", "a\ufffdb"},
+		{"accents stay, towers do not", "e\u0301\u0301\u0301\u0301", "e\u0301\u0301"},
+	} {
+		if got := clean(tc.in); got != tc.want {
+			t.Errorf("%s: clean(%q) = %q, want %q", tc.name, tc.in, got, tc.want)
+		}
+	}
+}
+
+func FuzzLine(f *testing.F) {
+	f.Add("gptq-4bit-32g-actorder_True", "漢字", 12)
+	f.Add(nasty, nasty, 7)
+	f.Add("", " ", 0)
+	f.Fuzz(func(t *testing.T, a, b string, w int) {
+		w = max(0, min(w, 300))
+		l := line{{plain, a}, {bad, b}}.fill(w)
+		if n := l.width(); n != w {
+			t.Errorf("fill(%q, %q, %d) is %d columns", a, b, w, n)
+		}
+		for _, row := range wrap(a+b, w) {
+			if n := width(row); n > max(w, 2) { // a wide character needs two
+				t.Errorf("wrap(%q, %d) has a row of %d columns", a+b, w, n)
+			}
+		}
+		if c := clean(a); clean(c) != c {
+			t.Errorf("clean(clean(%q)) differs", a)
+		}
+		if n := width(cut(a, w)); n > w {
+			t.Errorf("cut(%q, %d) is %d columns", a, w, n)
+		}
+	})
+}
+
+// Colour adds escape sequences and changes no text; NO_COLOR and mono add none.
+func TestColour(t *testing.T) {
+	l := line{{accent, "enter"}, {plain, " get "}, {bad, "✗ bad"}}
+	for _, tc := range []struct {
+		theme  string
+		colour bool
+		want   string
+	}{
+		{"dark", true, "\x1b[1;36menter\x1b[0m get \x1b[1;91m✗ bad\x1b[0m"},
+		{"light", true, "\x1b[1;34menter\x1b[0m get \x1b[1;31m✗ bad\x1b[0m"},
+		{"mono", true, "enter get ✗ bad"},
+		{"dark", false, "enter get ✗ bad"},
+	} {
+		if got := newLook(tc.theme, tc.colour, false).render(l, 80); got != tc.want {
+			t.Errorf("%s, colour %v: got %q, want %q", tc.theme, tc.colour, got, tc.want)
+		}
+	}
+}
+
+// Every colour can be read on its theme's background, in xterm's palette.
+func TestContrast(t *testing.T) {
+	xterm := map[int][3]float64{
+		1: {205, 0, 0}, 2: {0, 205, 0}, 3: {205, 205, 0}, 4: {0, 0, 238}, 5: {205, 0, 205}, 6: {0, 205, 205}, 9: {255, 0, 0},
+	}
+	luminance := func(c [3]float64) float64 { // WCAG 2
+		sum := 0.0
+		for i, weight := range []float64{0.2126, 0.7152, 0.0722} {
+			v := c[i] / 255
+			if v <= 0.04045 {
+				v /= 12.92
+			} else {
+				v = math.Pow((v+0.055)/1.055, 2.4)
+			}
+			sum += weight * v
+		}
+		return sum
+	}
+	for _, theme := range []struct {
+		name       string
+		p          palette
+		background float64
+	}{{"dark", darkPalette, 0}, {"light", lightPalette, 1}} {
+		for r, n := range theme.p {
+			if n == 0 {
+				continue
+			}
+			a, b := luminance(xterm[n]), theme.background
+			if ratio := (max(a, b) + 0.05) / (min(a, b) + 0.05); ratio < 3 {
+				t.Errorf("%s: role %d in colour %d has a contrast of %.1f", theme.name, r, n, ratio)
+			}
+		}
+	}
+}
