@@ -148,27 +148,28 @@ func (e *revisionError) Hint() string {
 	return "its branches are: " + list(e.branches, ", ", 8)
 }
 
-// nearest returns the names that can be meant by asked, most alike first: those
-// that contain it, and those a few typing mistakes away.
+// nearest returns the names that can be meant by asked: those the fewest typing
+// mistakes away, if that is few, else those that contain it.
 func nearest(asked string, names []string) []string {
-	type scored struct {
-		name  string
-		score int
-	}
-	var near []scored
 	low := strings.ToLower(asked)
+	few := max(2, len(asked)/5)
+	var near, containing []string
 	for _, name := range names {
 		d := editDistance(low, strings.ToLower(name))
-		if d <= max(2, len(asked)/4) || len(asked) > 2 && strings.Contains(strings.ToLower(name), low) {
-			near = append(near, scored{name, d})
+		if d < few {
+			few, near = d, nil
+		}
+		if d == few {
+			near = append(near, name)
+		}
+		if len(low) > 2 && strings.Contains(strings.ToLower(name), low) {
+			containing = append(containing, name)
 		}
 	}
-	slices.SortStableFunc(near, func(a, b scored) int { return cmp.Compare(a.score, b.score) })
-	out := make([]string, len(near))
-	for i, s := range near {
-		out[i] = s.name
+	if len(near) > 0 {
+		return near
 	}
-	return out
+	return containing
 }
 
 // editDistance is Levenshtein's, by bytes.

@@ -188,7 +188,8 @@ func (v *verifier) unrecorded(ctx context.Context, root *os.Root, c checkpoint, 
 		Hint:    "a folder made by 'qbranch get REF --dir DIR' carries its digests"})
 	for _, l := range links {
 		v.rep.Findings = append(v.rep.Findings, Finding{Code: "LINK", Severity: quant.Warn, Where: l,
-			Message: "a link that leads out of the folder, or nowhere: not followed"})
+			Message: "a link that leads out of the folder, or nowhere: not followed",
+			Hint:    "to check what it leads to, copy the folder with its links resolved (cp -RL) and verify the copy"})
 	}
 	v.notify(Event{Findings: v.rep.Findings})
 	for _, size := range c.files {
