@@ -1,0 +1,139 @@
+package card
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/yuin/goldmark/ast"
+)
+
+var (
+	weightFile   = regexp.MustCompile(`[A-Za-z0-9][A-Za-z0-9._-]*\.(?:safetensors|pt)\b`)
+	fileBits     = regexp.MustCompile(`(?:^|[-_.])([2348])-?bit(?:[-_.]|$)`)
+	parameters   = regexp.MustCompile(`(?i)groupsize\s*=\s*(-?[0-9]+|none)`)
+	noActOrder   = regexp.MustCompile(`(?i)\bno act[- ]?order|desc_act\s*=\s*false|without (?:--)?act[- ]?order`)
+	withActOrder = regexp.MustCompile(`(?i)\bact[- ]?order`)
+	llamaCommand = regexp.MustCompile(`llama\.py\s+\S+\s+(\S+)\s+--wbits\s+([0-9])`)
+)
+
+// readFileList reads the oldest layout: below a heading "Provided files", one
+// list item per file, its parameters in a list of its own.
+func (r *reader) readFileList() {
+	within, title := false, ""
+	for n := r.docs.FirstChild(); n != nil; n = n.NextSibling() {
+		switch n.Kind() {
+		case ast.KindHeading:
+			within = strings.HasPrefix(strings.ToLower(r.text(n, false)), "provided files")
+		case ast.KindParagraph:
+			// A paragraph that is one bold file name is the file's title.
+			if e, ok := n.FirstChild().(*ast.Emphasis); within && ok && e.Level == 2 && n.ChildCount() == 1 {
+				title = weightFile.FindString(r.text(e, false))
+			}
+		case ast.KindList:
+			for item := n.FirstChild(); within && item != nil; item = item.NextSibling() {
+				if row, ok := r.readFileItem(item); ok {
+					r.card.Files = append(r.card.Files, row)
+				}
+			}
+		}
+	}
+	if len(r.card.Files) == 0 {
+		return
+	}
+	r.card.Layout = "gptq-files"
+	if only := &r.card.Files[0]; len(r.card.Files) == 1 && title != "" && title != only.File {
+		r.note("FILE_NAME", title, fmt.Sprintf("the list below the title calls it %q", only.File))
+		only.File = title
+	}
+}
+
+func (r *reader) readFileItem(item ast.Node) (Row, bool) {
+	head := item.FirstChild()
+	if head == nil || head.FirstChild() == nil || head.FirstChild().Kind() != ast.KindCodeSpan {
+		return Row{}, false
+	}
+	row := Row{Branch: "main", File: weightFile.FindString(r.text(head, false))}
+	if row.File == "" {
+		return Row{}, false
+	}
+	if m := fileBits.FindStringSubmatch(row.File); m != nil {
+		row.Bits, _ = number(m[1]) // the expression admits only a digit
+	}
+	_ = ast.Walk(item, func(n ast.Node, entering bool) (ast.WalkStatus, error) { // the visitor returns no error
+		if !entering {
+			return ast.WalkContinue, nil
+		}
+		switch n.Kind() {
+		case ast.KindTextBlock, ast.KindParagraph:
+			if s := r.text(n, false); strings.HasPrefix(s, "Parameters:") {
+				readParameters(&row, s)
+			}
+			return ast.WalkSkipChildren, nil
+		case ast.KindFencedCodeBlock:
+			if m := llamaCommand.FindStringSubmatch(clean(r.code(n))); m != nil {
+				row.Dataset = ptr(oneLine(m[1]))
+				row.Bits, _ = number(m[2]) // the expression admits only a digit
+			}
+		}
+		return ast.WalkContinue, nil
+	})
+	return row, true
+}
+
+// readParameters reads "Parameters: Groupsize = 128g. No act-order."
+func readParameters(row *Row, s string) {
+	if m := parameters.FindStringSubmatch(s); m != nil {
+		row.GroupSize, _ = groupSize(m[1]) // what cannot be read stays nil
+	}
+	switch {
+	case noActOrder.MatchString(s):
+		row.ActOrder = ptr(false)
+	case withActOrder.MatchString(s):
+		row.ActOrder = ptr(true)
+	}
+}
+
+var (
+	saysBits   = regexp.MustCompile(`(?i)\b([0-9]{1,2}(?:\.[0-9]{1,4})?)\s*(?:bpw|bits per weight|-?bits?\b)`)
+	headBits   = regexp.MustCompile(`/ H([0-9]{1,2})\b`)
+	visionBits = regexp.MustCompile(`/ V([0-9]{1,2})\b`)
+)
+
+// readLinks reads a card that names its branches only by links to them. Two
+// branches of one repository, each saying its bits, make a list; one link in a
+// sentence does not.
+func (r *reader) readLinks() {
+	repo := ""
+	var rows []Row
+	seen := map[string]bool{}
+	for _, l := range r.links(r.docs) {
+		m := saysBits.FindStringSubmatch(l.text)
+		if l.kind != "tree" || l.rest == "" || m == nil || seen[l.rest] || repo != "" && l.repo != repo {
+			continue
+		}
+		repo, seen[l.rest] = l.repo, true
+		row := Row{Branch: l.rest}
+		row.Bits, _ = number(m[1]) // the expression admits only a decimal
+		row.HBits, row.VBits = digits(headBits, l.text), digits(visionBits, l.text)
+		rows = append(rows, row)
+	}
+	if len(rows) < 2 {
+		return
+	}
+	r.card.Layout, r.card.Rows = "links", rows
+	r.setRepo(repo)
+}
+
+func digits(re *regexp.Regexp, s string) *int {
+	m := re.FindStringSubmatch(s)
+	if m == nil {
+		return nil
+	}
+	n, err := strconv.Atoi(m[1])
+	if err != nil {
+		return nil
+	}
+	return &n
+}
