@@ -1,0 +1,172 @@
+package model
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/qbranch/qbranch/infer/kernel"
+)
+
+// MaxBatch is how many tokens one Forward takes: enough to unpack weights once
+// for many tokens, few enough that buffers stay small.
+const MaxBatch = 64
+
+// Session is the state of one generation: the keys and values of the positions
+// so far, and buffers. Close it.
+type Session struct {
+	m    *Model
+	pool *kernel.Pool
+	pos  int // positions computed
+	room int // positions for which the caches have room
+
+	keys, values [][]float32 // per layer, (room, kvHeads·headDim)
+
+	// Buffers, the first dimension being MaxBatch where it is tokens.
+	h        []float32 // (tokens, hidden) residual stream
+	norm     []float32 // (tokens, hidden)
+	q        []float32 // (tokens, heads·headDim)
+	att      []float32 // (tokens, heads·headDim)
+	out      []float32 // (tokens, hidden)
+	gate, up []float32 // (tokens, intermediate)
+	cos, sin []float32 // (tokens, headDim/2)
+	scores   []float32 // (heads, room)
+	logits   []float32 // (positions asked for, vocab)
+	moe      mixture
+
+	attention func(head int) // the part that runs in the pool, made once
+	layer     int            // its arguments
+	tokens    int
+}
+
+// Trace is shown the hidden states (tokens, hidden) of a batch: level 0 is the
+// embedding, level i the output of layer i, the last one after the final norm.
+// It must not keep the slice.
+type Trace func(level int, hidden []float32)
+
+// NewSession starts a generation that is expected to reach capacity positions;
+// it may grow beyond. threads is the number of goroutines that compute.
+func (m *Model) NewSession(threads, capacity int) *Session {
+	c := m.Config
+	s := &Session{m: m, pool: kernel.NewPool(threads)}
+	s.keys, s.values = make([][]float32, c.Layers), make([][]float32, c.Layers)
+	s.grow(min(max(capacity, 1), c.Context))
+
+	batch := min(MaxBatch, c.Context)
+	heads := c.Heads * c.HeadDim
+	s.h, s.norm, s.out = make([]float32, batch*c.Hidden), make([]float32, batch*c.Hidden), make([]float32, batch*c.Hidden)
+	s.q, s.att = make([]float32, batch*heads), make([]float32, batch*heads)
+	s.gate, s.up = make([]float32, batch*c.Intermediate), make([]float32, batch*c.Intermediate)
+	s.cos, s.sin = make([]float32, batch*c.HeadDim/2), make([]float32, batch*c.HeadDim/2)
+	if c.Experts > 0 {
+		s.moe = newMixture(c, batch)
+	}
+	s.attention = s.attend
+	return s
+}
+
+// Close ends the session's goroutines.
+func (s *Session) Close() { s.pool.Close() }
+
+// Position is the number of positions computed so far.
+func (s *Session) Position() int { return s.pos }
+
+// grow makes room for at least n positions.
+func (s *Session) grow(n int) {
+	if n <= s.room {
+		return
+	}
+	c := s.m.Config
+	n = min(max(n, 2*s.room), c.Context)
+	width := c.KVHeads * c.HeadDim
+	for i := range s.keys {
+		s.keys[i] = append(make([]float32, 0, n*width), s.keys[i]...)[:n*width]
+		s.values[i] = append(make([]float32, 0, n*width), s.values[i]...)[:n*width]
+	}
+	s.scores = make([]float32, c.Heads*n)
+	s.room = n
+}
+
+// Forward computes the next len(tokens) positions, at most MaxBatch, and returns
+// the logits of the last want of them, (want, vocab), valid until the next call.
+// trace may be nil. Errors: of ctx, of a token outside the vocabulary, of a
+// position beyond the context, and ErrCheckpoint when a file changed under it.
+func (s *Session) Forward(ctx context.Context, tokens []int, want int, trace Trace) ([]float32, error) {
+	c := s.m.Config
+	switch {
+	case len(tokens) == 0 || len(tokens) > MaxBatch || want < 0 || want > len(tokens):
+		return nil, fmt.Errorf("a batch of %d tokens and %d logits", len(tokens), want)
+	case s.pos+len(tokens) > c.Context:
+		return nil, fmt.Errorf("position %d is beyond the context of %d", s.pos+len(tokens), c.Context)
+	}
+	for i, id := range tokens {
+		if id < 0 || id >= c.Vocab {
+			return nil, fmt.Errorf("token %d, number %d, is outside the vocabulary of %d", id, s.pos+i, c.Vocab)
+		}
+	}
+	s.grow(s.pos + len(tokens))
+	if len(s.logits) < want*c.Vocab {
+		s.logits = make([]float32, want*c.Vocab)
+	}
+	err := kernel.Catch(func() error { return s.forward(ctx, tokens, want, trace) })
+	if errors.Is(err, kernel.ErrFault) {
+		err = shrunk(err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.pos += len(tokens)
+	return s.logits[:want*c.Vocab], nil
+}
+
+func (s *Session) forward(ctx context.Context, tokens []int, want int, trace Trace) error {
+	c := s.m.Config
+	n := len(tokens)
+	s.tokens = n
+	h := s.h[:n*c.Hidden]
+	for t, id := range tokens {
+		s.m.embed.Read(h[t*c.Hidden:][:c.Hidden], id*c.Hidden)
+		half := c.HeadDim / 2
+		c.Rope.angles(s.cos[t*half:][:half], s.sin[t*half:][:half], s.m.freqs, s.pos+t)
+	}
+	for i := range s.m.layers {
+		if trace != nil {
+			trace(i, h)
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		s.layer = i
+		if err := s.attentionBlock(&s.m.layers[i], h); err != nil {
+			return err
+		}
+		if err := s.feedForward(&s.m.layers[i], h); err != nil {
+			return err
+		}
+	}
+	norm := s.norm[:n*c.Hidden]
+	rmsNorm(norm, h, s.m.norm, c.Eps)
+	if trace != nil {
+		trace(c.Layers, norm)
+	}
+	if want == 0 {
+		return nil
+	}
+	return s.pool.Mul(s.m.head, norm[(n-want)*c.Hidden:], s.logits, want)
+}
+
+// Logits of several batches are wanted rarely; ForwardAll is the loop for them.
+// It computes any number of tokens and returns the logits of all of them,
+// (len(tokens), vocab), in memory of its own.
+func (s *Session) ForwardAll(ctx context.Context, tokens []int) ([]float32, error) {
+	var all []float32
+	for batch := range slices.Chunk(tokens, MaxBatch) {
+		logits, err := s.Forward(ctx, batch, len(batch), nil)
+		if err != nil {
+			return all, err
+		}
+		all = append(all, logits...)
+	}
+	return all, nil
+}
