@@ -122,6 +122,8 @@ func exitCode(ctx context.Context, err error) int {
 		return exitNetwork
 	case isAny(err, store.ErrNotFound, fs.ErrNotExist):
 		return exitNotFound
+	case isA[*fs.PathError](err), isA[*os.LinkError](err), isA[*os.SyscallError](err):
+		return exitStorage // whatever else the disk has to say
 	}
 	return exitOther
 }
@@ -153,7 +155,7 @@ func hint(err error, code int) string {
 	case exitIntegrity:
 		return "'qbranch verify REF --repair' fetches bad parts again"
 	case exitStorage:
-		return "free some space or choose another folder with --store"
+		return "check the folder and its disk, or choose another one with --store"
 	case exitLocked:
 		return "another qbranch is writing it: wait for it to end"
 	case exitOffline:

@@ -58,6 +58,7 @@ func TestExitCode(t *testing.T) {
 		{"disk full", alive, store.ErrNoSpace, 7},
 		{"disk full, found out late", alive, &fs.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}, 7},
 		{"store not writable", alive, &fs.PathError{Op: "mkdir", Path: "x", Err: fs.ErrPermission}, 7},
+		{"a file where a folder should be", alive, &fs.PathError{Op: "open", Path: "x", Err: syscall.ENOTDIR}, 7},
 		{"locked", alive, store.ErrLocked, 8},
 		{"offline", alive, hub.ErrOffline, 9},
 		{"some failed", alive, &partialError{1, 3}, 11},

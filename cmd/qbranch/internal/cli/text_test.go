@@ -83,6 +83,7 @@ func TestSizesAndTimes(t *testing.T) {
 		{bytesText(36_650_000_000), "36.65 GB"},
 		{rateText(5_000_000, 2*time.Second), "2.50 MB/s"},
 		{rateText(5_000_000, 0), "5.00 MB/s"},
+		{durationText(8 * time.Millisecond), "8 ms"},
 		{durationText(1234 * time.Millisecond), "1.2 s"},
 		{durationText(255 * time.Second), "4m15s"},
 		{durationText(62 * time.Minute), "1h02m"},

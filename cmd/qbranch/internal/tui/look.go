@@ -133,22 +133,6 @@ func bar(done, total int64, w int) string {
 	return strings.Repeat("█", full) + strings.Repeat("▌", half) + strings.Repeat("░", w-full-half)
 }
 
-// asciiWanted reports whether the terminal should get ASCII only: by
-// QBRANCH_ASCII, or because the locale names another encoding than UTF-8. No
-// locale at all, usual in containers and on Windows, counts as UTF-8: what
-// runs there is a terminal of today.
-func asciiWanted(env func(string) string) bool {
-	if v := env("QBRANCH_ASCII"); v != "" {
-		return v != "0"
-	}
-	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
-		if v := strings.ToLower(env(name)); v != "" {
-			return !strings.Contains(v, "utf-8") && !strings.Contains(v, "utf8")
-		}
-	}
-	return false
-}
-
 // themeWanted decides between "dark", "light" and "mono" without asking the
 // terminal; the package comment says why.
 func themeWanted(flag string, env func(string) string) string {

@@ -219,6 +219,14 @@ func (s *transfersScreen) ended(m *model, msg transferMsg) tea.Cmd {
 		t.state = transferFailed
 	}
 	m.branches.patch(t)
+	if m.top() != onTransfers {
+		switch t.state {
+		case transferDone:
+			m.notice = remark{role: good, text: "✓ " + t.branch() + " is here and verified"}
+		case transferFailed:
+			m.notice = remark{bad, "✗ " + t.branch() + ": " + t.err.Error(), hintOf(t.err)}
+		}
+	}
 	return s.next(m)
 }
 

@@ -132,11 +132,18 @@ func (t *transfer) detail(w, h int) []line {
 		out = append(out, fact("network", plain, fmt.Sprintf("%s, %s, %s on disk before",
 			plural(int(t.conns), "connection", "connections"), plural(int(t.retries), "retry", "retries"), size(t.kept)), w)...)
 	}
-	room := h - len(out) - len(wrapCommand(t.command(), w-4))
-	for _, l := range t.log[max(0, len(t.log)-max(0, room)):] {
-		out = append(out, line{{plain, "   "}, {l.role, l.text}})
+	var log []line
+	for _, entry := range t.log {
+		for i, row := range wrap(entry.text, w-6) {
+			indent := "   "
+			if i > 0 {
+				indent = "     "
+			}
+			log = append(log, line{{plain, indent}, {entry.role, row}})
+		}
 	}
-	return withCommand(out, t.command(), w, h)
+	room := max(0, h-len(out)-len(wrapCommand(t.command(), w-4)))
+	return withCommand(append(out, log[max(0, len(log)-room):]...), t.command(), w, h)
 }
 
 func (t *transfer) command() string { return "qbranch get " + t.ref.String() }
@@ -148,8 +155,18 @@ func (t *transfer) account(w int) []line {
 		return nil
 	}
 	out := fact("verified", good, fmt.Sprintf("%s in %s", size(r.Plan.Bytes), duration(r.Elapsed)), w)
-	return append(out, fact("bytes", plain, fmt.Sprintf("%s fetched, %s twice; %s kept, %s shared with other branches",
-		size(r.Received), size(r.Refetched), size(r.Kept), size(r.Reused)), w)...)
+	text := size(r.Received) + " fetched"
+	for _, part := range []struct {
+		n    int64
+		what string
+	}{
+		{r.Refetched, "of it twice"}, {r.Kept, "kept from before"}, {r.Reused, "shared with other branches"},
+	} {
+		if part.n > 0 {
+			text += ", " + size(part.n) + " " + part.what
+		}
+	}
+	return append(out, fact("bytes", plain, text, w)...)
 }
 
 // findingText says what was found and what to do about it.

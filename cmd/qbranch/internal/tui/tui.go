@@ -15,7 +15,7 @@ import (
 // Options of the terminal program.
 type Options struct {
 	Repo    string   // reference to open at once; "" = ask
-	ASCII   bool     // draw with ASCII only; also by QBRANCH_ASCII and the locale
+	ASCII   bool     // draw with ASCII only: the caller knows the locale
 	Theme   string   // "dark", "light", "mono"; "" = decide by COLORFGBG
 	Version string   // of the program, shown on the first screen
 	In, Out *os.File // the terminal; nil = standard input and output
@@ -36,7 +36,7 @@ func Run(ctx context.Context, a *app.App, o Options) error {
 }
 
 func run(ctx context.Context, b backend, o Options, env func(string) string, more ...tea.ProgramOption) error {
-	k := newLook(themeWanted(o.Theme, env), colourWanted(env), o.ASCII || asciiWanted(env))
+	k := newLook(themeWanted(o.Theme, env), colourWanted(env), o.ASCII)
 	w := newWorker(ctx)
 	m := newModel(w, b, k, o)
 	m.clip = o.Out
