@@ -72,8 +72,8 @@ func (s *Store) export(ctx context.Context, snap Snapshot, dir string) error {
 	if err := root.MkdirAll(manifestDir, 0o755); err != nil {
 		return folderError(dir, err)
 	}
-	m := Manifest{Format: formatVersion, Repo: snap.Repo, Commit: snap.Commit, Branch: snap.Branch, PartSize: PartSize}
-	for _, f := range snap.Files {
+	m := Manifest{Format: formatVersion, Repo: snap.Repo, Commit: snap.Commit, Branch: snap.Branch, PartSize: PartSize, Files: []ManifestFile{}}
+	for _, f := range byPath(snap.Files) {
 		mf, err := e.file(ctx, f)
 		if err != nil {
 			return fmt.Errorf("%s: %w", f.Path, folderError(dir, err))

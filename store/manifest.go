@@ -90,7 +90,8 @@ type Damage struct {
 
 // VerifyFolder re-hashes an exported folder against its manifest on workers
 // cores (0 = all) and calls progress, from one goroutine at a time, with the
-// bytes done since the last call; ErrNotFound when the folder has no manifest.
+// bytes done since the last call (in the end those of all files that are there
+// with the right length); ErrNotFound when the folder has no manifest.
 // Files that the manifest does not name are not looked at. A file that cannot
 // be read is an error, not a damage.
 func VerifyFolder(ctx context.Context, dir string, workers int, progress func(n int64)) ([]Damage, error) {

@@ -64,7 +64,7 @@ func (s *Store) branchPath(repo, branch string) (string, error) {
 // repoPath turns owner/name into two escaped directories.
 func repoPath(repo string) (string, error) {
 	owner, name, ok := strings.Cut(repo, "/")
-	if !ok || owner == "" || name == "" || strings.Contains(name, "/") {
+	if !ok || owner == "" || name == "" || strings.Contains(name, "/") || strings.Trim(owner, ".") == "" || strings.Trim(name, ".") == "" {
 		return "", fmt.Errorf("repository %q is not owner/name", repo)
 	}
 	if !utf8.ValidString(repo) {

@@ -227,10 +227,8 @@ func (in *Ingest) takeUp(ctx context.Context, r *replay) error {
 }
 
 // believe enters what the journal claims: with trust what a mark covers as it
-// is, the rest after re-hashing it.
+// is, the rest after re-hashing it. Nobody else has the ingestion yet.
 func (in *Ingest) believe(ctx context.Context, r *replay, trust bool) error {
-	in.mu.Lock()
-	defer in.mu.Unlock()
 	doubt := []int{}
 	for i, end := range r.ends {
 		if end == 0 {
@@ -260,7 +258,5 @@ func (in *Ingest) believe(ctx context.Context, r *replay, trust bool) error {
 	if len(doubt) == 0 {
 		return nil
 	}
-	in.mu.Unlock()
-	defer in.mu.Lock()
-	return in.mark()
+	return in.mark() // so that the next one need not look again, and the drops last
 }

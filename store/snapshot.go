@@ -97,7 +97,7 @@ func (s *Store) PutSnapshot(snap Snapshot) error {
 			return fmt.Errorf("put snapshot %s@%s: %s: %w", snap.Repo, snap.Commit, f.Path, err)
 		}
 	}
-	snap.Files = slices.SortedFunc(slices.Values(snap.Files), func(a, b SnapshotFile) int { return cmp.Compare(a.Path, b.Path) })
+	snap.Files = byPath(snap.Files)
 	if snap.Created.IsZero() {
 		snap.Created = s.now()
 	}
@@ -110,6 +110,13 @@ func (s *Store) PutSnapshot(snap Snapshot) error {
 		return fmt.Errorf("put snapshot %s@%s: %w", snap.Repo, snap.Commit, err)
 	}
 	return nil
+}
+
+// byPath returns the files sorted, and never nil: JSON would say null.
+func byPath(files []SnapshotFile) []SnapshotFile {
+	sorted := append([]SnapshotFile{}, files...)
+	slices.SortFunc(sorted, func(a, b SnapshotFile) int { return cmp.Compare(a.Path, b.Path) })
+	return sorted
 }
 
 // usable says why a file's blob cannot be used: fs.ErrNotExist or a *CorruptError.

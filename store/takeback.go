@@ -106,7 +106,7 @@ func (in *Ingest) copyReadable(ctx context.Context, blob io.ReaderAt) error {
 }
 
 // claimGood journals and holds the parts of the file that have the digests of
-// the blob's list.
+// the blob's list. Nobody else has the ingestion yet.
 func (in *Ingest) claimGood(ctx context.Context, path string, parts partList) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -119,8 +119,6 @@ func (in *Ingest) claimGood(ctx context.Context, path string, parts partList) er
 	if err := in.createJournal(); err != nil {
 		return err
 	}
-	in.mu.Lock()
-	defer in.mu.Unlock()
 	for i, sum := range parts.sums {
 		if _, isBad := slices.BinarySearch(bad, i); isBad {
 			continue
