@@ -51,7 +51,7 @@ func (c *Client) send(ctx context.Context, q request) (answer, error) {
 		if err != nil {
 			return answer{}, err
 		}
-		location := resp.Header.Get("Location")
+		location := resp.Header.Get(locationHeader)
 		if !isRedirect(resp.StatusCode) || location == "" {
 			return answer{Response: resp}, nil
 		}

@@ -32,8 +32,7 @@ const (
 func (c *Client) newHTTP(t *http.Transport, retries int) *retryablehttp.Client {
 	r := retryablehttp.NewClient()
 	r.HTTPClient = &http.Client{
-		Transport:     &observer{next: t, requests: &c.requests, log: c.log},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport: &observer{next: t, requests: &c.requests, log: c.log},
 	}
 	r.Logger = nil // it would print signed URLs
 	r.RetryMax = retries
@@ -97,7 +96,13 @@ func (c *Client) dataTransport(maxConns int) *http.Transport {
 
 const headerTimeout = 30 * time.Second
 
-// observer counts and logs every request that leaves.
+// locationHeader is where the observer puts Location. Without one net/http
+// follows no redirect, and does not repeat in its errors one that it cannot
+// parse, which may be signed.
+const locationHeader = "Qbranch-Location"
+
+// observer counts and logs every request that leaves, and hides redirects from
+// net/http.
 type observer struct {
 	next     http.RoundTripper
 	requests *atomic.Int64
@@ -117,6 +122,11 @@ func (o *observer) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		attrs = append(attrs, slog.String("error", stripURL(err).Error()))
 	} else {
+		resp.Header.Del(locationHeader)
+		if l := resp.Header.Get("Location"); l != "" {
+			resp.Header.Set(locationHeader, l)
+			resp.Header.Del("Location")
+		}
 		attrs = append(attrs, slog.Int("status", resp.StatusCode), slog.String("request_id", printable(resp.Header.Get("X-Request-Id"))))
 	}
 	o.log.LogAttrs(r.Context(), slog.LevelDebug, "hub request", attrs...)
