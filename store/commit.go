@@ -94,29 +94,28 @@ func (w Want) verify(ctx context.Context, d Digest, content io.ReaderAt) error {
 }
 
 // publish makes the verified content a blob: everything durable, the list of
-// parts before the name, the name before the mark is taken away.
+// parts and the git alias before the name, the name before the mark is taken
+// away. A list or alias without a blob is nothing.
 func (in *Ingest) publish(d Digest) error {
-	in.mu.Lock()
-	err := in.data.Sync()
-	if err != nil {
+	if err := in.data.Sync(); err != nil {
+		in.mu.Lock()
 		defer in.mu.Unlock()
 		return in.fail(err)
 	}
-	in.mu.Unlock()
 	if err := in.s.writeParts(partList{blob: d, size: in.want.Size, sums: in.sums}); err != nil {
 		return err
 	}
 	if err := in.data.Chmod(0o444); err != nil {
 		return err
 	}
+	if err := in.s.setAlias(in.want, d); err != nil {
+		return err
+	}
 	// From here the ingestion ends, whatever happens: on Windows a file has to
 	// be closed to be renamed. What is left after a failure can be resumed.
-	err = in.end()
+	err := in.end()
 	if err == nil {
 		err = in.s.publish(in.p.data(), d, in.want.Size)
-	}
-	if err == nil {
-		err = in.s.setAlias(in.want, d)
 	}
 	if err == nil {
 		err = in.s.removeFile(in.s.corruptPath(d))
@@ -162,6 +161,9 @@ func (s *Store) put(ctx context.Context, w Want, data []byte) (Digest, error) {
 	if err == nil {
 		err = s.writeParts(parts)
 	}
+	if err == nil {
+		err = s.setAlias(w, d)
+	}
 	if err != nil {
 		return Digest{}, err
 	}
@@ -172,5 +174,5 @@ func (s *Store) put(ctx context.Context, w Want, data []byte) (Digest, error) {
 	if err := s.publish(tmp, d, w.Size); err != nil {
 		return Digest{}, errors.Join(err, s.removeFile(tmp))
 	}
-	return d, errors.Join(s.setAlias(w, d), s.removeFile(s.corruptPath(d)))
+	return d, s.removeFile(s.corruptPath(d))
 }

@@ -86,7 +86,7 @@ func TestKillAtSyscalls(t *testing.T) {
 	}
 	data := content(80, 2*PartSize+9)
 	for _, calls := range []string{"pwrite64", "rename,renameat,renameat2", "fsync,fdatasync", "unlinkat,unlink", "openat", "fchmodat,chmod,fchmod"} {
-		for n := 1; n <= 60; n += 1 + n/3 {
+		for n := 1; n <= 60; n += 1 + n/2 {
 			dir := filepath.Join(t.TempDir(), "store")
 			cmd := exec.Command(strace, "-f", "-o", os.DevNull, "-e", "trace="+calls,
 				"-e", fmt.Sprintf("inject=%s:signal=SIGKILL:when=%d", calls, n), self, "-test.run=^TestSyscallChild$")
