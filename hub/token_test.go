@@ -165,3 +165,37 @@ func TestBackoff(t *testing.T) {
 		}
 	}
 }
+
+func FuzzPrintable(f *testing.F) {
+	for _, s := range []string{"a\x1b[2Jb", "\u202e\ufeff", "\xff\n", "  x  "} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		got := printable(s)
+		for _, c := range got {
+			if c < ' ' || c >= 0x7f && c < 0xa0 || isBidi(c) || c == '\u2028' || c == '\u2029' || c >= 0x200b && c <= 0x200f || c == 0xfeff {
+				t.Errorf("%q: %q has %U", s, got, c)
+			}
+		}
+		if again := printable(got); again != got && !strings.HasSuffix(got, "…") {
+			t.Errorf("%q: %q becomes %q", s, got, again)
+		}
+	})
+}
+
+func FuzzRetryAfter(f *testing.F) {
+	f.Add("7", `"api";r=0;t=9`)
+	f.Add("Fri, 02 Jan 2026 03:04:05 GMT", "r=1;t=-1")
+	f.Fuzz(func(t *testing.T, after, limit string) {
+		now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+		h := http.Header{"Retry-After": {after}, "Ratelimit": {limit}}
+		if got := retryAfter(h, now); got < 0 {
+			t.Errorf("got %v", got)
+		}
+		// Made from numbers, it has to be read back.
+		h = http.Header{"Ratelimit": {fmt.Sprintf(`"api";r=0;t=%d`, len(after))}}
+		if got, want := retryAfter(h, now), time.Duration(len(after)+1)*time.Second; got != want {
+			t.Errorf("got %v, want %v", got, want)
+		}
+	})
+}
