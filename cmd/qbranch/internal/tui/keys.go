@@ -98,7 +98,7 @@ func footer(bs []binding, w int) line {
 
 // helpBody explains every key of the screen below, and the signs.
 func helpBody(m *model) []line {
-	out := []line{nil}
+	var out []line
 	for _, b := range m.current().keys(m) {
 		h := b.Help()
 		l := line{{accent, "   " + left(h.Key, 12)}, {plain, h.Desc}}

@@ -259,9 +259,15 @@ func (s *transfersScreen) head(*model) (string, string) {
 		count[t.state]++
 	}
 	var parts []string
-	for state, word := range []string{"queued", "running", "stopping", "done", "stopped", "failed"} {
-		if n := count[transferState(state)]; n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, word))
+	for _, p := range []struct {
+		state transferState
+		word  string
+	}{
+		{transferRunning, "running"}, {transferStopping, "stopping"}, {transferQueued, "queued"},
+		{transferDone, "done"}, {transferStopped, "stopped"}, {transferFailed, "failed"},
+	} {
+		if n := count[p.state]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, p.word))
 		}
 	}
 	return "Transfers", strings.Join(parts, " · ")

@@ -95,8 +95,11 @@ func (s *transfersScreen) table(w, h int) []line {
 		largest, longest = max(largest, t.total), max(longest, width(t.branch()))
 	}
 	u := unitFor(largest)
-	const fixed = 3 + 2 + 8 + 2 + 5 + 2 + 11 // all but the name and the bar
-	barWidth := min(max(w-fixed-longest, 6), 24)
+	const fixed = 3 + 2 + 8 + 2 + 7 + 2 + 11 // all but the name and the bar
+	barWidth := min(w-fixed-longest, 24)
+	if barWidth < 4 {
+		barWidth = 0
+	}
 	cols := []column{
 		{title: "Branch", cell: func(i int) span { return span{plain, s.list[i].branch()} }},
 		{title: "Size " + u.name, width: 8, right: true, cell: func(i int) span {
@@ -105,13 +108,13 @@ func (s *transfersScreen) table(w, h int) []line {
 			}
 			return span{plain, u.of(s.list[i].total)}
 		}},
-		{title: "On disk", width: barWidth + 5, cell: func(i int) span {
+		{title: "On disk", width: max(barWidth+5, 7), cell: func(i int) span {
 			t := s.list[i]
-			return span{plain, bar(t.done, t.total, barWidth) + right(percent(t.done, t.total), 5)}
+			return span{plain, bar(t.done, t.total, barWidth) + right(percent(t.done, t.total), max(5, 7-barWidth))}
 		}},
 		{title: "State", width: 11, cell: func(i int) span { return s.list[i].outcome() }},
 	}
-	cols[0].width = min(longest, w-fixed-barWidth)
+	cols[0].width = min(longest, w-tableWidth(cols))
 	return table(cols, len(s.list), s.cursor, h)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -174,6 +175,9 @@ func (s *verifyScreen) table(w, h int) []line {
 		{title: "Size " + u.name, width: 8, right: true, cell: func(i int) span { return span{plain, u.of(s.files[i].Size)} }},
 		{title: "Checked by", width: 16, cell: func(i int) span { return span{dim, s.files[i].Checked} }},
 		{title: "Verdict", width: 9, cell: func(i int) span { return fileVerdict(s.files[i]) }},
+	}
+	if w < 72 {
+		cols = slices.Delete(cols, 2, 3)
 	}
 	cols[0].width = min(44, w-tableWidth(cols))
 	return table(cols, len(s.files), s.cursor, h)
