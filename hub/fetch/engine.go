@@ -24,6 +24,7 @@ type engine struct {
 	plan   Plan
 	most   int // connections
 	stall  time.Duration
+	wait   time.Duration // bound of the first one
 	limit  *Limiter
 	stats  *Stats
 	notify func(Event)
@@ -45,6 +46,7 @@ func newEngine(f *Fetcher, p Plan) *engine {
 		hub: f.Hub, store: f.Store, plan: p,
 		most:   f.Connections,
 		stall:  cmp.Or(f.Stall, defaultStall),
+		wait:   cmp.Or(f.RetryWait, defaultRetryWait),
 		limit:  f.Limit,
 		stats:  cmp.Or(f.Stats, new(Stats)),
 		notify: f.Notify,
@@ -184,7 +186,7 @@ func (e *engine) enqueue(j *job) {
 	e.queue.add(j, n, missing)
 }
 
-// steer has as many workers as the ramp says, and gives slow parts to idle
+// steer has as many workers as the ramp says, and lets idle ones help slow
 // ones, until all jobs are done.
 func (e *engine) steer(ctx context.Context, g *errgroup.Group) error {
 	r := newRamp(e.most)
@@ -211,8 +213,8 @@ func (e *engine) steer(ctx context.Context, g *errgroup.Group) error {
 		if !e.queue.starving() {
 			r = r.next(w)
 			e.queue.setTarget(r.conns)
-		} else if !e.limit.limited() { // a slow part is slow for a reason then
-			e.queue.hedge()
+		} else if !e.limit.limited() { // if it is, help would not make anything faster
+			e.queue.relieve()
 		}
 	}
 }

@@ -49,18 +49,17 @@ const (
 
 // Event is an outcome worth telling; progress is sampled from Stats instead.
 //
-// There may be several mismatch events for a file. Err says what is wrong and
-// Bytes how much will be fetched again; Ranges are the bad ranges if they are
-// known, which they are when the disk changed them. When the wrong bytes came
-// over the line they are known only after the fact: then a last event has
-// Ranges and no Err, and the file is healed.
+// There are two kinds of mismatch event. One with Err says what is wrong, and
+// Ranges and Bytes how much is doubted and may be fetched again. If it was the
+// line that brought wrong bytes, and they came right the second time, one
+// without Err follows, and Ranges are the parts that had been wrong.
 type Event struct {
 	Kind   EventKind
 	Path   string
 	Bytes  int64
 	Err    error
 	Wait   time.Duration // before a retry
-	Ranges []store.Range // bad ranges of a mismatch
+	Ranges []store.Range // of a mismatch
 }
 
 // Fetcher runs plans. Hub and Store are required; the rest may be zero.
@@ -69,6 +68,7 @@ type Fetcher struct {
 	Store       *store.Store
 	Connections int           // most connections at once; 0 = 8
 	Stall       time.Duration // a connection that brings no byte for so long is replaced; 0 = 15 s
+	RetryWait   time.Duration // bound of the wait after a first failure, doubled for each further one; 0 = 500 ms
 	Limit       *Limiter      // nil = none
 	Stats       *Stats        // nil = not counted
 	Notify      func(Event)   // one call at a time, from several goroutines; must not block for long; nil = nobody listens
@@ -78,6 +78,7 @@ type Fetcher struct {
 const (
 	defaultConnections = 8
 	defaultStall       = 15 * time.Second
+	defaultRetryWait   = 500 * time.Millisecond
 )
 
 // Run fetches what the store lacks of the plan's files and publishes the

@@ -453,7 +453,7 @@ func TestRunLocked(t *testing.T) {
 // exactly what is missing.
 func TestRunResumes(t *testing.T) {
 	data := map[string][]byte{weights: random(1, 12*MiB+99), "b.safetensors": random(2, 5*MiB), "config.json": []byte("{}")}
-	for after := int64(0); after < 17*MiB+99+2; after += MiB + 123_457 {
+	for after := int64(0); after < 17*MiB+99+2; after += 2*MiB + 123_457 {
 		b := newBench(t, data)
 		ctx, cancel := context.WithCancel(t.Context())
 		var mu sync.Mutex

@@ -12,6 +12,7 @@ import (
 
 const (
 	maxRun    = 16              // parts a request asks for at most
+	worthHelp = time.Second     // a run is relieved of parts when they would take longer
 	slowParts = 3               // a part is slow when it takes so many times the usual …
 	slowLeast = 2 * time.Second // … and at least this
 )
@@ -40,8 +41,8 @@ type span struct {
 	first, end int
 }
 
-// run is a row of consecutive parts that one connection works on. An idle
-// connection may move end towards next, never below next+1 while reading.
+// run is a row of consecutive parts that one connection works on. While it is
+// being read, end may move towards next, never below next+1.
 type run struct {
 	job       *job
 	next, end int // next is the part being read, or the first to ask for
@@ -159,11 +160,7 @@ func (q *queue) take(ctx context.Context) *run {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for ctx.Err() == nil && q.open > 0 && q.workers <= q.target {
-		r := q.pop()
-		if r == nil {
-			r = q.steal()
-		}
-		if r != nil {
+		if r := q.pop(); r != nil {
 			q.runs = append(q.runs, r)
 			return r
 		}
@@ -176,13 +173,18 @@ func (q *queue) take(ctx context.Context) *run {
 }
 
 // pop cuts a run off the first span. Runs shrink towards the end, so that the
-// last parts lie with many connections.
+// last parts lie with many connections; not those of files that the hub serves
+// itself, since it counts requests, and storage does not.
 func (q *queue) pop() *run {
 	if len(q.spans) == 0 {
 		return nil
 	}
 	s := &q.spans[0]
-	n := min(runLength(q.queued, q.most), s.end-s.first)
+	n := maxRun
+	if s.job.file.LFS {
+		n = runLength(q.queued, q.most)
+	}
+	n = min(n, s.end-s.first)
 	r := &run{job: s.job, next: s.first, end: s.first + n}
 	s.first += n
 	q.queued -= n
@@ -195,24 +197,6 @@ func (q *queue) pop() *run {
 // runLength is how many of the queued parts one request asks for.
 func runLength(queued, conns int) int {
 	return min(max(queued/(2*conns), 1), maxRun)
-}
-
-// steal takes the far half of what the longest run has not begun. A run that
-// waits before a retry keeps its parts: where it waits, others would too.
-func (q *queue) steal() *run {
-	var from *run
-	for _, r := range q.runs {
-		if r.reading && r.end-r.next >= 2 && (from == nil || r.end-r.next > from.end-from.next) {
-			from = r
-		}
-	}
-	if from == nil {
-		return nil
-	}
-	cut := from.end - (from.end-from.next)/2
-	r := &run{job: from.job, next: cut, end: from.end}
-	from.end = cut
-	return r
 }
 
 // release gives a run back. It is empty unless its connection gave up.
@@ -309,31 +293,56 @@ func (q *queue) finish(r *run, first int, broke bool) {
 	}
 }
 
-// hedge gives a part to a second connection when there are idle ones and it
-// takes far longer than parts do. Whoever is first wins, so that a slow
-// connection does not hold up the end. It returns how many it gave.
-func (q *queue) hedge() int {
+// relieve lets idle connections help busy ones, so that a slow one does not
+// hold up the end. It is called now and then rather than when a connection runs
+// out of work: taking over what is nearly here moves bytes twice for nothing.
+func (q *queue) relieve() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.pace == 0 {
-		return 0
-	}
-	slow := max(slowParts*q.pace, slowLeast)
-	given := 0
-	for _, r := range q.runs {
-		if q.queued >= q.idle {
-			break
+	for q.queued < q.idle {
+		s, ok := q.share()
+		if !ok {
+			s, ok = q.hedge()
 		}
-		if r.reading && time.Since(r.since) > slow && q.readers(r.job, r.next) == 1 {
-			q.spans = append(q.spans, span{r.job, r.next, r.next + 1})
-			q.queued++
-			given++
+		if !ok {
+			return
 		}
-	}
-	if given > 0 {
+		q.spans = append(q.spans, s)
+		q.queued += s.end - s.first
 		q.cond.Broadcast()
 	}
-	return given
+}
+
+// share cuts off the far half of what the most burdened run has not begun. A
+// run that waits before a retry keeps its parts: where it waits, others would
+// too.
+func (q *queue) share() (span, bool) {
+	var from *run
+	most := worthHelp
+	for _, r := range q.runs {
+		rest := r.end - r.next - 1
+		if burden := time.Duration(rest) * max(q.pace, time.Since(r.since)); r.reading && burden > most {
+			from, most = r, burden
+		}
+	}
+	if from == nil {
+		return span{}, false
+	}
+	s := span{from.job, from.end - (from.end-from.next)/2, from.end}
+	from.end = s.first
+	return s, true
+}
+
+// hedge finds a part that takes far longer than parts do, and that nobody else
+// reads, to be read by a second connection. Whoever is first wins.
+func (q *queue) hedge() (span, bool) {
+	for _, r := range q.runs {
+		slow := q.pace > 0 && time.Since(r.since) > max(slowParts*q.pace, slowLeast)
+		if r.reading && slow && q.readers(r.job, r.next) == 1 {
+			return span{r.job, r.next, r.next + 1}, true
+		}
+	}
+	return span{}, false
 }
 
 // readers counts the connections that read a part, or soon will.

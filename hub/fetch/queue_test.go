@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/qbranch/qbranch/hub"
 )
 
 func TestRunLength(t *testing.T) {
@@ -76,7 +78,7 @@ func (s *simulation) run(t *testing.T, jobs map[*job][]int, parts int) time.Dura
 		case <-s.q.over:
 			over = true
 		case <-tick.C:
-			s.q.hedge()
+			s.q.relieve()
 		}
 	}
 	took := time.Since(start)
@@ -136,6 +138,8 @@ func (s *simulation) request(ctx context.Context, w int, r *run) {
 	}
 }
 
+func newJob() *job { return &job{content: &content{file: hub.File{LFS: true}}} }
+
 func all(n int) []int {
 	out := make([]int, n)
 	for i := range out {
@@ -173,7 +177,7 @@ func TestQueueWritesEachPartOnce(t *testing.T) {
 						missing = append(missing, i)
 					}
 				}
-				jobs[new(job)] = missing
+				jobs[newJob()] = missing
 			}
 			s.run(t, jobs, parts)
 			for j, missing := range jobs {
@@ -202,7 +206,7 @@ func TestQueueWritesEachPartOnce(t *testing.T) {
 func TestQueueEvenSpeeds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &simulation{q: newQueue(8, 8), perPart: each(8, 100*time.Millisecond)}
-		took := s.run(t, map[*job][]int{new(job): all(800)}, 800)
+		took := s.run(t, map[*job][]int{newJob(): all(800)}, 800)
 		// 100 parts each; a part or two of imbalance at the end.
 		if took > 10300*time.Millisecond {
 			t.Errorf("took %v, want about 10 s", took)
@@ -216,12 +220,26 @@ func TestQueueEvenSpeeds(t *testing.T) {
 	})
 }
 
+// A file that the hub serves itself is asked for in one request: the hub
+// counts them.
+func TestQueueSparesTheHub(t *testing.T) {
+	q, j := newQueue(8, 8), newJob()
+	j.file.LFS = false
+	q.add(j, 20, all(20))
+	q.workers = 2
+	for _, want := range []int{16, 4} {
+		if r := q.take(t.Context()); r.end-r.next != want {
+			t.Errorf("got a run of %d parts, want %d", r.end-r.next, want)
+		}
+	}
+}
+
 // A slow connection does not hold up the end: others take what it has not
 // begun, then even the part it is reading.
 func TestQueueSlowConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &simulation{q: newQueue(8, 8), perPart: append(each(7, 100*time.Millisecond), 10*time.Minute)}
-		took := s.run(t, map[*job][]int{new(job): all(700)}, 700)
+		took := s.run(t, map[*job][]int{newJob(): all(700)}, 700)
 		// 10 s of work for seven, and at most slowLeast, a tick and a part more.
 		if took > 14*time.Second {
 			t.Errorf("took %v", took)
@@ -237,7 +255,7 @@ func TestQueueSlowConnection(t *testing.T) {
 func TestQueueHedgesOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &simulation{q: newQueue(8, 8), perPart: each(8, time.Minute)}
-		s.run(t, map[*job][]int{new(job): all(9)}, 9)
+		s.run(t, map[*job][]int{newJob(): all(9)}, 9)
 		if s.wasted != 0 {
 			t.Errorf("alike connections: %d parts were read for nothing", s.wasted)
 		}
@@ -245,7 +263,7 @@ func TestQueueHedgesOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		// Two fast ones, then everybody slow: the last parts are given to one more each.
 		s := &simulation{q: newQueue(4, 4), perPart: []time.Duration{time.Second, time.Second, time.Hour, time.Hour}}
-		s.run(t, map[*job][]int{new(job): all(4)}, 4)
+		s.run(t, map[*job][]int{newJob(): all(4)}, 4)
 		if s.wasted != 2 {
 			t.Errorf("%d parts were read for nothing, want the two slow ones", s.wasted)
 		}
@@ -257,7 +275,7 @@ func TestQueueShedsConnections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &simulation{q: newQueue(8, 8), perPart: each(8, time.Second)}
 		time.AfterFunc(time.Second/2, func() { s.q.setTarget(1) })
-		took := s.run(t, map[*job][]int{new(job): all(64)}, 64)
+		took := s.run(t, map[*job][]int{newJob(): all(64)}, 64)
 		// Eight take 4+3+3+3+3+3+2+2 parts, then one is left with the other 41.
 		if want := 4*time.Second + 41*time.Second; took != want {
 			t.Errorf("took %v, want %v", took, want)
@@ -266,7 +284,7 @@ func TestQueueShedsConnections(t *testing.T) {
 }
 
 func TestQueueSuspects(t *testing.T) {
-	q, j := newQueue(1, 1), new(job)
+	q, j := newQueue(1, 1), newJob()
 	q.add(j, 6, all(6))
 	q.workers = 1
 	stop := func(error) {}
@@ -294,7 +312,7 @@ func TestQueueSuspects(t *testing.T) {
 func TestQueueEndsWithContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		q, j := newQueue(2, 2), new(job)
+		q, j := newQueue(2, 2), newJob()
 		context.AfterFunc(ctx, q.wake)
 		q.add(j, 1, all(1))
 		q.workers = 2

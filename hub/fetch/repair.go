@@ -49,7 +49,8 @@ func (e *engine) repairDisk(ctx context.Context, j *job, cause error) (store.Dig
 			break
 		}
 		damage := &store.CorruptError{Digest: j.want.SHA256, Parts: bad, Size: j.file.Size}
-		e.tell(Event{Kind: EventMismatch, Path: j.file.Path, Bytes: total(damage.Ranges()), Err: damage, Ranges: damage.Ranges()})
+		ranges := damage.Ranges()
+		e.tell(Event{Kind: EventMismatch, Path: j.file.Path, Bytes: total(ranges), Err: damage, Ranges: ranges})
 		if _, err := e.refetch(ctx, j, bad); err != nil {
 			return store.Digest{}, err
 		}
@@ -66,7 +67,8 @@ func (e *engine) repairDisk(ctx context.Context, j *job, cause error) (store.Dig
 // broken connections first, and tries after each batch that brought anything
 // new.
 func (e *engine) repairLine(ctx context.Context, j *job, cause error) (store.Digest, error) {
-	e.tell(Event{Kind: EventMismatch, Path: j.file.Path, Bytes: j.file.Size, Err: cause})
+	whole := []store.Range{{Offset: 0, Length: j.file.Size}}
+	e.tell(Event{Kind: EventMismatch, Path: j.file.Path, Bytes: j.file.Size, Err: cause, Ranges: whole})
 	var bad []int
 	for _, batch := range batches(e.queue.suspects(j)) {
 		changed, err := e.refetch(ctx, j, batch)
@@ -80,8 +82,8 @@ func (e *engine) repairLine(ctx context.Context, j *job, cause error) (store.Dig
 		digest, err := j.in.Commit(ctx)
 		if err == nil {
 			slices.Sort(bad)
-			healed := store.CorruptError{Parts: bad, Size: j.file.Size}
-			e.tell(Event{Kind: EventMismatch, Path: j.file.Path, Ranges: healed.Ranges()})
+			wrong := (&store.CorruptError{Parts: bad, Size: j.file.Size}).Ranges()
+			e.tell(Event{Kind: EventMismatch, Path: j.file.Path, Bytes: total(wrong), Ranges: wrong})
 		}
 		if !errors.Is(err, store.ErrMismatch) {
 			return digest, err

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/qbranch/qbranch/store"
 )
@@ -55,10 +56,10 @@ func TestRepairFlippedOnce(t *testing.T) {
 	if len(events) != 2 {
 		t.Fatalf("got %+v", events)
 	}
-	if ev := events[0]; ev.Path != weights || !errors.Is(ev.Err, store.ErrMismatch) || ev.Bytes != 20*MiB+3 || ev.Ranges != nil {
+	if ev := events[0]; ev.Path != weights || !errors.Is(ev.Err, store.ErrMismatch) || ev.Bytes != 20*MiB+3 || len(ev.Ranges) != 1 {
 		t.Errorf("found out: got %+v", ev)
 	}
-	if ev := events[1]; ev.Path != weights || ev.Err != nil || !slices.Equal(ev.Ranges, []store.Range{{Offset: 13 * MiB, Length: MiB}}) {
+	if ev := events[1]; ev.Path != weights || ev.Err != nil || ev.Bytes != MiB || !slices.Equal(ev.Ranges, []store.Range{{Offset: 13 * MiB, Length: MiB}}) {
 		t.Errorf("healed: got %+v", ev)
 	}
 	if got := b.stats.Refetched.Load(); got != 20*MiB+3 {
@@ -148,7 +149,7 @@ func TestRepairBadDisk(t *testing.T) {
 			// Part 0 comes last, so that SHA-256 has not begun by then.
 			return readerFunc(func(p []byte) (int, error) {
 				for b.stats.Done.Load() < 7*MiB {
-					if err := sleep(ctx, 1); err != nil {
+					if err := sleep(ctx, time.Second); err != nil {
 						return 0, err
 					}
 				}

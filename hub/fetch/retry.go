@@ -12,10 +12,9 @@ import (
 )
 
 const (
-	maxTries   = 8 // without progress
-	backoffMin = 500 * time.Millisecond
-	backoffMax = 30 * time.Second
-	maxAfter   = 5 * time.Minute // of a Retry-After; the hub's rate limits turn over in that time
+	maxTries = 8 // without progress
+	maxWait  = 30 * time.Second
+	maxAfter = 5 * time.Minute // of a Retry-After; the hub's rate limits turn over in that time
 )
 
 // persist calls try until it succeeds, fails for good, or has failed maxTries
@@ -35,7 +34,7 @@ func (e *engine) persist(ctx context.Context, path string, try func(failures int
 		}
 		failures++
 		e.failures.Add(1)
-		wait, ok := pause(failures, err)
+		wait, ok := pause(e.wait, failures, err)
 		if failures >= maxTries || !ok {
 			return &GaveUpError{Path: path, Tries: failures, Err: err}
 		}
@@ -51,17 +50,16 @@ func (e *engine) persist(ctx context.Context, path string, try func(failures int
 // other side asks for, else a random time up to a bound that doubles ("full
 // jitter": those who failed together do not come back together). It is not ok
 // when the other side asks for too long.
-func pause(failures int, err error) (wait time.Duration, ok bool) {
-	jitter := rand.N(ceiling(failures))
+func pause(first time.Duration, failures int, err error) (wait time.Duration, ok bool) {
 	if asked := hub.RetryAfter(err); asked > 0 {
-		return asked + min(jitter, backoffMin), asked <= maxAfter
+		return asked + rand.N(first), asked <= maxAfter
 	}
-	return jitter, true
+	return rand.N(ceiling(first, failures)), true
 }
 
 // ceiling bounds the wait after so many failures in a row, from 1.
-func ceiling(failures int) time.Duration {
-	return min(backoffMin<<min(failures-1, 10), backoffMax)
+func ceiling(first time.Duration, failures int) time.Duration {
+	return min(first<<min(failures-1, 10), maxWait)
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

@@ -61,26 +61,26 @@ func TestPause(t *testing.T) {
 	ceilings := []time.Duration{500 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second,
 		8 * time.Second, 16 * time.Second, 30 * time.Second, 30 * time.Second}
 	for i, want := range ceilings {
-		if got := ceiling(i + 1); got != want {
+		if got := ceiling(defaultRetryWait, i+1); got != want {
 			t.Errorf("ceiling(%d) = %v, want %v", i+1, got, want)
 		}
 		for range 100 {
-			if got, ok := pause(i+1, io.EOF); !ok || got < 0 || got >= want {
+			if got, ok := pause(defaultRetryWait, i+1, io.EOF); !ok || got < 0 || got >= want {
 				t.Fatalf("pause(%d) = %v, %v; want below %v", i+1, got, ok, want)
 			}
 		}
 	}
-	if got := ceiling(1000); got != backoffMax {
+	if got := ceiling(defaultRetryWait, 1000); got != maxWait {
 		t.Errorf("ceiling(1000) = %v", got)
 	}
 	// What the other side asks for is obeyed, and never undercut.
 	for range 100 {
-		got, ok := pause(8, tooOften(7*time.Second))
+		got, ok := pause(defaultRetryWait, 8, tooOften(7*time.Second))
 		if !ok || got < 7*time.Second || got > 7500*time.Millisecond {
 			t.Fatalf("Retry-After of 7 s: %v, %v", got, ok)
 		}
 	}
-	if _, ok := pause(1, tooOften(time.Hour)); ok {
+	if _, ok := pause(defaultRetryWait, 1, tooOften(time.Hour)); ok {
 		t.Error("a Retry-After of an hour was accepted")
 	}
 }
