@@ -99,7 +99,7 @@ func exitCode(ctx context.Context, err error) int {
 		return signal.ExitCode()
 	case ctx.Err() != nil, errors.Is(err, context.Canceled):
 		return exitInterrupted
-	case isA[*usageError](err), isAny(err, hub.ErrBadEndpoint, infer.ErrContext):
+	case isA[*usageError](err), isA[*hub.RefError](err), isAny(err, hub.ErrBadEndpoint, infer.ErrContext):
 		return exitUsage
 	case isA[*partialError](err):
 		return exitPartial

@@ -33,6 +33,7 @@ func TestExitCode(t *testing.T) {
 		{"done", alive, nil, 0},
 		{"anything else", alive, errors.New("surprise"), 1},
 		{"usage", alive, &usageError{msg: "x"}, 2},
+		{"not a reference", alive, fmt.Errorf("card: %w", &hub.RefError{}), 2},
 		{"endpoint that is no URL", alive, hub.ErrBadEndpoint, 2},
 		{"prompt too long", alive, fmt.Errorf("generate: %w", infer.ErrContext), 2},
 		{"no such repository", alive, hub.ErrRepoNotFound, 3},

@@ -203,6 +203,9 @@ func fetchText(e fetch.Event, verbose bool) string {
 			return fmt.Sprintf("  retry %s in %s: %s", path, durationText(e.Wait), errText(e.Err))
 		}
 	case fetch.EventMismatch:
+		if e.Err == nil {
+			return fmt.Sprintf("  %s of %s were wrong and have been replaced", rangesText(e.Ranges), path)
+		}
 		return fmt.Sprintf("  %s does not match its digest: fetching %s again", path, rangesText(e.Ranges))
 	case fetch.EventFile:
 		if verbose {
@@ -373,7 +376,10 @@ func fetchJSON(e fetch.Event, now time.Time) fetchObject {
 	case fetch.EventReuse:
 		o.State = "reused"
 	case fetch.EventMismatch:
-		o.Type, o.Message, o.BadRanges = "retry", "content does not match its digest", e.Ranges
+		o.Type, o.BadRanges, o.Message = "retry", e.Ranges, "were wrong and have been replaced"
+		if e.Err != nil {
+			o.Message = "content does not match its digest"
+		}
 	case fetch.EventRetry:
 		o.Type, o.Message, o.WaitSeconds = "retry", errText(e.Err), e.Wait.Seconds()
 	}
