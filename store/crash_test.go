@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -203,6 +204,7 @@ func TestJournalMutilated(t *testing.T) {
 // TestJournalMutilatedOnDisk does the same through Ingest for a choice of cuts
 // and corruptions: reopen, look at what is held, finish, compare the blob.
 func TestJournalMutilatedOnDisk(t *testing.T) {
+	t.Parallel()
 	s := frozen(openTest(t))
 	data := content(3, 3*PartSize+1000)
 	in := history(t, s, data)
@@ -227,7 +229,10 @@ func TestJournalMutilatedOnDisk(t *testing.T) {
 			} else {
 				b[at] ^= 0x10
 			}
-			finishMutilated(t, fmt.Sprintf("%s at %d", how, at), data, b, bytesOnDisk, how == "cut" && at <= dropAt)
+			t.Run(fmt.Sprintf("%s at %d", how, at), func(t *testing.T) {
+				t.Parallel()
+				finishMutilated(t, data, b, bytesOnDisk, how == "cut" && at <= dropAt)
+			})
 		}
 	}
 }
@@ -235,7 +240,7 @@ func TestJournalMutilatedOnDisk(t *testing.T) {
 // finishMutilated goes on from a journal and a data file. stale says that the
 // journal has lost a DROP whole, which no crash does, so that it claims the old
 // bytes of part 0: even then nothing wrong is published.
-func finishMutilated(t *testing.T, name string, data, journal, file []byte, stale bool) {
+func finishMutilated(t *testing.T, data, journal, file []byte, stale bool) {
 	t.Helper()
 	s := frozen(openTest(t))
 	p := s.partialOf(wantOf(data))
@@ -253,7 +258,7 @@ func finishMutilated(t *testing.T, name string, data, journal, file []byte, stal
 	if _, err := in.Commit(t.Context()); err != nil {
 		bad, recheck := in.Recheck(t.Context())
 		if !stale || recheck != nil || !slices.Equal(bad, []int{0}) {
-			t.Fatalf("%s: %v; then Recheck: %v, %v", name, err, bad, recheck)
+			t.Fatalf("Commit: %v; then Recheck: %v, %v", err, bad, recheck)
 		}
 		if err := in.Drop(0); err != nil {
 			t.Fatal(err)
@@ -267,6 +272,7 @@ func finishMutilated(t *testing.T, name string, data, journal, file []byte, stal
 // TestZeroedHole is the power cut as file systems really do it: the journal has
 // the claim, the file has its full length, and the bytes are zeros.
 func TestZeroedHole(t *testing.T) {
+	t.Parallel()
 	s := frozen(openTest(t))
 	data := content(4, 4*PartSize)
 	in := openIngest(t, s, wantOf(data))
@@ -305,9 +311,35 @@ func TestZeroedHole(t *testing.T) {
 	checkBlob(t, s, data)
 }
 
+// TestStrangeState: a journaled state of SHA-256 that cannot be understood (of
+// another program, or another release of Go) means hashing from the beginning.
+func TestStrangeState(t *testing.T) {
+	t.Parallel()
+	for _, state := range []string{"", "strange", strings.Repeat("x", 108), strings.Repeat("x", 300)} {
+		s := frozen(openTest(t))
+		data := content(7, 2*PartSize)
+		in := openIngest(t, s, wantOf(data))
+		if err := in.WritePart(t.Context(), 0, part(data, 0)); err != nil {
+			t.Fatal(err)
+		}
+		if err := in.jrn.mark(in.jrn.off, 1, []byte(state)); err != nil {
+			t.Fatal(err)
+		}
+		crash(t, in)
+		in = openIngest(t, s, wantOf(data))
+		if !in.Held(0) {
+			t.Errorf("state of %d bytes: the part is not held", len(state))
+		}
+		writeMissing(t, in, data)
+		commit(t, in)
+		checkBlob(t, s, data)
+	}
+}
+
 // TestDataCutOff: the length of the data file is not what it was made with, so
 // that nothing about it is believed, marks or not.
 func TestDataCutOff(t *testing.T) {
+	t.Parallel()
 	for _, size := range []int64{0, PartSize, 2*PartSize + 1, 5 * PartSize} {
 		s := openTest(t)
 		data := content(5, 4*PartSize)
@@ -333,33 +365,41 @@ func TestDataCutOff(t *testing.T) {
 // TestPowerCuts runs random histories with random power cuts: what no sync has
 // made durable is lost or kept at random, the journal's tail is cut or garbage.
 func TestPowerCuts(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(12) {
-		rnd := rand.New(rand.NewPCG(seed, 1))
-		s := frozen(openTest(t))
-		data := content(byte(seed), 5*PartSize+7)
-		for cut := 0; ; cut++ {
-			in := openIngest(t, s, wantOf(data))
-			checkHeld(t, in, data)
-			if cut == 4 {
-				writeMissing(t, in, data)
-				commit(t, in)
-				checkBlob(t, s, data)
-				break
-			}
-			randomHistory(t, rnd, in, data)
-			durable, loose := undurable(t, in)
-			crash(t, in)
-			for _, i := range loose {
-				switch rnd.IntN(3) {
-				case 0: // never arrived
-					overwrite(t, in.p.data(), int64(i)*PartSize, make([]byte, in.PartLen(i)))
-				case 1: // half of it did
-					overwrite(t, in.p.data(), int64(i)*PartSize, make([]byte, in.PartLen(i)/2))
-				}
-			}
-			loseTail(t, rnd, in.p.journal(), durable)
-		}
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			powerCuts(t, seed)
+		})
 	}
+}
+
+// powerCuts is one history with four power cuts.
+func powerCuts(t *testing.T, seed uint64) {
+	rnd := rand.New(rand.NewPCG(seed, 1))
+	s := frozen(openTest(t))
+	data := content(byte(seed), 5*PartSize+7)
+	for range 4 {
+		in := openIngest(t, s, wantOf(data))
+		checkHeld(t, in, data)
+		randomHistory(t, rnd, in, data)
+		durable, loose := undurable(t, in)
+		crash(t, in)
+		for _, i := range loose {
+			switch rnd.IntN(3) {
+			case 0: // never arrived
+				overwrite(t, in.p.data(), int64(i)*PartSize, make([]byte, in.PartLen(i)))
+			case 1: // half of it did
+				overwrite(t, in.p.data(), int64(i)*PartSize, make([]byte, in.PartLen(i)/2))
+			}
+		}
+		loseTail(t, rnd, in.p.journal(), durable)
+	}
+	in := openIngest(t, s, wantOf(data))
+	checkHeld(t, in, data)
+	writeMissing(t, in, data)
+	commit(t, in)
+	checkBlob(t, s, data)
 }
 
 // randomHistory writes parts, drops some, and marks at random.
@@ -476,6 +516,7 @@ func TestKillChild(t *testing.T) {
 // again: every part that WritePart returned for is held by the next process,
 // which writes each of the others once.
 func TestKill(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "store")
 	s, err := Open(dir)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 )
 
 func TestExport(t *testing.T) {
+	t.Parallel()
 	s := openTest(t)
 	files := map[string][]byte{
 		"config.json": []byte("{}"), "model.safetensors": content(70, 2*PartSize+5), "a/b/empty": {},
@@ -53,6 +54,7 @@ func verifyFolder(t *testing.T, dir string) []Damage {
 }
 
 func TestVerifyFolder(t *testing.T) {
+	t.Parallel()
 	s := openTest(t)
 	model := content(71, 4*PartSize+5)
 	snap := fill(t, s, repoA, "", commitA, map[string][]byte{
@@ -93,6 +95,7 @@ func TestVerifyFolder(t *testing.T) {
 }
 
 func TestExportRefusesToOverwrite(t *testing.T) {
+	t.Parallel()
 	s := openTest(t)
 	snap := fill(t, s, repoA, "", commitA, map[string][]byte{"config.json": []byte(`{"a":1}`), "z": []byte("z")})
 	for _, tt := range []struct {
@@ -108,6 +111,7 @@ func TestExportRefusesToOverwrite(t *testing.T) {
 		{"a dangling symlink", func(p string) error { return os.Symlink("nowhere", p) }, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			dir := t.TempDir()
 			if err := tt.make(filepath.Join(dir, "config.json")); err != nil {
 				t.Skip(err)
@@ -133,6 +137,7 @@ func TestExportRefusesToOverwrite(t *testing.T) {
 // TestExportAgain: the branch has moved on; what the first export wrote is
 // replaced, what somebody changed since is not.
 func TestExportAgain(t *testing.T) {
+	t.Parallel()
 	s := openTest(t)
 	first := fill(t, s, repoA, "main", commitA, map[string][]byte{"config.json": []byte("1"), "README.md": []byte("same")})
 	second := fill(t, s, repoA, "main", commitB, map[string][]byte{"config.json": []byte("22"), "README.md": []byte("same")})
@@ -166,6 +171,7 @@ func TestExportAgain(t *testing.T) {
 
 // TestExportStaysInside: symlinks in the folder lead nowhere else.
 func TestExportStaysInside(t *testing.T) {
+	t.Parallel()
 	s := openTest(t)
 	snap := fill(t, s, repoA, "", commitA, map[string][]byte{"sub/file": []byte("x")})
 	for _, link := range []string{"sub", ".qbranch"} {
@@ -183,6 +189,7 @@ func TestExportStaysInside(t *testing.T) {
 }
 
 func TestExportRefusesDamage(t *testing.T) {
+	t.Parallel()
 	s := openTest(t)
 	data := content(73, PartSize)
 	snap := fill(t, s, repoA, "", commitA, map[string][]byte{"f": data})
@@ -203,6 +210,7 @@ func TestExportRefusesDamage(t *testing.T) {
 // TestCopyChecked is the last resort of Export, where the folder is on another
 // file system; damage is noticed on the way.
 func TestCopyChecked(t *testing.T) {
+	t.Parallel()
 	s := openTest(t)
 	data := content(74, 2*PartSize+9)
 	d := publishBlob(t, s, data)
@@ -239,6 +247,7 @@ func TestCopyChecked(t *testing.T) {
 }
 
 func TestCheckFilePath(t *testing.T) {
+	t.Parallel()
 	for _, ok := range []string{"a", "a/b.c", "model-00001-of-00002.safetensors", "ünï/çode", "a..b", ".gitattributes", "consul", "com10"} {
 		if err := checkFilePath(ok); err != nil {
 			t.Errorf("%q: %v", ok, err)
@@ -255,5 +264,54 @@ func TestCheckFilePath(t *testing.T) {
 		if err := checkFilePath(bad); err == nil {
 			t.Errorf("%q: no error", bad)
 		}
+	}
+}
+
+// TestExportToAnotherDisk copies, and makes a lost list of parts again first.
+func TestExportToAnotherDisk(t *testing.T) {
+	t.Parallel()
+	dir, err := os.MkdirTemp("/dev/shm", "qbranch")
+	if err != nil {
+		t.Skip("no second file system")
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	s := openTest(t)
+	data := content(75, 2*PartSize+1)
+	snap := fill(t, s, repoA, "", commitA, map[string][]byte{"f": data})
+	d := wantOf(data).SHA256
+	if err := os.Remove(s.partsPath(d)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Export(t.Context(), snap, dir); err != nil {
+		t.Fatal(err)
+	}
+	if bad := verifyFolder(t, dir); len(bad) != 0 {
+		t.Errorf("VerifyFolder found %v", bad)
+	}
+	if got, err := os.ReadFile(filepath.Join(dir, "f")); err != nil || !bytes.Equal(got, data) {
+		t.Errorf("the copy has other content (%v)", err)
+	}
+}
+
+// TestExportKilled: what a killed export left is no hindrance and goes away.
+func TestExportKilled(t *testing.T) {
+	t.Parallel()
+	s := openTest(t)
+	data := content(76, 100)
+	snap := fill(t, s, repoA, "", commitA, map[string][]byte{"f": data})
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, ".qbranch"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"tmp-" + snap.Files[0].SHA256.String(), "tmp-manifest"} {
+		if err := os.WriteFile(filepath.Join(dir, ".qbranch", name), []byte("half"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Export(t.Context(), snap, dir); err != nil {
+		t.Fatal(err)
+	}
+	if entries, _ := os.ReadDir(filepath.Join(dir, ".qbranch")); len(entries) != 1 {
+		t.Errorf("left in .qbranch: %v", entries)
 	}
 }

@@ -18,6 +18,7 @@ import (
 )
 
 func TestParallelWriters(t *testing.T) {
+	t.Parallel()
 	s := openTest(t)
 	data := content(10, 24*PartSize+99)
 	in := openIngest(t, s, wantOf(data))
@@ -35,6 +36,7 @@ func TestParallelWriters(t *testing.T) {
 }
 
 func TestResume(t *testing.T) {
+	t.Parallel()
 	s := openTest(t)
 	data := content(11, 6*PartSize+3)
 	w := wantOf(data)
@@ -76,6 +78,7 @@ func TestResume(t *testing.T) {
 // reading 40 GB. To see that, the disk changes a byte that only a second read
 // would notice: the blob is published, and it takes Verify to find the damage.
 func TestMarkedPartsAreNotReadAgain(t *testing.T) {
+	t.Parallel()
 	s := openTest(t)
 	data := content(12, 3*PartSize)
 	in := openIngest(t, s, wantOf(data))
@@ -108,6 +111,7 @@ func TestMarkedPartsAreNotReadAgain(t *testing.T) {
 }
 
 func TestMarks(t *testing.T) {
+	t.Parallel()
 	s := openTest(t)
 	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 	s.now = func() time.Time { return now }
@@ -137,6 +141,7 @@ func TestMarks(t *testing.T) {
 }
 
 func TestLock(t *testing.T) {
+	t.Parallel()
 	s := openTest(t)
 	data := content(14, PartSize)
 	in := openIngest(t, s, wantOf(data))
@@ -161,6 +166,7 @@ func TestLock(t *testing.T) {
 // TestLockHandover lets many take the same lock while its file comes and goes:
 // never do two have it.
 func TestLockHandover(t *testing.T) {
+	t.Parallel()
 	s := openTest(t)
 	w := Want{SHA256: Digest{1}}
 	var owners, rounds atomic.Int32
@@ -198,6 +204,7 @@ func TestLockHandover(t *testing.T) {
 }
 
 func TestMismatch(t *testing.T) {
+	t.Parallel()
 	s := openTest(t)
 	data := content(16, 4*PartSize)
 	in := openIngest(t, s, wantOf(data))
@@ -238,6 +245,7 @@ func TestMismatch(t *testing.T) {
 // TestBadDisk: the disk changes a byte between receipt and the hash; Recheck
 // tells it from a bad line.
 func TestBadDisk(t *testing.T) {
+	t.Parallel()
 	s := openTest(t)
 	data := content(17, 4*PartSize)
 	in := openIngest(t, s, wantOf(data))
@@ -266,6 +274,7 @@ func TestBadDisk(t *testing.T) {
 }
 
 func TestGitMismatchOnly(t *testing.T) {
+	t.Parallel()
 	s := openTest(t)
 	data := content(18, PartSize+1)
 	w := wantOf(data)
@@ -279,6 +288,7 @@ func TestGitMismatchOnly(t *testing.T) {
 }
 
 func TestCommitTooEarly(t *testing.T) {
+	t.Parallel()
 	s := openTest(t)
 	data := content(19, 3*PartSize)
 	in := openIngest(t, s, wantOf(data))
@@ -300,6 +310,7 @@ func TestCommitTooEarly(t *testing.T) {
 }
 
 func TestCommitCancelled(t *testing.T) {
+	t.Parallel()
 	s := openTest(t)
 	data := content(20, 3*PartSize)
 	in := openIngest(t, s, wantOf(data))
@@ -315,6 +326,7 @@ func TestCommitCancelled(t *testing.T) {
 }
 
 func TestWritePartRefuses(t *testing.T) {
+	t.Parallel()
 	s := openTest(t)
 	data := content(21, PartSize+10)
 	in := openIngest(t, s, wantOf(data))
@@ -351,6 +363,7 @@ func TestWritePartRefuses(t *testing.T) {
 }
 
 func TestIngestRefuses(t *testing.T) {
+	t.Parallel()
 	s := openTest(t)
 	for _, w := range []Want{
 		{Size: 5},
@@ -370,6 +383,7 @@ func TestIngestRefuses(t *testing.T) {
 }
 
 func TestNoSpaceAhead(t *testing.T) {
+	t.Parallel()
 	s := openTest(t)
 	w := Want{Size: maxBlob, SHA256: Digest{1}}
 	_, err := s.Ingest(t.Context(), w)
@@ -386,6 +400,7 @@ func TestNoSpaceAhead(t *testing.T) {
 }
 
 func TestDiskNeeded(t *testing.T) {
+	t.Parallel()
 	s := openTest(t)
 	data := content(22, 4*PartSize)
 	w := wantOf(data)
@@ -406,6 +421,7 @@ func TestDiskNeeded(t *testing.T) {
 // TestDiskFull: the disk fills up while a part is written; what is there stays,
 // and when there is space again it goes on.
 func TestDiskFull(t *testing.T) {
+	t.Parallel()
 	full, err := os.OpenFile("/dev/full", os.O_RDWR, 0)
 	if err != nil {
 		t.Skip("this system has no /dev/full")
@@ -447,6 +463,7 @@ func TestDiskFull(t *testing.T) {
 // TestFsyncFails: a failed fsync may have thrown dirty pages away, so nothing
 // since the last mark is believed any more, neither now nor by the next process.
 func TestFsyncFails(t *testing.T) {
+	t.Parallel()
 	s := frozen(openTest(t))
 	data := content(24, 4*PartSize)
 	in := openIngest(t, s, wantOf(data))
@@ -495,6 +512,7 @@ func TestFsyncFails(t *testing.T) {
 }
 
 func TestIOError(t *testing.T) {
+	t.Parallel()
 	s := openTest(t)
 	for _, tt := range []struct {
 		err  error
@@ -521,6 +539,7 @@ func TestIOError(t *testing.T) {
 }
 
 func TestNotWritable(t *testing.T) {
+	t.Parallel()
 	if os.Geteuid() == 0 || runtime.GOOS == "windows" {
 		t.Skip("modes do not stop this user")
 	}
@@ -540,6 +559,7 @@ func TestNotWritable(t *testing.T) {
 }
 
 func TestCloseAndAbort(t *testing.T) {
+	t.Parallel()
 	s := openTest(t)
 	data := content(26, 2*PartSize)
 	in := openIngest(t, s, wantOf(data))
@@ -566,6 +586,7 @@ func TestCloseAndAbort(t *testing.T) {
 
 // TestPublished: the ingestion of a blob that is there holds everything.
 func TestPublished(t *testing.T) {
+	t.Parallel()
 	s := openTest(t)
 	data := content(27, 2*PartSize)
 	d := publishBlob(t, s, data)
@@ -591,6 +612,7 @@ func TestPublished(t *testing.T) {
 // TestBlobAppearsMeanwhile: the same bytes come in under their git id and under
 // their SHA-256 at the same time; the blob that was first stays.
 func TestBlobAppearsMeanwhile(t *testing.T) {
+	t.Parallel()
 	s := openTest(t)
 	data := content(28, PartSize+1)
 	a, b := openIngest(t, s, wantOf(data)), openIngest(t, s, gitWantOf(data))

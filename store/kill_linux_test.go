@@ -86,16 +86,19 @@ func TestKillAtSyscalls(t *testing.T) {
 	}
 	data := content(80, 2*PartSize+9)
 	for _, calls := range []string{"pwrite64", "rename,renameat,renameat2", "fsync,fdatasync", "unlinkat,unlink", "openat", "fchmodat,chmod,fchmod"} {
-		for n := 1; n <= 60; n += 1 + n/2 {
-			dir := filepath.Join(t.TempDir(), "store")
-			cmd := exec.Command(strace, "-f", "-o", os.DevNull, "-e", "trace="+calls,
-				"-e", fmt.Sprintf("inject=%s:signal=SIGKILL:when=%d", calls, n), self, "-test.run=^TestSyscallChild$")
-			cmd.Env = append(os.Environ(), envSyscallStore+"="+dir)
-			if err := cmd.Run(); err == nil {
-				break // it has fewer such calls, and ended well
+		t.Run(calls, func(t *testing.T) {
+			t.Parallel()
+			for n := 1; n <= 60; n += 1 + n/2 {
+				dir := filepath.Join(t.TempDir(), "store")
+				cmd := exec.Command(strace, "-f", "-o", os.DevNull, "-e", "trace="+calls,
+					"-e", fmt.Sprintf("inject=%s:signal=SIGKILL:when=%d", calls, n), self, "-test.run=^TestSyscallChild$")
+				cmd.Env = append(os.Environ(), envSyscallStore+"="+dir)
+				if err := cmd.Run(); err == nil {
+					break // it has fewer such calls, and ended well
+				}
+				afterKill(t, fmt.Sprintf("call %d", n), dir, data)
 			}
-			afterKill(t, fmt.Sprintf("%s call %d", calls, n), dir, data)
-		}
+		})
 	}
 }
 

@@ -24,6 +24,7 @@ func verifyBad(t *testing.T, s *Store, d Digest) *CorruptError {
 }
 
 func TestRepair(t *testing.T) {
+	t.Parallel()
 	s := openTest(t)
 	data := content(40, 5*PartSize+10)
 	w := wantOf(data)
@@ -71,6 +72,7 @@ func TestRepair(t *testing.T) {
 // TestRepairLengths: a blob that was cut off or has grown is not found, marked
 // or not, and is repaired all the same.
 func TestRepairLengths(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name   string
 		size   int64
@@ -85,6 +87,7 @@ func TestRepairLengths(t *testing.T) {
 		{"grown, unmarked", 9 * PartSize, []int{3}, 0, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			s := openTest(t)
 			data := content(41, 3*PartSize+10)
 			d := publishBlob(t, s, data)
@@ -112,6 +115,7 @@ func TestRepairLengths(t *testing.T) {
 // TestRepairKeepsHardLinks: an exported folder may share the file; it must
 // never see half a repair.
 func TestRepairKeepsHardLinks(t *testing.T) {
+	t.Parallel()
 	s := openTest(t)
 	data := content(42, 3*PartSize)
 	d := publishBlob(t, s, data)
@@ -142,6 +146,7 @@ func TestRepairKeepsHardLinks(t *testing.T) {
 // TestRepairWithoutParts: when the list of parts is lost nothing can be told
 // good, so everything is fetched, and the corrupt blob stays until then.
 func TestRepairWithoutParts(t *testing.T) {
+	t.Parallel()
 	s := openTest(t)
 	data := content(43, 3*PartSize)
 	d := publishBlob(t, s, data)
@@ -165,6 +170,7 @@ func TestRepairWithoutParts(t *testing.T) {
 
 // TestRepairByPut replaces a small corrupt blob.
 func TestRepairByPut(t *testing.T) {
+	t.Parallel()
 	s := openTest(t)
 	data := content(44, 300)
 	d, err := s.Put(t.Context(), wantOf(data), data)
@@ -184,6 +190,7 @@ func TestRepairByPut(t *testing.T) {
 
 // TestRepairByGitID: a file known by its git id only is repaired too.
 func TestRepairByGitID(t *testing.T) {
+	t.Parallel()
 	s := openTest(t)
 	data := content(45, 2*PartSize)
 	in := openIngest(t, s, gitWantOf(data))
@@ -208,6 +215,7 @@ func TestRepairByGitID(t *testing.T) {
 // TestRepairKilled puts the store into every state that a kill during a repair
 // can leave, and goes on from there.
 func TestRepairKilled(t *testing.T) {
+	t.Parallel()
 	data := content(46, 4*PartSize)
 	w := wantOf(data)
 	d := w.SHA256
@@ -254,6 +262,7 @@ func TestRepairKilled(t *testing.T) {
 		}, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			s := openTest(t)
 			publishBlob(t, s, data)
 			flip(t, s.Path(d), PartSize+9)
@@ -282,6 +291,7 @@ func TestRepairKilled(t *testing.T) {
 // TestRepairCancelled: until the journal says which parts are good the blob
 // stays where it is; otherwise a kill would cost all of them.
 func TestRepairCancelled(t *testing.T) {
+	t.Parallel()
 	s := openTest(t)
 	data := content(47, 2*PartSize)
 	d := publishBlob(t, s, data)
@@ -321,6 +331,7 @@ func takeApart(t *testing.T, s *Store, w Want, steps func(in *Ingest, parts part
 }
 
 func TestVerify(t *testing.T) {
+	t.Parallel()
 	s := openTest(t)
 	data := content(50, 4*PartSize+1)
 	d := publishBlob(t, s, data)
@@ -345,6 +356,7 @@ func TestVerify(t *testing.T) {
 
 // TestVerifyThreeErrors: missing, corrupt and unreadable are told apart.
 func TestVerifyThreeErrors(t *testing.T) {
+	t.Parallel()
 	s := openTest(t)
 	var bad *CorruptError
 	if err := s.Verify(t.Context(), Digest{1}, 0, nil); !errors.Is(err, ErrNotFound) || errors.As(err, &bad) {
@@ -372,6 +384,7 @@ func TestVerifyThreeErrors(t *testing.T) {
 // TestVerifyClearsMark: a mark that was wrong, or is of a damage that went away
 // (a cable), goes when everything is right.
 func TestVerifyClearsMark(t *testing.T) {
+	t.Parallel()
 	s := openTest(t)
 	data := content(52, 2*PartSize)
 	d := publishBlob(t, s, data)
@@ -403,6 +416,7 @@ func TestVerifyClearsMark(t *testing.T) {
 // TestVerifyRestoresParts: a lost or damaged list of parts is made again when
 // the SHA-256 of the whole is right.
 func TestVerifyRestoresParts(t *testing.T) {
+	t.Parallel()
 	s := openTest(t)
 	data := content(53, 2*PartSize+5)
 	d := publishBlob(t, s, data)
@@ -431,6 +445,7 @@ func TestVerifyRestoresParts(t *testing.T) {
 // TestVerifyAgainstRepair: a verdict about a file that was replaced while it
 // was read must not mark the new one.
 func TestVerifyAgainstRepair(t *testing.T) {
+	t.Parallel()
 	s := openTest(t)
 	data := content(54, 2*PartSize)
 	d := publishBlob(t, s, data)
@@ -454,6 +469,7 @@ func TestVerifyAgainstRepair(t *testing.T) {
 }
 
 func TestOpenBlob(t *testing.T) {
+	t.Parallel()
 	s := openTest(t)
 	if _, err := s.OpenBlob(Digest{3}); !errors.Is(err, ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("OpenBlob of nothing: %v", err)
@@ -461,6 +477,7 @@ func TestOpenBlob(t *testing.T) {
 }
 
 func TestCorruptError(t *testing.T) {
+	t.Parallel()
 	e := &CorruptError{Digest: Digest{0xab}, Size: 9*PartSize + 5, Parts: []int{0, 1, 4, 9}}
 	want := []Range{{0, 2 * PartSize}, {4 * PartSize, PartSize}, {9 * PartSize, 5}}
 	if got := e.Ranges(); !slices.Equal(got, want) {

@@ -34,6 +34,7 @@ func fill(t testing.TB, s *Store, repo, branch, commit string, files map[string]
 }
 
 func TestSnapshot(t *testing.T) {
+	t.Parallel()
 	s := openTest(t)
 	snap := fill(t, s, repoA, "main", commitA, map[string][]byte{
 		"config.json": []byte("{}"), "model.safetensors": content(60, PartSize+1), "dir/a.txt": {}, "README.md": []byte("hi"),
@@ -75,6 +76,7 @@ func TestSnapshot(t *testing.T) {
 }
 
 func TestSnapshotDamage(t *testing.T) {
+	t.Parallel()
 	s := openTest(t)
 	model := content(61, 2*PartSize)
 	snap := fill(t, s, repoA, "main", commitA, map[string][]byte{"config.json": []byte("{}"), "model.safetensors": model})
@@ -107,6 +109,7 @@ func TestSnapshotDamage(t *testing.T) {
 }
 
 func TestPutSnapshotRefuses(t *testing.T) {
+	t.Parallel()
 	s := openTest(t)
 	good := fill(t, s, repoA, "main", commitA, map[string][]byte{"a": []byte("x")})
 	for _, tt := range []struct {
@@ -136,6 +139,7 @@ func TestPutSnapshotRefuses(t *testing.T) {
 }
 
 func TestSnapshots(t *testing.T) {
+	t.Parallel()
 	s := openTest(t)
 	if list, err := s.Snapshots(); err != nil || len(list) != 0 {
 		t.Errorf("of an empty store: %v, %v", list, err)
@@ -173,6 +177,7 @@ func TestSnapshots(t *testing.T) {
 }
 
 func TestBranches(t *testing.T) {
+	t.Parallel()
 	s := openTest(t)
 	names := []string{"main", "Main", "gptq-4bit-32g-actorder_True", "refs/pr/1", "..", ".", "con", "a/../b", "ümlaut", "a b", "!a", "%41",
 		strings.Repeat("x", 300), strings.Repeat("x", 301), "tail.", "~", "nul.txt"}
@@ -219,6 +224,7 @@ func TestBranches(t *testing.T) {
 func commitOf(i int) string { return Digest{byte(i)}.String()[:40] }
 
 func TestDigestText(t *testing.T) {
+	t.Parallel()
 	d := Digest{1, 0xff}
 	text, err := d.MarshalText()
 	if err != nil || string(text) != d.String() {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 // content returns n bytes that look random and depend on seed only.
@@ -135,6 +136,7 @@ func exists(path string) bool {
 }
 
 func TestOpen(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "a", "b")
 	s, err := Open(dir)
 	if err != nil {
@@ -159,6 +161,7 @@ func TestOpen(t *testing.T) {
 }
 
 func TestOpenRefuses(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct{ name, file, text, want string }{
 		{"newer format", "VERSION", "qbranch store 2\n", "newer"},
 		{"not a version", "VERSION", "hello", "not the version"},
@@ -167,6 +170,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"a store without VERSION may be anything", "blobs", "", "not a qbranch store"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			dir := t.TempDir()
 			if err := os.WriteFile(filepath.Join(dir, tt.file), []byte(tt.text), 0o600); err != nil {
 				t.Fatal(err)
@@ -184,6 +188,7 @@ func TestOpenRefuses(t *testing.T) {
 }
 
 func TestIngest(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name string
 		size int
@@ -198,6 +203,7 @@ func TestIngest(t *testing.T) {
 	} {
 		for _, by := range []string{"sha256", "git", "both"} {
 			t.Run(tt.name+"/"+by, func(t *testing.T) {
+				t.Parallel()
 				s := openTest(t)
 				data := content(1, tt.size)
 				w := wantOf(data)
@@ -241,6 +247,7 @@ func TestIngest(t *testing.T) {
 }
 
 func TestFindIsStrict(t *testing.T) {
+	t.Parallel()
 	s := openTest(t)
 	data := content(2, 100)
 	publishBlob(t, s, data)
@@ -265,6 +272,7 @@ func TestFindIsStrict(t *testing.T) {
 }
 
 func TestPut(t *testing.T) {
+	t.Parallel()
 	s := openTest(t)
 	data := []byte(`{"bits": 4}`)
 	for range 2 { // the second finds it there
@@ -314,9 +322,28 @@ func TestPut(t *testing.T) {
 }
 
 func TestGitBlobID(t *testing.T) {
+	t.Parallel()
 	// printf hello | git hash-object --stdin
 	const want = "b6fc4c620b67d95f953a5c1c1230aaab5db5a1b0"
 	if oid := gitWantOf([]byte("hello")).GitOID; hex.EncodeToString(oid[:]) != want {
 		t.Errorf("git blob id %x, want %s", oid, want)
+	}
+}
+
+func TestSweepTemp(t *testing.T) {
+	t.Parallel()
+	s := openTest(t)
+	for name, age := range map[string]time.Duration{"old": tmpAge + time.Minute, "young": time.Minute} {
+		path := filepath.Join(s.Dir(), "tmp", name)
+		at := time.Now().Add(-age)
+		if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Chtimes(path, at, at)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := Open(s.Dir()); err != nil {
+		t.Fatal(err)
+	}
+	if exists(filepath.Join(s.Dir(), "tmp", "old")) || !exists(filepath.Join(s.Dir(), "tmp", "young")) {
+		t.Error("the old file is to go and the young one to stay")
 	}
 }
