@@ -174,15 +174,17 @@ func withCommand(facts []line, command string, w, h int) []line {
 func wrapCommand(s string, w int) []string {
 	s = clean(s)
 	var rows []string
-	for width(s) > w {
+	for {
 		row := head(s, w)
+		if len(row) == len(s) || row == "" {
+			return append(rows, s)
+		}
 		if i := strings.LastIndexAny(row, " :"); i > 0 {
 			row = row[:i+1]
 		}
 		rows = append(rows, strings.TrimRight(row, " "))
 		s = s[len(row):]
 	}
-	return append(rows, s)
 }
 
 func (s *branchesScreen) command(r app.BranchRow) string {

@@ -169,16 +169,17 @@ func wrap(text string, w int) []string {
 
 func wrapParagraph(s string, w int) []string {
 	var rows []string
-	for width(s) > w {
-		at := max(len(head(s, w)), firstRune(s)) // a wide character in a column of one
-		skip := 0
+	for {
+		at, skip := max(len(head(s, w)), firstRune(s)), 0 // a wide character in a column of one
+		if at == len(s) {
+			return append(rows, s)
+		}
 		if i := strings.LastIndexByte(s[:at+1], ' '); i > 0 && strings.TrimSpace(s[:i]) != "" {
 			at, skip = i, 1
 		}
 		rows = append(rows, s[:at])
 		s = s[at+skip:]
 	}
-	return append(rows, s)
 }
 
 func firstRune(s string) int {

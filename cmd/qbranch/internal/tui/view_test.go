@@ -221,6 +221,7 @@ func FuzzLine(f *testing.F) {
 	f.Add("gptq-4bit-32g-actorder_True", "漢字", 12)
 	f.Add(nasty, nasty, 7)
 	f.Add("", " ", 0)
+	f.Add("0", "字", 1) // a wide character alone in a column of one
 	f.Fuzz(func(t *testing.T, a, b string, w int) {
 		w = max(0, min(w, 300))
 		l := line{{plain, a}, {bad, b}}.fill(w)
