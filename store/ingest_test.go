@@ -391,6 +391,9 @@ func TestNoSpaceAhead(t *testing.T) {
 	if !errors.Is(err, ErrNoSpace) || !errors.As(err, &e) {
 		t.Skipf("a disk with 16 TiB free, or %v", err)
 	}
+	if exists(s.partialOf(w).dir) {
+		t.Error("a partial was left")
+	}
 	if e.Need != maxBlob || e.Free <= 0 || e.Hint() == "" {
 		t.Errorf("the error says %+v", e)
 	}
@@ -453,7 +456,7 @@ func TestDiskFull(t *testing.T) {
 	in.jrn.f = journal
 	in.resume()
 	writeMissing(t, in, data)
-	if r := s.readJournal(wantOf(data)); r == nil || r.torn || r.heldBytes(int64(len(data))) != int64(len(data)) {
+	if r, err := s.readJournal(wantOf(data)); err != nil || r == nil || r.torn || r.heldBytes(int64(len(data))) != int64(len(data)) {
 		t.Errorf("the journal after that: %+v", r)
 	}
 	commit(t, in)
@@ -509,6 +512,35 @@ func TestFsyncFails(t *testing.T) {
 	writeMissing(t, in, data)
 	commit(t, in)
 	checkBlob(t, s, data)
+}
+
+// TestJournalUnreadable: a journal that cannot be read now may be read later,
+// so nothing is removed.
+func TestJournalUnreadable(t *testing.T) {
+	t.Parallel()
+	s := openTest(t)
+	data := content(29, 2*PartSize)
+	in := openIngest(t, s, wantOf(data))
+	if err := in.WritePart(t.Context(), 0, part(data, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if err := in.Close(); err != nil {
+		t.Fatal(err)
+	}
+	// A directory in its place can be opened, but not read.
+	aside := in.p.journal() + ".aside"
+	if err := errors.Join(os.Rename(in.p.journal(), aside), os.Mkdir(in.p.journal(), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Ingest(t.Context(), wantOf(data)); err == nil || errors.Is(err, ErrLocked) {
+		t.Errorf("Ingest: %v", err)
+	}
+	if err := errors.Join(os.Remove(in.p.journal()), os.Rename(aside, in.p.journal())); err != nil {
+		t.Fatal(err)
+	}
+	if in = openIngest(t, s, wantOf(data)); !in.Held(0) {
+		t.Error("the part was lost")
+	}
 }
 
 func TestIOError(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 )
 
@@ -20,7 +21,7 @@ func (s *Store) Held(w Want) int64 {
 	if err != nil {
 		return 0
 	}
-	if r := s.readJournal(w); r != nil {
+	if r, err := s.readJournal(w); err == nil && r != nil {
 		return r.heldBytes(w.Size)
 	}
 	if m, ok := s.readMark(w.SHA256); ok && m.Size == w.Size {
@@ -56,21 +57,24 @@ func (s *Store) DiskNeeded(w Want) int64 {
 }
 
 // readJournal returns what the journal of w's partial claims, nil when there is
-// none, or no data for it.
-func (s *Store) readJournal(w Want) *replay {
+// none, or none of w, or no data for it. An error means that it could not be
+// read: then it must not be taken for absent, or too many open files would cost
+// somebody gigabytes.
+func (s *Store) readJournal(w Want) (*replay, error) {
 	p := s.partialOf(w)
-	if fi, err := os.Lstat(p.data()); err != nil || !fi.Mode().IsRegular() {
-		return nil
+	_, err := os.Lstat(p.data())
+	var b []byte
+	if err == nil {
+		b, err = readLimited(p.journal(), maxJournal)
 	}
-	b, err := readLimited(p.journal(), maxJournal)
-	if err != nil {
-		return nil
+	var r *replay
+	if err == nil {
+		r, err = replayJournal(b, w)
 	}
-	r, err := replayJournal(b, w)
-	if err != nil {
-		return nil
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrFormat) {
+		return nil, nil
 	}
-	return r
+	return r, err
 }
 
 // Ingest opens the ingestion of w, a new one or one that was left: what the
@@ -87,16 +91,15 @@ func (s *Store) Ingest(ctx context.Context, w Want) (*Ingest, error) {
 	return in, nil
 }
 
-func (s *Store) openIngest(ctx context.Context, w Want) (_ *Ingest, err error) {
+func (s *Store) openIngest(ctx context.Context, w Want) (*Ingest, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	w, err = s.resolve(w)
+	w, err := s.resolve(w)
 	if err != nil {
 		return nil, err
 	}
-	n := numParts(w.Size)
-	in := &Ingest{s: s, want: w, n: n, sha: sha256.New(), marked: s.now()}
+	in := &Ingest{s: s, want: w, n: numParts(w.Size), sha: sha256.New(), marked: s.now()}
 	in.idle.L = &in.mu
 	in.follow = in.followFrontier
 	if in.lookDone() {
@@ -112,26 +115,38 @@ func (s *Store) openIngest(ctx context.Context, w Want) (_ *Ingest, err error) {
 		}
 		return in, nil
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, in.end(), p.lock.Unlock())
-		}
-	}()
-	left := s.readJournal(w)
-	if err := s.checkSpace(w); err != nil {
-		return nil, err
+	left, err := s.readJournal(w)
+	if err == nil {
+		err = s.checkSpace(w)
 	}
-	in.state, in.sums, in.ends = make([]partState, n), make([]Digest, n), make([]int64, n)
-	if left != nil {
-		err = in.takeUp(ctx, left)
-	} else {
-		err = in.begin(ctx)
+	if err == nil {
+		err = in.start(ctx, left)
 	}
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, in.giveUp())
 	}
 	in.resume()
 	return in, nil
+}
+
+// start goes on with what was left, or begins.
+func (in *Ingest) start(ctx context.Context, left *replay) error {
+	n := in.n
+	in.state, in.sums, in.ends = make([]partState, n), make([]Digest, n), make([]int64, n)
+	if left != nil {
+		return in.takeUp(ctx, left)
+	}
+	return in.begin(ctx)
+}
+
+// giveUp ends an ingestion that could not be started; what cannot be resumed is
+// removed (a disk that is too small may have been filled by reserving).
+func (in *Ingest) giveUp() error {
+	err := in.end()
+	if r, readErr := in.s.readJournal(in.want); r == nil && readErr == nil {
+		return errors.Join(err, in.p.remove())
+	}
+	return errors.Join(err, in.p.lock.Unlock())
 }
 
 // lookDone reports whether the blob is published, and enters that.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -30,12 +31,17 @@ func (in *Ingest) takeBack(ctx context.Context) (bool, error) {
 	}
 	path := in.s.Path(d)
 	links, err := linkCount(path)
-	if err != nil {
-		return false, nil // no such blob
+	var parts partList
+	if err == nil {
+		parts, err = in.s.readParts(d)
 	}
-	parts, err := in.s.readParts(d)
-	if err != nil || parts.size != in.want.Size {
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, ErrNotFound), errors.Is(err, ErrFormat):
 		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("take back blob %s: %w", d, err)
+	case parts.size != in.want.Size:
+		return false, nil // the list is of verified bytes: what is wanted cannot be right
 	}
 	if links == 1 {
 		err = in.moveBack(ctx, path, parts)
