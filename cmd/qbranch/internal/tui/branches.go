@@ -76,7 +76,7 @@ func (s *branchesScreen) listed(m *model, msg listMsg) {
 	}
 	s.seek()
 	if s.want != "" && msg.err == nil {
-		m.notice = remark{role: warn, text: "there is no branch " + s.want + " in " + s.repo.String()}
+		m.notice = remark{role: warn, text: "no branch of " + s.repo.String() + " is " + s.want}
 		s.want = ""
 	}
 }

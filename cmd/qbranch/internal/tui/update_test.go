@@ -370,7 +370,7 @@ func TestOpen(t *testing.T) {
 		{"qbranch/llama-tales-moe-2m-GPTQ", onBranches, "main", "Branches"},
 		{"  qbranch/llama-tales-moe-2m-GPTQ:" + group32 + " ", onBranches, group32, "32"},
 		{"https://huggingface.co/qbranch/llama-tales-moe-2m-GPTQ/tree/" + group32, onBranches, group32, "32"},
-		{"qbranch/llama-tales-moe-2m-GPTQ:nope", onBranches, "main", "there is no branch nope"},
+		{"qbranch/llama-tales-moe-2m-GPTQ:nope", onBranches, "main", "no branch of qbranch/llama-tales-moe-2m-GPTQ is nope"},
 		{"not a reference", onStart, "", "✗"},
 	} {
 		t.Run(tc.typed, func(t *testing.T) {
