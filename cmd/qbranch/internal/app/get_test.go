@@ -174,6 +174,15 @@ func TestGetJudgesFirst(t *testing.T) {
 			}
 			delete(config, "quantization_config")
 			f["config.json"], _ = json.Marshal(config)
+			var out bytes.Buffer
+			if err := safetensors.Write(&out, nil, []safetensors.Data{{Name: "lm_head.weight", DType: "F16", Shape: []int64{mib}, Bytes: make([]byte, 2*mib)}}); err != nil {
+				t.Fatal(err)
+			}
+			f[weights] = out.Bytes()
+		}, "J2", 1}, // the tensors may be quantised for all that
+		{"quantised, but not by GPTQ", func(t *testing.T, f files) {
+			delete(f, "quantize_config.json")
+			replace(t, f, "config.json", `"quant_method": "gptq"`, `"quant_method": "awq"`)
 		}, "J2", 0},
 		// Both configurations promise 4 bits, the tensors have 3.
 		{"other bits than the tensors", func(t *testing.T, f files) {
@@ -222,14 +231,14 @@ func TestGetJudgesFirst(t *testing.T) {
 }
 
 // TestGetContradictingConfigs: when two configurations contradict each other
-// the headers are asked which is right.
+// the headers say which is right, and it is a warning.
 func TestGetContradictingConfigs(t *testing.T) {
 	branches := demoBranches(t, main32)
 	replace(t, branches[main32], "quantize_config.json", `"bits": 3`, `"bits": 4`)
 	w := newWorld(t, branches)
-	_, err := w.Get(context.Background(), w.ref(main32), app.GetOptions{})
-	if requests, _ := w.cdn(); len(requests) == 0 {
-		t.Errorf("the header was not read (%v)", err)
+	res := w.get(main32, app.GetOptions{})
+	if codes := findingCodes(res.Findings); !slices.Contains(codes, "J5") {
+		t.Errorf("findings %q, want J5", codes)
 	}
 }
 

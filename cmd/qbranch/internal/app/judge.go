@@ -20,13 +20,6 @@ import (
 // judgeConns is how many small reads are under way at once while judging.
 const judgeConns = 4
 
-// badHeader is the code of a safetensors header that cannot be parsed, and
-// twoConfigs that of configurations which contradict each other.
-const (
-	badHeader  = "H1"
-	twoConfigs = "J5"
-)
-
 // jsonLimit bounds the JSON files that are read for judging; 0 means that a
 // file is not one of them.
 func jsonLimit(path string) int64 {
@@ -37,11 +30,6 @@ func jsonLimit(path string) int64 {
 		return indexLimit
 	}
 	return 0
-}
-
-// headerFinding says that a file's header cannot be parsed.
-func headerFinding(path string, bad *safetensors.FormatError) Finding {
-	return Finding{Code: badHeader, Severity: quant.Fatal, Where: path, Message: bad.Error(), Hint: bad.Hint()}
 }
 
 // judge reads the configurations and headers of what the plan holds or lacks,
@@ -67,7 +55,7 @@ func (g *getter) judge(ctx context.Context) error {
 	findings, in.Headers = nil, make(map[string]*safetensors.Header)
 	for _, h := range headers {
 		if h.bad != nil {
-			findings = append(findings, headerFinding(h.file.Path, h.bad))
+			findings = append(findings, quant.HeaderFinding(h.file.Path, h.bad))
 		} else {
 			in.Headers[h.file.Path] = h.header
 		}
@@ -79,10 +67,14 @@ func (g *getter) judge(ctx context.Context) error {
 	return g.keepFirstParts(ctx, headers)
 }
 
-// hopeless reports whether no header can change the verdict. Of two
-// configurations that contradict each other the headers say which is right.
+// hopeless reports whether no header can change the verdict. Where two
+// configurations contradict each other (J5), or there is none (J2 with nothing
+// to quote), the headers have the last word.
 func hopeless(findings []Finding) bool {
-	return slices.ContainsFunc(fatalOf(findings), func(f Finding) bool { return f.Code != twoConfigs })
+	fatal := fatalOf(findings)
+	return len(fatal) > 0 && !slices.ContainsFunc(fatal, func(f Finding) bool {
+		return f.Code == "J5" || f.Code == "J2" && f.Got == ""
+	})
 }
 
 // verdict reports the findings; fatal ones are an error.

@@ -24,8 +24,17 @@ type claims struct {
 	act    *bool
 }
 
+// configClaims takes what the file says, not what loaders assume where it does
+// not.
 func configClaims(c quant.Config) claims {
-	return claims{c.File, &c.Bits, &c.GroupSize, c.DescAct}
+	said := claims{source: c.File, act: c.DescAct}
+	if c.Bits != 0 {
+		said.bits = &c.Bits
+	}
+	if c.HasGroupSize {
+		said.group = &c.GroupSize
+	}
+	return said
 }
 
 func nameClaims(branch string) claims {

@@ -273,7 +273,7 @@ func (c checkpoint) judge(ctx context.Context) ([]Finding, error) {
 			var h *safetensors.Header
 			h, err = safetensors.Parse(f, c.files[path])
 			if err = asBad(err, &bad); bad != nil {
-				findings = append(findings, headerFinding(path, bad))
+				findings = append(findings, quant.HeaderFinding(path, bad))
 			} else {
 				in.Headers[path] = h
 			}
