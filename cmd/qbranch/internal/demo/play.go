@@ -18,7 +18,7 @@ import (
 
 const (
 	budgetBytes = 2_000_000 // what the story's graphics card can hold
-	lineRate    = 2_000_000 // bytes per second of the story's line
+	lineRate    = 800_000   // bytes per second of the story's line
 	prompt      = "Write a story about llamas"
 	system      = "You are a story writing assistant"
 )
@@ -115,7 +115,7 @@ func (p *player) getArgs() []string {
 // weights have crossed the line.
 func (p *player) interrupt(ctx context.Context) error {
 	p.chapter("Fetch, and pull the plug",
-		fmt.Sprintf("That branch and two bigger ones over a %.0f MB/s line; half way, every connection is cut and the command killed.", lineRate/1e6))
+		fmt.Sprintf("That branch and two bigger ones over a %.1f MB/s line; half way, every connection is cut and the command killed.", lineRate/1e6))
 	p.hub.SetRate(lineRate)
 	half := p.weights() / 2
 	getCtx, cut := context.WithCancel(ctx)
