@@ -219,7 +219,11 @@ func (a *App) repair(ctx context.Context, st *store.Store, snap Snapshot, notify
 	}
 	stats := new(Stats)
 	f := a.fetcher(st, GetOptions{Stats: stats})
-	f.Notify = func(e fetch.Event) { notify(Event{Fetch: &e}) }
+	f.Notify = func(e fetch.Event) {
+		if e.Kind != fetch.EventReuse { // the files that are not damaged
+			notify(Event{Fetch: &e})
+		}
+	}
 	if _, err := f.Run(ctx, p); err != nil {
 		return stats.Received.Load(), err
 	}

@@ -128,7 +128,15 @@ func TestVerifyDamage(t *testing.T) {
 	wantHint(t, err, "--repair")
 
 	w.hub.ResetLog()
-	rep, err = w.Verify(context.Background(), w.target(main32), app.VerifyOptions{Repair: true})
+	var fetched []string
+	rep, err = w.Verify(context.Background(), w.target(main32), app.VerifyOptions{Repair: true, Notify: func(e app.Event) {
+		if e.Fetch != nil {
+			fetched = append(fetched, e.Fetch.Path)
+		}
+	}})
+	if !slices.Equal(fetched, []string{weights}) {
+		t.Errorf("told of the fetch of %q, want %s alone", fetched, weights)
+	}
 	if err != nil || !rep.OK || rep.Repaired != size-mib {
 		t.Fatalf("repair: %+v, %v; want %d bytes repaired", rep, err, size-mib)
 	}
