@@ -115,6 +115,9 @@ func (e *engine) run(ctx context.Context) (store.Snapshot, error) {
 func (e *engine) checkSpace(all []*content) error {
 	var need int64
 	for _, c := range all {
+		if c.file.Size < 0 {
+			return fmt.Errorf("%s: listed with a length of %d: %w", e.op(c.file.Path), c.file.Size, hub.ErrBadListing)
+		}
 		need += e.store.DiskNeeded(c.want)
 	}
 	free, err := e.store.Free()
@@ -142,6 +145,9 @@ func (e *engine) fetchBig(ctx context.Context, list []*content) (err error) {
 	jobs := make([]*job, 0, len(list))
 	defer func() {
 		for _, j := range jobs {
+			if j.in == nil {
+				continue
+			}
 			if closing := j.in.Close(); closing != nil {
 				err = errors.Join(err, e.fail(j.file.Path, closing))
 			}
@@ -254,6 +260,7 @@ func (e *engine) complete(ctx context.Context, j *job) error {
 	if err != nil {
 		return err
 	}
+	j.in = nil // it is over, and holds on to a buffer
 	e.verified(j, j.file.Size)
 	e.tellAll(EventFile, j.content)
 	e.queue.done()

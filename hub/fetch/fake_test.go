@@ -280,14 +280,16 @@ func (b *bench) checkSnapshot() {
 	}
 }
 
-// unpublished checks that nothing was published of a file that failed.
-func (b *bench) unpublished(path string) {
+// unpublished checks that there is no snapshot, and no blob of these files.
+func (b *bench) unpublished(paths ...string) {
 	b.t.Helper()
 	if _, err := b.Store.Snapshot(testRepo.String(), string(testCommit)); err == nil {
 		b.t.Error("a snapshot was published")
 	}
-	if _, ok := b.Store.Find(wanted(describe(path, b.hub.files[path]))); ok {
-		b.t.Errorf("%s was published", path)
+	for _, path := range paths {
+		if _, ok := b.Store.Find(wanted(describe(path, b.hub.files[path]))); ok {
+			b.t.Errorf("%s was published", path)
+		}
 	}
 }
 
