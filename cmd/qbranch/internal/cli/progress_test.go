@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -89,71 +90,71 @@ func TestMeter(t *testing.T) {
 
 // A plain line appears after both 10 s and 5 %, whichever is later.
 func TestPlainLines(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var out bytes.Buffer
-		var done int64
-		p := &progress{mode: progressPlain, label: "main", w: &out, stopped: make(chan struct{}),
-			sample: func() sample { return sample{total: 1000e6, done: done, received: done} }}
-		p.start()
-		step := func(seconds int, toPercent int64) {
-			done = toPercent * 10e6
-			time.Sleep(time.Duration(seconds) * time.Second)
-			synctest.Wait()
+	start := time.Unix(1000, 0)
+	var out bytes.Buffer
+	var done int64
+	p := &progress{mode: progressPlain, label: "main", w: &out, plainAt: start,
+		sample: func() sample { return sample{total: 1000e6, done: done, received: done} }}
+	for _, tc := range []struct {
+		second  int
+		percent int64
+		want    int // lines so far
+	}{
+		{1, 0, 0},
+		{9, 50, 0},  // far enough, too early
+		{10, 50, 1}, // both
+		{11, 60, 1},
+		{70, 54, 1}, // long enough, too little
+		{71, 55, 2},
+		{200, 100, 3},
+	} {
+		done = tc.percent * 10e6
+		p.show(start.Add(time.Duration(tc.second) * time.Second))
+		if got := strings.Count(out.String(), "\n"); got != tc.want {
+			t.Errorf("at %d s and %d %%: %d lines, want %d", tc.second, tc.percent, got, tc.want)
 		}
-		step(9, 50) // far enough, too early
-		if got := out.String(); got != "" {
-			t.Errorf("after 9 s: %q", got)
-		}
-		step(2, 50)
-		if got := strings.Count(out.String(), "\n"); got != 1 {
-			t.Errorf("after 11 s and 50 %%: %d lines", got)
-		}
-		step(60, 54) // long enough, too little
-		if got := strings.Count(out.String(), "\n"); got != 1 {
-			t.Errorf("a minute and 4 %% later: %d lines", got)
-		}
-		step(2, 55)
-		if got := strings.Count(out.String(), "\n"); got != 2 {
-			t.Errorf("at 55 %%: %d lines", got)
-		}
-		p.stop()
-		if !strings.HasPrefix(out.String(), "main:  50%  500.00 MB of 1.00 GB") {
-			t.Errorf("got %q", out.String())
-		}
-	})
+	}
+	if want := "main:  50%  500.00 MB of 1.00 GB"; !strings.HasPrefix(out.String(), want) {
+		t.Errorf("got %q, want it to begin with %q", out.String(), want)
+	}
 }
 
-// A message goes above the bar, and stop leaves nothing of it.
+// A message goes above the bar, and stop leaves nothing of it. Before there is
+// a plan there is no bar.
 func TestBarAndMessages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
+		var total atomic.Int64
 		p := &progress{mode: progressBar, label: "x", w: &out, width: func() int { return 60 }, ascii: true, stopped: make(chan struct{}),
-			sample: func() sample { return sample{total: 100, done: 50, received: 50} }}
+			sample: func() sample { return sample{total: total.Load(), done: 50, received: 50} }}
 		p.start()
-		time.Sleep(150 * time.Millisecond)
+		time.Sleep(barInterval) // fake time: no plan yet
+		synctest.Wait()
+		p.message("plan")
+		total.Store(100)
+		time.Sleep(barInterval)
 		synctest.Wait()
 		p.message("hello")
+		time.Sleep(barInterval)
+		synctest.Wait()
 		p.stop()
 		const drawn = "\rx ##################..................   50%  50 B of 100 B\x1b[K"
-		if got, want := out.String(), drawn+"\r\x1b[Khello\n"; got != want {
+		const again = "\rx ##############...............   50%  50 B of 100 B  0 B/s\x1b[K"
+		const erased = "\r\x1b[K"
+		if got, want := out.String(), "plan\n"+drawn+erased+"hello\n"+again+erased; got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	})
 }
 
 func TestProgressJSON(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var out bytes.Buffer
-		p := &progress{mode: progressJSON, json: &out, stopped: make(chan struct{}),
-			sample: func() sample { return sample{total: 100, done: 50, received: 40, verified: 30, conns: 4, retries: 1} }}
-		p.start()
-		time.Sleep(1500 * time.Millisecond)
-		synctest.Wait()
-		p.stop()
-		want := `{"type":"progress","time":"2000-01-01T00:00:01.000Z","total_bytes":100,"done_bytes":50,"received_bytes":40,` +
-			`"verified_bytes":30,"bytes_per_second":0,"seconds_left":null,"connections":4,"retries":1}` + "\n"
-		if got := out.String(); got != want {
-			t.Errorf("got  %swant %s", got, want)
-		}
-	})
+	var out bytes.Buffer
+	p := &progress{mode: progressJSON, json: &out,
+		sample: func() sample { return sample{total: 100, done: 50, received: 40, verified: 30, conns: 4, retries: 1} }}
+	p.show(time.Date(2026, 1, 2, 3, 4, 5, 6e6, time.UTC))
+	want := `{"type":"progress","time":"2026-01-02T03:04:05.006Z","total_bytes":100,"done_bytes":50,"received_bytes":40,` +
+		`"verified_bytes":30,"bytes_per_second":0,"seconds_left":null,"connections":4,"retries":1}` + "\n"
+	if got := out.String(); got != want {
+		t.Errorf("got  %swant %s", got, want)
+	}
 }

@@ -221,7 +221,6 @@ func newPaint(flag string, w io.Writer, getenv func(string) string) paint {
 func (p paint) red(s string) string    { return p.sgr("31", s) }
 func (p paint) green(s string) string  { return p.sgr("32", s) }
 func (p paint) yellow(s string) string { return p.sgr("33", s) }
-func (p paint) bold(s string) string   { return p.sgr("1", s) }
 
 func (p paint) sgr(code, s string) string {
 	if !p {
