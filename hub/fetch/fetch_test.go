@@ -321,7 +321,7 @@ func TestRunAddsConnections(t *testing.T) {
 			b := newBench(t, map[string][]byte{weights: random(1, 24*MiB)})
 			b.Connections = most
 			b.hub.script = func(ctx context.Context, n int, r request, body io.Reader) (io.Reader, error) {
-				return slowly{ctx, body, 256 << 10, 400 * time.Millisecond}, nil
+				return slowly{ctx, body, 32 << 10, 50 * time.Millisecond}, nil
 			}
 			b.mustRun()
 			if b.hub.most != most {
