@@ -1,0 +1,208 @@
+package chat
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/qbranch/qbranch/infer/chat/jinja"
+	"github.com/qbranch/qbranch/infer/tokenizer"
+)
+
+// Message is one turn. Role is "system", "user" or "assistant".
+type Message struct{ Role, Content string }
+
+// Prompt is a rendered chat: encode the segments, with the tokenizer's special
+// tokens around them if Special is set.
+type Prompt struct {
+	Segments []tokenizer.Segment
+	Special  bool
+}
+
+// Source is what a template is found in. All of it may be missing.
+type Source struct {
+	Jinja    []byte                 // chat_template.jinja
+	Config   []byte                 // tokenizer_config.json
+	Special  []byte                 // special_tokens_map.json
+	HasToken func(name string) bool // of the tokenizer
+}
+
+// Template renders chats. It is immutable and safe for concurrent use.
+type Template struct {
+	from    string
+	tmpl    *jinja.Template // nil for the plain default
+	special map[string]string
+	now     func() time.Time
+}
+
+// Error is a template that cannot be used.
+type Error struct{ Err error }
+
+func (e *Error) Error() string { return e.Err.Error() }
+func (e *Error) Unwrap() error { return e.Err }
+
+// Hint says how to go on without the template.
+func (e *Error) Hint() string {
+	if errors.Is(e.Err, jinja.ErrRaised) {
+		return "the template refuses these messages: leave out --system, or give the whole prompt with --raw"
+	}
+	return "give the whole prompt with --raw, which uses no template"
+}
+
+// chatML is the default of repositories whose tokenizer has its tokens.
+const chatML = `{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}`
+
+// maxTime ends a template that its other limits do not.
+const maxTime = 10 * time.Second
+
+// New finds and parses a repository's template. The error is an *Error.
+func New(s Source) (*Template, error) {
+	t := &Template{special: make(map[string]string), now: time.Now}
+	var config tokenizerConfig
+	if len(s.Config) > 0 {
+		if err := json.Unmarshal(s.Config, &config); err != nil {
+			return nil, &Error{fmt.Errorf("reading tokenizer_config.json: %w", err)}
+		}
+	}
+	if err := t.readSpecial(s); err != nil {
+		return nil, &Error{err}
+	}
+	source := string(s.Jinja)
+	t.from = "chat_template.jinja"
+	if len(s.Jinja) == 0 {
+		source, t.from = config.Template.source, "tokenizer_config.json"
+	}
+	if source == "" {
+		if s.HasToken == nil || !s.HasToken("<|im_start|>") || !s.HasToken("<|im_end|>") {
+			t.from = "none: plain text"
+			return t, nil
+		}
+		source, t.from = chatML, "none: ChatML, after the tokenizer's tokens"
+	}
+	var err error
+	if t.tmpl, err = jinja.Parse(source); err != nil {
+		return nil, &Error{fmt.Errorf("reading %s: %w", t.from, err)}
+	}
+	return t, nil
+}
+
+// From says where the template was found.
+func (t *Template) From() string { return t.from }
+
+// SpecialToken returns a token that the repository names, such as "eos_token";
+// "" where it does not.
+func (t *Template) SpecialToken(name string) string { return t.special[name] }
+
+// Render makes the prompt after which the assistant's answer begins. The error is
+// an *Error or wraps ctx's.
+func (t *Template) Render(ctx context.Context, messages []Message) (Prompt, error) {
+	if t.tmpl == nil {
+		p := Prompt{Special: true}
+		for i, m := range messages {
+			if i > 0 {
+				p.Segments = append(p.Segments, tokenizer.Segment{Text: "\n\n"})
+			}
+			p.Segments = append(p.Segments, tokenizer.Segment{Text: m.Content, Literal: true})
+		}
+		return p, nil
+	}
+	vars := map[string]any{"tools": nil, "documents": nil, "add_generation_prompt": true}
+	for name, token := range t.special {
+		vars[name] = jinja.Plain(token)
+	}
+	list := make([]any, 0, len(messages))
+	for _, m := range messages {
+		d := jinja.NewDict()
+		d.Set("role", jinja.Plain(m.Role))
+		d.Set("content", jinja.Data(m.Content))
+		list = append(list, d)
+	}
+	vars["messages"] = jinja.NewList(list...)
+	limited, cancel := context.WithTimeout(ctx, maxTime)
+	defer cancel()
+	segments, err := t.tmpl.Render(limited, vars, jinja.Options{Now: t.now})
+	if ctx.Err() != nil {
+		return Prompt{}, ctx.Err()
+	}
+	if err != nil {
+		return Prompt{}, &Error{err}
+	}
+	var p Prompt
+	for _, s := range segments {
+		p.Segments = append(p.Segments, tokenizer.Segment{Text: s.Text, Literal: s.Data})
+	}
+	return p, nil
+}
+
+// tokenizerConfig is the part of tokenizer_config.json that matters here.
+type tokenizerConfig struct {
+	Template templateField `json:"chat_template"`
+}
+
+// templateField is a string, or a list of named templates.
+type templateField struct{ source string }
+
+// UnmarshalJSON reads either form.
+func (f *templateField) UnmarshalJSON(data []byte) error {
+	if string(data) == "null" {
+		return nil
+	}
+	if len(data) > 0 && data[0] == '"' {
+		return json.Unmarshal(data, &f.source)
+	}
+	var named []struct {
+		Name     string `json:"name"`
+		Template string `json:"template"`
+	}
+	if err := json.Unmarshal(data, &named); err != nil {
+		return fmt.Errorf("chat_template is neither a string nor a list of named ones: %w", err)
+	}
+	for i, n := range named {
+		if i == 0 || n.Name == "default" {
+			f.source = n.Template
+		}
+		if n.Name == "default" {
+			break
+		}
+	}
+	return nil
+}
+
+// specialNames are the tokens that a repository can name. Source: transformers,
+// SpecialTokensMixin.
+var specialNames = []string{"bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"}
+
+// readSpecial reads the named tokens: those of tokenizer_config.json, else those
+// of special_tokens_map.json. A token is a string, or an object with its content.
+func (t *Template) readSpecial(s Source) error {
+	for _, f := range []struct {
+		name string
+		data []byte
+	}{{"special_tokens_map.json", s.Special}, {"tokenizer_config.json", s.Config}} {
+		if len(f.data) == 0 {
+			continue
+		}
+		var fields map[string]json.RawMessage
+		if err := json.Unmarshal(f.data, &fields); err != nil {
+			return fmt.Errorf("reading %s: %w", f.name, err)
+		}
+		for name, raw := range fields {
+			if !slices.Contains(specialNames, name) {
+				continue
+			}
+			var object struct{ Content string }
+			var token string
+			if json.Unmarshal(raw, &token) != nil && json.Unmarshal(raw, &object) != nil {
+				return fmt.Errorf("reading %s: %s is no token", f.name, name)
+			}
+			if token = cmp.Or(token, object.Content); token != "" {
+				t.special[name] = token
+			}
+		}
+	}
+	return nil
+}

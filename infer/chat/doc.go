@@ -1,0 +1,19 @@
+// Package chat turns messages into the text that a model was trained to continue,
+// by the chat template of its repository.
+//
+// The template is looked for where transformers does: chat_template.jinja, then
+// chat_template in tokenizer_config.json (a string, or a list of named ones of
+// which "default" is taken, else the first). A repository without one gets ChatML
+// if its tokenizer has <|im_start|> and <|im_end|>, else the plain texts with a
+// blank line between.
+//
+// A prompt comes in segments: what users and systems wrote is literal, so that
+// the name of a control token inside it is encoded as the characters it is made
+// of. The template's own text, and the special tokens it is given, are not. As in
+// transformers, a template's text is encoded without the tokens that the
+// tokenizer puts around texts, since templates write their own.
+//
+// Guaranteed: a template ends within limits (see package jinja) or is an error
+// that says how to go on without it. Not guaranteed: tools, documents and other
+// inputs than roles and contents; they are none.
+package chat
