@@ -1,3 +1,28 @@
 // Package quant judges what a quantised checkpoint claims: its configuration
 // files, its safetensors headers and its tensors, against one another.
+//
+//	JSON files ──┐
+//	branch name ─┼─ Check: J… and H… findings, from a few kilobytes, before weights move
+//	headers ─────┘
+//	tensors ─────── CheckData: D… findings, from the whole files
+//
+// Four sources state the parameters of a GPTQ checkpoint: quantize_config.json,
+// the quantization_config object of config.json, the name of the branch, and the
+// metadata of the weight file. Engines differ in which they believe. The shapes
+// of the tensors are a fifth that cannot lie: from qweight, qzeros, scales and
+// g_idx alone the bits, the group size and the dimensions of every matrix follow.
+// So the tensors are the truth, and every other source is compared with them.
+//
+// The package owns the reading of the configuration files, the reconciliation
+// ([Input.Config]), the choice of weight files ([Input.WeightFiles]) and every
+// finding of docs/findings.md but those about cards. It reads no network and no
+// disk of its own: callers hand it bytes and readers. What a header means is in
+// quant/safetensors, packing in quant/gptq, model cards in quant/card.
+//
+// Guarantees: no input makes it panic; findings hold no control characters;
+// [CheckData] keeps at most a mebibyte of one tensor in memory, plus one g_idx.
+// Not guaranteed: that a checkpoint without findings is a good model, or that
+// every architecture is known. Llama, Mistral and Mixtral are judged tensor by
+// tensor; of others only what the headers themselves imply is judged, and a
+// finding says so.
 package quant

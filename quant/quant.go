@@ -1,9 +1,12 @@
 package quant
 
 import (
-	"context"
-	"encoding/json"
-	"io"
+	"cmp"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
 
 	"github.com/qbranch/qbranch/quant/safetensors"
 )
@@ -30,40 +33,6 @@ type Finding struct {
 	Hint     string   `json:"hint,omitempty"` // what to do next
 }
 
-// Config is a GPTQ configuration as declared, normalised; pointers are nil
-// where the file does not say. Source: AutoGPTQ and GPTQModel config.py.
-type Config struct {
-	File         string // where it was read
-	Bits         int
-	GroupSize    int // -1 = one group per column
-	DescAct      *bool
-	Sym          *bool
-	StaticGroups *bool
-	TrueSeq      *bool
-	DampPercent  *float64
-	Method       string // "gptq" when absent
-	Format       string // checkpoint_format: "gptq" when absent, or "gptq_v2", …
-	FileBaseName string // model_file_base_name
-	Meta         map[string]json.RawMessage
-	Extra        map[string]json.RawMessage // keys that are not known, kept
-}
-
-// ParseConfig reads quantize_config.json or quant_config.json.
-func ParseConfig(file string, data []byte) (Config, error) { return Config{}, nil }
-
-// ParseModelConfig reads the quantization_config object of config.json;
-// ok is false when there is none.
-func ParseModelConfig(data []byte) (cfg Config, ok bool, err error) { return Config{}, false, nil }
-
-// BranchParams are what a branch's name says; nil where it does not.
-type BranchParams struct {
-	Bits, GroupSize *int
-	ActOrder        *bool
-}
-
-// ParseBranchName reads names such as gptq-4bit-32g-actorder_True.
-func ParseBranchName(name string) BranchParams { return BranchParams{} }
-
 // Input is what is known of a checkpoint before or after its weights moved.
 type Input struct {
 	Branch  string                         // "" when unknown
@@ -72,12 +41,98 @@ type Input struct {
 	Headers map[string]*safetensors.Header // by path; nil before they are read
 }
 
-// Check judges the configuration files and, where present, the headers.
-// Findings are ordered: fatal first, then by code and place.
-func Check(in Input) []Finding { return nil }
+// HeaderFinding is the finding for a weight file whose header cannot be read.
+func HeaderFinding(path string, err error) Finding {
+	f := Finding{Code: "H1", Severity: Fatal, Where: printable(path), Message: printable(err.Error())}
+	var h interface{ Hint() string }
+	if errors.As(err, &h) {
+		f.Hint = h.Hint()
+	}
+	return f
+}
 
-// CheckData judges the tensors themselves: g_idx, scales, zeros, biases.
-// open gives a reader over a whole safetensors file.
-func CheckData(ctx context.Context, in Input, open func(path string) (io.ReaderAt, error)) ([]Finding, error) {
-	return nil, nil
+// list collects findings; equal ones about many tensors are counted, so that a
+// thousand layers with one fault make one finding.
+type list struct {
+	findings []Finding
+	counts   map[string]*counted
+	order    []string
+}
+
+type counted struct {
+	f Finding
+	n int
+}
+
+func (l *list) add(f Finding) {
+	f.Where, f.Message = printable(f.Where), printable(f.Message)
+	f.Got, f.Want = printable(f.Got), printable(f.Want)
+	l.findings = append(l.findings, f)
+}
+
+// count adds f to those of the same code and kind; the first one is shown.
+func (l *list) count(kind string, f Finding) {
+	if l.counts == nil {
+		l.counts = map[string]*counted{}
+	}
+	key := f.Code + kind
+	if c := l.counts[key]; c != nil {
+		c.n++
+		return
+	}
+	l.counts[key] = &counted{f, 1}
+	l.order = append(l.order, key)
+}
+
+// sorted gives all findings: fatal first, then by code and place. Call it once.
+func (l *list) sorted() []Finding {
+	for _, key := range l.order {
+		c := l.counts[key]
+		if c.n > 1 {
+			c.f.Message += " (" + strconv.Itoa(c.n) + " such in all)"
+		}
+		l.add(c.f)
+	}
+	slices.SortStableFunc(l.findings, func(a, b Finding) int {
+		return cmp.Or(cmp.Compare(rank(a.Severity), rank(b.Severity)), cmp.Compare(kindOf(a.Code), kindOf(b.Code)),
+			cmp.Compare(codeNumber(a.Code), codeNumber(b.Code)), cmp.Compare(a.Where, b.Where))
+	})
+	return l.findings
+}
+
+func rank(s Severity) int {
+	switch s {
+	case Fatal:
+		return 0
+	case Warn:
+		return 1
+	}
+	return 2
+}
+
+// kindOf orders JSON before headers before data.
+func kindOf(code string) int { return strings.IndexByte("JHD", code[0]) }
+
+// codeNumber is the 12 of "H12"; codes are constants of this package.
+func codeNumber(code string) int {
+	n, err := strconv.Atoi(code[1:])
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// printable makes a remote string fit to be shown, and no longer than a line or
+// three.
+func printable(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, s)
+	if runes := []rune(s); len(runes) > 400 {
+		return string(runes[:400]) + "…"
+	}
+	return s
 }

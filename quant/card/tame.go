@@ -20,8 +20,8 @@ const (
 	maxIndent    = 64
 	maxPipes     = 64    // cells of one table row
 	maxSpecials  = 2_000 // brackets, stars, … in one run of lines without a blank one
-	maxBrackets  = 32      // open at once in such a run
-	maxRows      = 256     // of a table
+	maxBrackets  = 32    // open at once in such a run
+	maxRows      = 256   // of a table
 	maxFrontYAML = 64 << 10
 )
 

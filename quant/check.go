@@ -1,0 +1,111 @@
+package quant
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// checker judges one checkpoint.
+type checker struct {
+	list
+	in  Input
+	cfg Config
+	inv *inventory
+	t   truth
+
+	sources []Config // every configuration file that could be read
+	model   *model   // nil when there is no readable config.json
+}
+
+// Check judges the configuration files and, where present, the headers.
+// Findings are ordered: fatal first, then by code and place.
+func Check(in Input) []Finding {
+	c := newChecker(in)
+	c.checkConfig()
+	c.checkNames()
+	c.checkModel()
+	if len(in.Headers) > 0 {
+		c.checkFiles()
+		c.checkTensors()
+	}
+	return c.sorted()
+}
+
+func newChecker(in Input) *checker {
+	c := &checker{in: in}
+	c.sources = in.sources(&c.list)
+	c.cfg = in.merge(c.sources, &c.list)
+	c.inv = in.takeInventory(c.cfg)
+	c.t = c.inv.truth()
+	return c
+}
+
+// readModel reads config.json once; the finding for broken JSON is J1's.
+func (c *checker) readModel() []problem {
+	data, ok := c.in.JSON["config.json"]
+	if !ok {
+		return nil
+	}
+	keys, err := parseObject("config.json", data)
+	if err != nil {
+		return nil
+	}
+	m, bad := readModel(keys)
+	if m.kind == "mixtral" {
+		m.newNaming = c.inv.newNaming()
+	}
+	c.model = m
+	return bad
+}
+
+func (c *checker) checkModel() {
+	if _, listed := c.in.Files["config.json"]; !listed && c.in.Files != nil && c.in.JSON["config.json"] == nil {
+		c.add(Finding{Code: "J13", Severity: Fatal, Where: "config.json", Message: "the branch has none: nothing says what architecture this is",
+			Hint: "choose another branch, or take config.json from the original model"})
+		return
+	}
+	bad := c.readModel()
+	for _, p := range bad {
+		c.add(Finding{Code: "J13", Severity: Fatal, Where: "config.json", Message: fmt.Sprintf("%s is %s, which cannot be", p.field, p.got),
+			Got: p.got, Want: p.want, Hint: "compare config.json with that of the original model"})
+	}
+	switch m := c.model; {
+	case m == nil:
+	case !m.known():
+		c.add(Finding{Code: "J13", Severity: Info, Where: "config.json", Got: m.kind,
+			Message: fmt.Sprintf("architecture %q is not known: only what the tensors themselves imply is judged", m.kind)})
+	case m.kind == "mixtral" && m.window > 0:
+		c.add(Finding{Code: "J13", Severity: Warn, Where: "config.json", Got: fmt.Sprint(m.window), Want: "null",
+			Message: fmt.Sprintf("sliding_window is %d, but Mixtral attends to everything: some engines forget text beyond it", m.window),
+			Hint:    "set sliding_window to null in config.json"})
+	}
+	if m := c.model; m != nil && m.remote {
+		c.add(Finding{Code: "J18", Severity: Warn, Where: "config.json", Message: "auto_map is set: engines that trust it run Python code of this repository",
+			Hint: "do not load it with trust_remote_code unless you have read that code"})
+	}
+	if m := c.model; m != nil && m.kind == "mixtral" && len(c.sources) > 0 && isGPTQ(c.cfg) {
+		c.checkRouterList()
+	}
+	if len(bad) > 0 {
+		c.model = nil // its dimensions prove nothing
+	}
+}
+
+// checkRouterList: transformers quantises every Linear that is not listed away,
+// and a router of 8 outputs cannot be packed (AutoGPTQ#486, optimum#1742).
+func (c *checker) checkRouterList() {
+	var keys struct {
+		Q map[string]json.RawMessage `json:"quantization_config"`
+	}
+	if err := json.Unmarshal(c.in.JSON["config.json"], &keys); err != nil || keys.Q == nil {
+		return
+	}
+	for _, s := range c.sources {
+		if s.File == "config.json" && s.Modules == nil {
+			c.add(Finding{Code: "J14", Severity: Warn, Where: "config.json", Message: "a Mixtral without modules_in_block_to_quantize: transformers takes the router for a quantised layer and stops with an AssertionError",
+				Hint: "add modules_in_block_to_quantize to quantization_config, without block_sparse_moe.gate"})
+		}
+	}
+}
+
+func isGPTQ(c Config) bool { return c.Method == "gptq" }

@@ -1,0 +1,246 @@
+package quant
+
+import (
+	"fmt"
+	"math/bits"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// checkConfig judges the settled configuration.
+func (c *checker) checkConfig() {
+	if !c.checkMethod() {
+		return
+	}
+	c.checkBits()
+	c.checkGroupSize()
+	c.checkFlags()
+	c.checkFormat()
+	c.checkOdd()
+}
+
+// checkMethod says whether this is a GPTQ checkpoint at all.
+func (c *checker) checkMethod() bool {
+	if len(c.sources) > 0 {
+		if isGPTQ(c.cfg) || c.cfg.Method == "marlin" {
+			return true
+		}
+		c.add(Finding{Code: "J2", Severity: Fatal, Where: c.cfg.File, Got: c.cfg.Method, Want: "gptq",
+			Message: fmt.Sprintf("this branch is quantised by %s, not by GPTQ", c.cfg.Method), Hint: "look for a branch or repository named GPTQ"})
+		return false
+	}
+	if c.in.JSON["config.json"] == nil {
+		return false // nothing was read that could say so
+	}
+	f := Finding{Code: "J2", Severity: Fatal, Where: "config.json", Message: "no quantisation configuration: this branch does not claim to be quantised",
+		Hint: "look for a branch with quantize_config.json"}
+	switch {
+	case slices.ContainsFunc(c.findings, func(f Finding) bool { return f.Code == "J1" }):
+		return false // it may stand in the file that cannot be read
+	case len(c.t.shapes) > 0:
+		f.Severity = Warn
+		f.Message = fmt.Sprintf("no quantisation configuration, but the tensors are GPTQ of %s: most engines will not load them", c.tensorText())
+		f.Hint = "write a quantize_config.json with these values"
+	case c.hasQuantFile():
+		return false // it stands in a file that was not read
+	}
+	c.add(f)
+	return len(c.t.shapes) > 0
+}
+
+func (c *checker) tensorText() string {
+	text := fmt.Sprintf("%d bits", c.t.bits)
+	if c.t.bits == 0 {
+		text = "mixed bits"
+	}
+	if size, ok := c.t.groupSize(); ok {
+		text += " and group size " + strconv.Itoa(size)
+	}
+	return text
+}
+
+// hasQuantFile says that the listing has a quantiser's configuration file.
+func (c *checker) hasQuantFile() bool {
+	for name := range c.in.Files {
+		if strings.HasSuffix(name, "quantize_config.json") || name == "quant_config.json" {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *checker) checkBits() {
+	b := c.cfg.Bits
+	f := Finding{Code: "J3", Severity: Fatal, Where: c.cfg.File, Got: strconv.Itoa(b), Want: "2, 3, 4 or 8"}
+	switch {
+	case b == 2 || b == 3 || b == 4 || b == 8:
+		return
+	case b == 0:
+		f.Got, f.Message, f.Hint = "", "bits are not stated", "add bits to quantize_config.json"
+	case b >= 5 && b <= 7:
+		f.Message = fmt.Sprintf("%d bits: only the planar layout gptq_p of GPTQModel has them, which is not supported", b)
+		f.Hint = "choose a branch of 2, 3, 4 or 8 bits, or run this one with GPTQModel"
+	default:
+		f.Message = fmt.Sprintf("%d bits do not exist in GPTQ", b)
+		f.Hint = "compare the configuration with the branch's name and the model card"
+	}
+	c.add(f)
+}
+
+func (c *checker) checkGroupSize() {
+	g := c.cfg.GroupSize
+	f := Finding{Code: "J4", Severity: Warn, Where: c.cfg.File, Got: strconv.Itoa(g), Want: "-1, 32, 64 or 128"}
+	switch {
+	case !c.cfg.HasGroupSize:
+		f.Got, f.Message = "", "group_size is not stated: AutoGPTQ assumes -1, GPTQModel and transformers 128"
+		f.Hint = "add group_size to quantize_config.json"
+	case g == 0 || g < -1:
+		f.Severity, f.Message = Fatal, fmt.Sprintf("group_size %d is not possible", g)
+		f.Hint = "-1 means no groups; compare with the branch's name and the model card"
+	case g == -1 || g%8 == 0 && bits.OnesCount(uint(g)) == 1:
+		return
+	default:
+		f.Message = fmt.Sprintf("group size %d is not a power of two from 8 upwards: ExLlamaV2 and most kernels cannot load it", g)
+		f.Hint = "AutoGPTQ's and GPTQModel's plain torch kernels can"
+	}
+	c.add(f)
+}
+
+func (c *checker) checkFlags() {
+	cfg := c.cfg
+	if isTrue(cfg.DescAct) && cfg.GroupSize == -1 && cfg.HasGroupSize {
+		c.add(Finding{Code: "J7", Severity: Info, Where: cfg.File, Message: "act-order has no effect on reading with one group per column: kernels without act-order apply"})
+	}
+	if len(c.sources) > 0 && cfg.Sym == nil {
+		c.add(Finding{Code: "J8", Severity: Warn, Where: cfg.File, Message: "sym is not stated: AutoGPTQ assumes true, TGI assumes false",
+			Want: "true or false", Hint: "add sym to quantize_config.json; the zero points of the tensors tell which"})
+	}
+	if cfg.Sym != nil && !*cfg.Sym && cfg.Zeros(cfg.Bits) == 0 && cfg.Format == "gptq" && !recentGPTQModel(cfg.Quantizer) {
+		c.add(Finding{Code: "J9", Severity: Warn, Where: cfg.File, Message: "asymmetric zero points in format gptq: engines disagree on a stored zero of all ones, GPTQModel and recent vLLM refuse the file",
+			Hint: "prefer a symmetric branch or one in format gptq_v2"})
+	}
+	if d := cfg.DampPercent; d != nil && !(*d > 0 && *d < 1) {
+		c.add(Finding{Code: "J11", Severity: Warn, Where: cfg.File, Got: fmt.Sprint(*d), Want: "between 0 and 1",
+			Message: fmt.Sprintf("damp_percent is %v: it plays no part in reading, but AutoGPTQ and transformers refuse to load it", *d), Hint: "set damp_percent to 0.1"})
+	}
+	if cfg.Rotation != "" {
+		c.add(Finding{Code: "J17", Severity: Warn, Where: cfg.File, Got: cfg.Rotation,
+			Message: "the weights are rotated: they need a Hadamard transform while running, which few engines do", Hint: "run it with GPTQModel"})
+	}
+}
+
+var gptqModelVersion = regexp.MustCompile(`(?i)gptqmodel:([0-9]+)\.([0-9]+)`)
+
+// recentGPTQModel: from 0.9 on GPTQModel writes asymmetric v1 files it can read.
+func recentGPTQModel(quantizer string) bool {
+	m := gptqModelVersion.FindStringSubmatch(quantizer)
+	if m == nil {
+		return false
+	}
+	major, minor := atoi(m[1]), atoi(m[2])
+	return major != nil && *major > 0 || minor != nil && *minor >= 9
+}
+
+func (c *checker) checkFormat() {
+	cfg := c.cfg
+	bad := func(got, message, hint string) {
+		c.add(Finding{Code: "J10", Severity: Fatal, Where: cfg.File, Got: got, Want: "gptq or gptq_v2", Message: message, Hint: hint})
+	}
+	elsewhere := "load it with an engine that has this format, or choose another branch"
+	switch f := cfg.Format; {
+	case cfg.Method == "marlin" || cfg.Marlin:
+		bad("marlin", "the file is serialised for the Marlin kernel: it cannot be read as GPTQ", elsewhere)
+	case f == "gptq" || f == "gptq_v2":
+	case f == "gptq_p" && cfg.Bits != 3:
+	default:
+		bad(f, fmt.Sprintf("the file is serialised as %s: it cannot be read as GPTQ", f), elsewhere)
+	}
+	if cfg.PackDType != "int32" {
+		bad(cfg.PackDType, fmt.Sprintf("codes are packed into %s words: only int32 is supported", cfg.PackDType), elsewhere)
+	}
+}
+
+// checkOdd reports values of the wrong type and rules that do not compile.
+func (c *checker) checkOdd() {
+	for _, s := range c.sources {
+		for _, o := range s.odd {
+			f := Finding{Code: "J16", Severity: Warn, Where: s.File, Got: o.value, Want: o.want, Message: fmt.Sprintf("%s is %s, which is not %s", o.key, o.value, o.want),
+				Hint: "correct the value: engines refuse it or read it differently"}
+			switch o.key {
+			case "bits":
+				f.Code, f.Severity = "J3", Fatal
+			case "group_size":
+				f.Code, f.Severity = "J4", Fatal
+			case "format":
+				f.Code, f.Severity = "J10", Fatal
+				f.Message = fmt.Sprintf("format is %s but %s: loaders refuse the conflict or read the zero points differently", o.value, o.want)
+			}
+			c.add(f)
+		}
+	}
+	for _, r := range c.cfg.Dynamic {
+		if r.re == nil {
+			c.add(Finding{Code: "J15", Severity: Warn, Where: c.cfg.File, Got: r.Pattern, Message: fmt.Sprintf("a rule of dynamic cannot be read: %s", r.Pattern),
+				Hint: "the modules it means are judged by their tensors only"})
+		}
+	}
+}
+
+// checkNames compares with the branch's name and the listing.
+func (c *checker) checkNames() {
+	p := ParseBranchName(c.in.Branch)
+	promise := func(what, says, is string) {
+		c.add(Finding{Code: "J6", Severity: Warn, Where: c.in.Branch, Got: is, Want: says, Message: fmt.Sprintf("the branch's name promises %s %s, the configuration says %s", what, says, is),
+			Hint: "the configuration and the tensors count; the name is a label"})
+	}
+	if p.Bits != nil && c.cfg.Bits != 0 && *p.Bits != c.cfg.Bits {
+		promise("bits", strconv.Itoa(*p.Bits), strconv.Itoa(c.cfg.Bits))
+	}
+	if p.GroupSize != nil && c.cfg.HasGroupSize && *p.GroupSize != c.cfg.GroupSize {
+		promise("group size", describe(*p.GroupSize), describe(c.cfg.GroupSize))
+	}
+	if p.ActOrder != nil && c.cfg.DescAct != nil && *p.ActOrder != *c.cfg.DescAct {
+		promise("act-order", strconv.FormatBool(*p.ActOrder), strconv.FormatBool(*c.cfg.DescAct))
+	}
+	if c.in.Files != nil {
+		c.checkListing()
+	}
+}
+
+// checkListing looks for the weight files and for second copies of them.
+func (c *checker) checkListing() {
+	weights := map[string]bool{}
+	var total int64
+	for _, name := range c.inv.files {
+		weights[name] = true
+		total += c.in.Files[name]
+	}
+	if base := c.cfg.FileBaseName; base != "" && len(c.inv.files) > 0 && !c.in.has(base+".safetensors") && !c.in.has(base+".safetensors.index.json") {
+		c.add(Finding{Code: "J12", Severity: Warn, Where: c.cfg.File, Got: base, Want: strings.TrimSuffix(c.inv.files[0], ".safetensors"),
+			Message: fmt.Sprintf("model_file_base_name points to %s.safetensors, the branch has %s: AutoGPTQ will not find it", base, c.inv.files[0]),
+			Hint:    "correct model_file_base_name or rename the file"})
+	}
+	if len(c.inv.files) == 0 && (c.hasQuantFile() || len(c.sources) > 0) {
+		c.add(Finding{Code: "J12", Severity: Fatal, Where: "(listing)", Message: "the branch has no safetensors file; .bin and .pt files are pickles, which run code when they are loaded",
+			Hint: "choose another branch or repository"})
+	}
+	var second []string
+	var wasted int64
+	for name, size := range c.in.Files {
+		switch path.Ext(name) {
+		case ".safetensors", ".bin", ".pt", ".pth", ".gguf", ".ckpt":
+			if !weights[name] && total > 0 && size > total/2 {
+				second, wasted = append(second, name), wasted+size
+			}
+		}
+	}
+	if len(second) > 0 {
+		slices.Sort(second)
+		c.add(Finding{Code: "H14", Severity: Warn, Where: second[0], Got: strings.Join(second, ", "),
+			Message: fmt.Sprintf("%d more bytes of weights beside %s: only the latter is used", wasted, strings.Join(c.inv.files, ", ")),
+			Hint:    "leave the other files out when fetching"})
+	}
+}

@@ -1,0 +1,132 @@
+package quant
+
+import (
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/qbranch/qbranch/quant/safetensors"
+)
+
+// checkFiles judges the containers: their lengths, the index, the metadata.
+func (c *checker) checkFiles() {
+	for _, file := range c.inv.files {
+		h := c.in.Headers[file]
+		if h == nil {
+			continue
+		}
+		size, listed := c.in.Files[file]
+		if end := dataEnd(h); listed && end != size {
+			c.add(Finding{Code: "H1", Severity: Fatal, Where: file, Got: strconv.FormatInt(size, 10), Want: strconv.FormatInt(end, 10),
+				Message: fmt.Sprintf("the header describes %d bytes, the file has %d", end, size), Hint: "the file is cut short or not the one its header belongs to: fetch it again"})
+		}
+		c.checkMetadata(file, h.Metadata)
+	}
+	for name, data := range c.in.JSON {
+		if path.Dir(name) == "." && strings.HasSuffix(name, ".safetensors.index.json") {
+			c.checkIndex(name, data)
+		}
+	}
+}
+
+func dataEnd(h *safetensors.Header) int64 {
+	if len(h.Tensors) == 0 {
+		return h.DataOff
+	}
+	last := h.Tensors[len(h.Tensors)-1]
+	return last.Offset + last.Size
+}
+
+// checkIndex compares an index with the headers of its shards.
+func (c *checker) checkIndex(name string, data []byte) {
+	bad := func(kind string, severity Severity, where, message string) {
+		c.count(kind+where, Finding{Code: "H2", Severity: severity, Where: where, Message: message, Hint: "fetch the index and its shards from one and the same commit"})
+	}
+	x, err := safetensors.ParseIndex(data)
+	if err != nil {
+		bad("broken", Fatal, name, err.Error())
+		return
+	}
+	var sum int64
+	complete := true
+	for _, shard := range x.Shards {
+		h := c.in.Headers[shard]
+		if h == nil {
+			complete = false
+			if _, listed := c.in.Files[shard]; c.in.Files != nil && !listed {
+				bad("missing", Fatal, shard, "the index needs it, but the branch does not have it")
+			}
+			continue
+		}
+		for _, t := range h.Tensors {
+			sum += t.Size
+			if x.WeightMap[t.Name] != shard {
+				bad("orphan", Warn, shard, fmt.Sprintf("holds %s, which the index does not place there", t.Name))
+			}
+		}
+	}
+	for _, tensor := range slices.SortedFunc(maps.Keys(x.WeightMap), compareNames) {
+		shard := x.WeightMap[tensor]
+		if h := c.in.Headers[shard]; h != nil {
+			if _, ok := h.Lookup(tensor); !ok {
+				bad("lacks", Fatal, shard, fmt.Sprintf("lacks %s, which the index places in it", tensor))
+			}
+		}
+	}
+	if complete && x.TotalSize >= 0 && x.TotalSize != sum {
+		bad("total", Warn, name, fmt.Sprintf("total_size is %d, the tensors have %d bytes", x.TotalSize, sum))
+	}
+}
+
+// checkMetadata compares the parameters AutoGPTQ writes into the weight file, a
+// third copy of them that nobody edits.
+func (c *checker) checkMetadata(file string, meta map[string]string) {
+	differ := func(key, is string) {
+		says, ok := meta[key]
+		if !ok || is == "" || strings.EqualFold(says, is) {
+			return
+		}
+		c.add(Finding{Code: "H11", Severity: Warn, Where: file, Got: says, Want: is,
+			Message: fmt.Sprintf("the file's own metadata says %s %s, the configuration says %s", strings.TrimPrefix(key, "gptq_"), says, is),
+			Hint:    "the configuration may belong to another branch: compare with the model card"})
+	}
+	differ("gptq_bits", c.cfg.bitsText())
+	differ("gptq_group_size", c.cfg.groupText())
+	differ("gptq_desc_act", boolText(c.cfg.DescAct))
+	differ("gptq_checkpoint_format", c.cfg.Format)
+}
+
+// foreign recognises other formats by the names of their tensors.
+func (inv *inventory) foreign() (format, tensor string) {
+	type mark struct{ suffix, format string }
+	marks := []mark{
+		{".q_weight", "EXL2"}, {".trellis", "EXL3"}, {".weight_packed", "compressed-tensors"}, {".weight.absmax", "bitsandbytes"},
+		{".weight.quant_state.bitsandbytes__nf4", "bitsandbytes"}, {".W_q", "HQQ"}, {".weight_scale_inv", "FP8"},
+	}
+	for _, name := range slices.SortedFunc(maps.Keys(inv.tensors), compareNames) {
+		for _, m := range marks {
+			if strings.HasSuffix(name, m.suffix) {
+				return m.format, name
+			}
+		}
+		if base, ok := strings.CutSuffix(name, ".B"); ok && inv.tensors[base+".s"] != nil {
+			return "Marlin", name
+		}
+	}
+	for _, m := range inv.modules {
+		if m.whole() && m.isAWQ() {
+			return "AWQ", m.qweight.Name
+		}
+	}
+	return "", ""
+}
+
+// isAWQ: AWQ packs qweight along the columns too, [K, N·bits/32], as wide as
+// qzeros; GPTQ's qweight is as wide as scales.
+func (m *module) isAWQ() bool {
+	w, z, s := m.qweight.Shape, m.qzeros.Shape, m.scales.Shape
+	return len(w) == 2 && len(z) == 2 && len(s) == 2 && w[1] == z[1] && w[1] != s[1]
+}

@@ -1,0 +1,249 @@
+package quant
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/qbranch/qbranch/quant/gptq"
+)
+
+// checkTensors judges the tensors by their headers.
+func (c *checker) checkTensors() {
+	if format, tensor := c.inv.foreign(); format != "" {
+		c.add(Finding{Code: "H7", Severity: Fatal, Where: tensor, Got: format, Want: "GPTQ",
+			Message: fmt.Sprintf("the tensors are %s, not GPTQ", format), Hint: "use an engine for " + format + ", or choose a GPTQ branch"})
+		return
+	}
+	if len(c.inv.modules) == 0 {
+		if c.inv.complete {
+			c.add(Finding{Code: "H7", Severity: Fatal, Where: strings.Join(c.inv.files, ", "), Want: "qweight, qzeros, scales",
+				Message: "no quantised tensors: this is a checkpoint in floating point or in a format that is not known", Hint: "choose a GPTQ branch"})
+		}
+		return
+	}
+	expected := map[string]linear{}
+	if c.model != nil && c.model.known() {
+		for l := range c.model.layers {
+			for _, x := range c.model.linears(l) {
+				expected[x.name] = x
+			}
+		}
+	}
+	for _, m := range c.inv.modules {
+		x, ok := expected[m.name]
+		c.checkModule(m, x, ok)
+	}
+	if len(expected) > 0 && c.inv.complete {
+		c.checkArchitecture(expected)
+	}
+}
+
+// checkModule judges one quantised Linear; x is what the architecture expects
+// of it, if that is known.
+func (c *checker) checkModule(m *module, x linear, expected bool) {
+	for _, part := range []struct {
+		name string
+		t    *placed
+	}{{"qweight", m.qweight}, {"qzeros", m.qzeros}, {"scales", m.scales}} {
+		if part.t == nil && c.inv.complete {
+			c.count(part.name, Finding{Code: "H3", Severity: Fatal, Where: m.name, Want: part.name,
+				Message: "has no " + part.name, Hint: "the export is incomplete: choose another branch"})
+		}
+	}
+	c.checkTypes(m)
+	if !m.whole() {
+		return
+	}
+	if m.gidx == nil && c.inv.complete {
+		c.count("g_idx", Finding{Code: "H3", Severity: Warn, Where: m.name, Want: "g_idx",
+			Message: "has no g_idx: rows are taken in order; TGI and others refuse the file", Hint: "act-order cannot be read without it"})
+	}
+	s, err := m.shape()
+	if err != nil {
+		c.count("shape", Finding{Code: "H4", Severity: Fatal, Where: m.name, Message: fmt.Sprintf("the tensors contradict one another: %v", err),
+			Hint: "the export is broken: choose another branch"})
+		return
+	}
+	c.checkParameters(m, s)
+	if expected && (int64(gptq.Words(x.k, s.Bits)) != m.qweight.Shape[0] || m.gidx != nil && s.K != x.k || s.N != x.n) {
+		c.count("dims", Finding{Code: "H4", Severity: Fatal, Where: m.qweight.Name, Got: fmt.Sprintf("%d×%d", s.K, s.N), Want: fmt.Sprintf("%d×%d", x.k, x.n),
+			Message: fmt.Sprintf("is %v, which is %d×%d at %d bits; config.json needs %d×%d", m.qweight.Shape, s.K, s.N, s.Bits, x.k, x.n),
+			Hint:    "config.json or the weights belong to another model"})
+	}
+	if expected && m.bias != nil && !x.bias {
+		c.count("bias", Finding{Code: "H10", Severity: Info, Where: m.bias.Name,
+			Message: "the architecture has no bias here; AutoGPTQ up to 0.7 writes one of zeros"})
+	}
+	if m.bias != nil && !slices.Equal(m.bias.Shape, []int64{int64(s.N)}) {
+		c.count("bias shape", Finding{Code: "H4", Severity: Fatal, Where: m.bias.Name, Got: fmt.Sprint(m.bias.Shape), Want: fmt.Sprintf("[%d]", s.N),
+			Message: fmt.Sprintf("is %v, want [%d]", m.bias.Shape, s.N), Hint: "the export is broken: choose another branch"})
+	}
+}
+
+// checkTypes: words of 32 bits, scales in half precision.
+func (c *checker) checkTypes(m *module) {
+	wrong := func(t *placed, severity Severity, want, why string) {
+		c.count(want+t.DType, Finding{Code: "H6", Severity: severity, Where: t.Name, Got: t.DType, Want: want,
+			Message: fmt.Sprintf("is %s, want %s: %s", t.DType, want, why), Hint: "choose a branch written by AutoGPTQ or GPTQModel"})
+	}
+	for _, t := range []*placed{m.qweight, m.qzeros} {
+		if t != nil && t.DType != "I32" && t.DType != "U32" {
+			wrong(t, Fatal, "I32", "codes cannot be unpacked")
+		}
+	}
+	if t := m.gidx; t != nil && t.DType != "I32" {
+		if t.DType == "I64" {
+			wrong(t, Warn, "I32", "most kernels read 32-bit indexes")
+		} else {
+			wrong(t, Fatal, "I32", "rows cannot be assigned to groups")
+		}
+	}
+	for _, t := range []*placed{m.scales, m.bias} {
+		switch {
+		case t == nil || t.DType == "F16":
+		case t.DType == "BF16" || t.DType == "F32":
+			wrong(t, Warn, "F16", "ExLlama and others cast it")
+		default:
+			wrong(t, Fatal, "F16", "it is no floating-point type that engines know")
+		}
+	}
+}
+
+// checkParameters compares bits and group size with what is declared, and
+// alignment with what kernels need.
+func (c *checker) checkParameters(m *module, s gptq.Shape) {
+	bits, groupSize, quantised, known := c.cfg.forModule(m.name)
+	if bits == 0 && len(c.t.shapes) > 0 {
+		bits = c.t.shapes[0].Bits // nothing declared: at least they must agree
+	}
+	differs := func(kind string, f Finding) {
+		f.Code, f.Severity, f.Where = "H5", Fatal, m.name
+		f.Hint = "the tensors are what they are: correct the configuration, or choose another branch"
+		c.count(kind, f)
+	}
+	switch {
+	case !quantised:
+		differs("excluded", Finding{Message: "is quantised, but a rule of dynamic excludes it"})
+	case !known:
+	case s.Bits != bits:
+		differs("bits", Finding{Got: strconv.Itoa(s.Bits), Want: strconv.Itoa(bits), Message: fmt.Sprintf("has %d bits by its tensors, the configuration says %d", s.Bits, bits)})
+	case c.cfg.HasGroupSize && !s.Fits(groupSize) && !(groupSize == 0 || groupSize < -1): // J4's
+		differs("groups", Finding{Got: strconv.Itoa(s.GroupSize()), Want: strconv.Itoa(groupSize),
+			Message: fmt.Sprintf("has %d groups for %d rows, which is group size %d; the configuration says %d", s.G, s.K, s.GroupSize(), groupSize)})
+	}
+	if s.K%32 != 0 || s.N%32 != 0 {
+		c.count("align", Finding{Code: "H12", Severity: Info, Where: m.name, Got: fmt.Sprintf("%d×%d", s.K, s.N), Want: "multiples of 32",
+			Message: fmt.Sprintf("is %d×%d, not multiples of 32: AutoGPTQ and most kernels cannot load it", s.K, s.N)})
+	} else if g := groupSize; g > 0 && s.G > 1 && s.Fits(g) && s.K%g != 0 {
+		c.count("short", Finding{Code: "H12", Severity: Info, Where: m.name, Got: strconv.Itoa(s.K % g), Want: strconv.Itoa(g),
+			Message: fmt.Sprintf("the last group has %d of %d rows: ExLlama and Marlin cannot load it", s.K%g, g)})
+	}
+}
+
+// checkArchitecture compares what is there with what the architecture needs.
+func (c *checker) checkArchitecture(expected map[string]linear) {
+	missing, inFloat := 0, 0
+	first := ""
+	for l := range c.model.layers {
+		for _, x := range c.model.linears(l) {
+			weight := c.inv.tensors[x.name+".weight"]
+			m := c.inv.byName[x.name]
+			_, _, quantised, known := c.cfg.forModule(x.name)
+			switch {
+			case m != nil && weight != nil:
+				c.count("both", Finding{Code: "H8", Severity: Warn, Where: weight.Name, Message: "stands beside the quantised tensors: engines differ in which they use",
+					Hint: "remove it from the weight file"})
+			case m != nil:
+			case weight == nil:
+				missing++
+				c.count("missing", Finding{Code: "H3", Severity: Fatal, Where: x.name, Want: "qweight, qzeros, scales", Message: "is missing altogether",
+					Hint: "config.json belongs to another model, or a shard is missing"})
+			case quantised && known && !c.listedAway(x.name):
+				inFloat++
+				if first == "" {
+					first = weight.Name
+				}
+			}
+		}
+	}
+	if inFloat > 0 {
+		c.add(Finding{Code: "H8", Severity: Warn, Where: first, Message: fmt.Sprintf("%d of %d Linears are not quantised, though nothing excludes them", inFloat, len(expected)),
+			Hint: "engines that expect qweight in every layer will not load it"})
+	}
+	c.checkPlain()
+	c.checkExtra(expected)
+}
+
+// listedAway says that modules_in_block_to_quantize leaves the module out.
+func (c *checker) listedAway(name string) bool {
+	if c.cfg.Modules == nil {
+		return false
+	}
+	parts := strings.SplitN(name, ".", 4) // model.layers.0.self_attn.q_proj
+	return len(parts) == 4 && !strings.Contains(string(c.cfg.Modules), `"`+parts[3]+`"`)
+}
+
+// checkPlain: embedding, norms, router and lm_head stay in floating point.
+func (c *checker) checkPlain() {
+	want := c.model.plainOutside(c.cfg.LMHead)
+	for l := range c.model.layers {
+		want = append(want, c.model.plainOf(l)...)
+	}
+	for _, p := range want {
+		base := strings.TrimSuffix(p.name, ".weight")
+		t := c.inv.tensors[p.name]
+		switch {
+		case c.inv.byName[base] != nil:
+			c.count("quantised", Finding{Code: "H9", Severity: Fatal, Where: base, Message: "is quantised: no engine expects that",
+				Hint: "the export is broken: choose another branch"})
+		case t == nil:
+			c.count("absent", Finding{Code: "H9", Severity: Fatal, Where: p.name, Message: "is missing",
+				Hint: "config.json belongs to another model, or a shard is missing"})
+		case !isFloat(t.DType):
+			c.count("type", Finding{Code: "H9", Severity: Fatal, Where: p.name, Got: t.DType, Want: "F16, BF16 or F32", Message: fmt.Sprintf("is %s, not floating point", t.DType),
+				Hint: "the export is broken: choose another branch"})
+		case !slices.Equal(t.Shape, p.shape):
+			c.count("shape", Finding{Code: "H9", Severity: Fatal, Where: p.name, Got: fmt.Sprint(t.Shape), Want: fmt.Sprint(p.shape),
+				Message: fmt.Sprintf("is %v, config.json needs %v", t.Shape, p.shape), Hint: "config.json or the weights belong to another model"})
+		}
+	}
+}
+
+func isFloat(dtype string) bool { return dtype == "F16" || dtype == "BF16" || dtype == "F32" }
+
+// checkExtra lists tensors nobody asked for, up to ten of them.
+func (c *checker) checkExtra(expected map[string]linear) {
+	known := map[string]bool{"lm_head.weight": true} // stored although tied, by some writers
+	for _, suffix := range []string{".qweight", ".qzeros", ".scales", ".g_idx", ".bias", ".weight"} {
+		for name := range expected {
+			known[name+suffix] = true
+		}
+		if c.cfg.LMHead {
+			known["lm_head"+suffix] = true
+		}
+	}
+	for _, p := range c.model.plainOutside(false) {
+		known[p.name] = true
+	}
+	for l := range c.model.layers {
+		for _, p := range c.model.plainOf(l) {
+			known[p.name] = true
+		}
+	}
+	var extra []string
+	for name := range c.inv.tensors {
+		// Old checkpoints carry the rotary frequencies, which follow from the
+		// configuration; a quantised router is H9's.
+		if !known[name] && !strings.HasSuffix(name, ".rotary_emb.inv_freq") && !strings.Contains(name, c.model.moe()+".gate.") {
+			extra = append(extra, name)
+		}
+	}
+	if len(extra) == 0 {
+		return
+	}
+	slices.SortFunc(extra, compareNames)
+	c.add(Finding{Code: "H15", Severity: Warn, Where: extra[0], Got: strings.Join(extra[:min(10, len(extra))], ", "),
+		Message: fmt.Sprintf("%d tensors that %s does not have", len(extra), c.model.kind), Hint: "they are ignored; config.json may belong to another model"})
+}

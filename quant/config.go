@@ -1,0 +1,372 @@
+package quant
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/qbranch/qbranch/quant/gptq"
+)
+
+// Config is a GPTQ configuration as declared, normalised; pointers are nil
+// where the file does not say. Source: AutoGPTQ and GPTQModel config.py.
+type Config struct {
+	File         string // where it was read
+	Bits         int    // 0 when the file does not say
+	GroupSize    int    // -1 = one group per column; see HasGroupSize
+	DescAct      *bool
+	Sym          *bool
+	StaticGroups *bool
+	TrueSeq      *bool
+	DampPercent  *float64
+	Method       string // "gptq" when absent
+	Format       string // checkpoint_format: "gptq" when absent, or "gptq_v2", …
+	FileBaseName string // model_file_base_name
+	Meta         map[string]json.RawMessage
+	Extra        map[string]json.RawMessage // keys that are not known, kept
+
+	HasGroupSize bool            // the file says group_size
+	HasFormat    bool            // the file says checkpoint_format or format
+	LMHead       bool            // lm_head is quantised too
+	Marlin       bool            // is_marlin_format, of AutoGPTQ up to 0.7.1
+	PackDType    string          // storage word, "int32" when absent
+	Quantizer    string          // meta.quantizer, "gptqmodel:5.0.0", …; "" when absent
+	Modules      json.RawMessage // modules_in_block_to_quantize
+	Rotation     string          // rotation of newer GPTQModel; "" when absent
+	Dynamic      []Rule          // dynamic, exclusions first, then in file order
+
+	odd []oddValue // values of the wrong type
+}
+
+// Rule is one entry of dynamic: what differs for modules whose name matches.
+type Rule struct {
+	Pattern   string // regular expression, matched from the start of the module's name
+	Exclude   bool   // "-:": the module is not quantised
+	Bits      int    // 0 = as for the rest
+	GroupSize int    // 0 = as for the rest
+
+	re *regexp.Regexp // nil when Go cannot compile the pattern
+}
+
+// oddValue is a key whose value has the wrong type.
+type oddValue struct{ key, value, want string }
+
+// maxJSON bounds the configuration files, in bytes.
+const maxJSON = 4 << 20
+
+// ParseConfig reads quantize_config.json or quant_config.json. JSON that does
+// not parse gives a [*JSONError]; values that make no sense are kept for [Check]
+// to judge.
+func ParseConfig(file string, data []byte) (Config, error) {
+	keys, err := parseObject(file, data)
+	if err != nil {
+		return Config{}, err
+	}
+	return readConfig(file, keys), nil
+}
+
+// ParseModelConfig reads the quantization_config object of config.json;
+// ok is false when there is none.
+func ParseModelConfig(data []byte) (cfg Config, ok bool, err error) {
+	keys, err := parseObject("config.json", data)
+	if err != nil {
+		return Config{}, false, err
+	}
+	raw, ok := keys["quantization_config"]
+	if !ok || isNull(raw) {
+		return Config{}, false, nil
+	}
+	var inner map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &inner); err != nil {
+		return Config{}, false, &JSONError{File: "config.json", Line: 1, Column: 1, Reason: "quantization_config is not an object",
+			hint: "compare with the original repository: somebody edited the file by hand"}
+	}
+	return readConfig("config.json", inner), true, nil
+}
+
+// Zeros is the rule by which stored zero points of this many bits are read.
+func (c Config) Zeros(bits int) gptq.ZeroFormat {
+	switch {
+	case c.Format == "gptq_v2" || c.Format == "gptq_p":
+		return gptq.ZeroV2
+	case c.Sym != nil && !*c.Sym && bits != 3 && strings.Contains(strings.ToLower(c.Quantizer), "gptqmodel"):
+		return gptq.ZeroV1Carry
+	}
+	return gptq.ZeroV1
+}
+
+// forModule is the bits and group size a module should have; quantised is false
+// when a rule excludes it, known is false when a rule could not be read.
+func (c Config) forModule(name string) (bits, groupSize int, quantised, known bool) {
+	bits, groupSize, known = c.Bits, c.GroupSize, true
+	for _, rule := range c.Dynamic {
+		if rule.re == nil {
+			known = false
+			continue
+		}
+		if !rule.re.MatchString(name) {
+			continue
+		}
+		if rule.Exclude {
+			return bits, groupSize, false, known
+		}
+		if rule.Bits != 0 {
+			bits = rule.Bits
+		}
+		if rule.GroupSize != 0 {
+			groupSize = rule.GroupSize
+		}
+		break
+	}
+	return bits, groupSize, true, known
+}
+
+// configKeys reads a configuration object, whose keys match without regard to
+// case, as AutoGPTQ and GPTQModel lower them.
+type configKeys struct {
+	raw  map[string]json.RawMessage
+	cfg  *Config
+	used map[string]bool
+}
+
+// keys that are known and have no bearing on how tensors are read.
+var ignoredKeys = strings.Fields(`model_name_or_path act_group_aware pack_impl mse adapter device dataset tokenizer model_seqlen
+	block_name_to_quantize module_name_preceding_first_block batch_size pad_token_id max_input_length cache_block_outputs use_cuda_fp16
+	use_exllama disable_exllama exllama_config backend autoround_version provider iters seqlen extra_config packing_format damp_auto_increment
+	offload_to_disk offload_to_disk_path`)
+
+func readConfig(file string, raw map[string]json.RawMessage) Config {
+	c := Config{File: file}
+	k := configKeys{raw: lowered(raw), cfg: &c, used: map[string]bool{}}
+	c.Meta = k.object("meta")
+	meta := configKeys{raw: lowered(c.Meta), cfg: &c, used: map[string]bool{}}
+
+	if n := k.integer("bits", "w_bit", "wbits"); n != nil {
+		c.Bits = *n
+	}
+	if n := k.integer("group_size", "q_group_size", "groupsize"); n != nil {
+		c.GroupSize, c.HasGroupSize = *n, true
+	}
+	c.DescAct = k.boolean("desc_act")
+	c.Sym = k.boolean("sym")
+	c.StaticGroups = or(k.boolean("static_groups"), meta.boolean("static_groups"))
+	c.TrueSeq = or(k.boolean("true_sequential"), meta.boolean("true_sequential"))
+	c.DampPercent = or(k.float("damp_percent"), meta.float("damp_percent"))
+	c.LMHead = isTrue(k.boolean("lm_head"))
+	c.Marlin = isTrue(k.boolean("is_marlin_format"))
+	c.FileBaseName = k.str("model_file_base_name")
+	c.PackDType = strings.ToLower(k.str("pack_dtype"))
+	c.Method = strings.ToLower(k.str("quant_method", "method"))
+	c.Quantizer = meta.strings("quantizer")
+	c.Modules = k.any("modules_in_block_to_quantize", "inside_layer_modules")
+	if r := k.any("rotation"); r != nil {
+		c.Rotation = string(r)
+	}
+	k.readFormat()
+	k.readDynamic()
+	for _, name := range ignoredKeys {
+		k.used[name] = true
+	}
+	for name, v := range raw {
+		if !k.used[strings.ToLower(name)] {
+			if c.Extra == nil {
+				c.Extra = map[string]json.RawMessage{}
+			}
+			c.Extra[name] = v
+		}
+	}
+	return c
+}
+
+// readFormat settles method and format: checkpoint_format and its newer twin
+// format, and what only AWQ tools write.
+func (k *configKeys) readFormat() {
+	c := k.cfg
+	older, newer := strings.ToLower(k.str("checkpoint_format")), strings.ToLower(k.str("format"))
+	version, zeroPoint := strings.ToLower(k.str("version")), k.boolean("zero_point")
+	if older != "" && newer != "" && older != newer {
+		c.odd = append(c.odd, oddValue{"format", newer, "checkpoint_format " + older})
+	}
+	c.Format = older
+	if c.Format == "" {
+		c.Format = newer
+	}
+	c.HasFormat = c.Format != ""
+	if c.Method == "" && (zeroPoint != nil || strings.HasPrefix(version, "gem")) {
+		c.Method = "awq" // zero_point and version GEMM or GEMV are AWQ's
+	}
+	if c.Sym == nil && zeroPoint != nil {
+		sym := !*zeroPoint
+		c.Sym = &sym
+	}
+	if c.Format == "" {
+		c.Format = "gptq"
+	}
+	if c.Method == "" {
+		c.Method = "gptq"
+	}
+	if c.PackDType == "" {
+		c.PackDType = "int32"
+	}
+}
+
+// readDynamic reads {"-:regex": {}, "+:regex": {"bits": 8}} in file order;
+// exclusions come first, as GPTQModel sorts them.
+func (k *configKeys) readDynamic() {
+	raw := k.any("dynamic")
+	if raw == nil {
+		return
+	}
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	if tok, err := dec.Token(); err != nil || tok != json.Delim('{') {
+		k.odd("dynamic", raw, "an object")
+		return
+	}
+	for dec.More() {
+		tok, err := dec.Token()
+		if err != nil {
+			return // raw was parsed before: this cannot be
+		}
+		pattern, _ := tok.(string)
+		var value json.RawMessage
+		if err := dec.Decode(&value); err != nil {
+			return
+		}
+		k.cfg.Dynamic = append(k.cfg.Dynamic, k.rule(pattern, value))
+	}
+	slices.SortStableFunc(k.cfg.Dynamic, func(a, b Rule) int { return boolInt(b.Exclude) - boolInt(a.Exclude) })
+}
+
+func (k *configKeys) rule(pattern string, value json.RawMessage) Rule {
+	r := Rule{Pattern: pattern}
+	if p, ok := strings.CutPrefix(pattern, "-:"); ok {
+		r.Pattern, r.Exclude = p, true
+	}
+	r.Pattern = strings.TrimPrefix(r.Pattern, "+:")
+	if re, err := regexp.Compile("^(?:" + r.Pattern + ")"); err == nil {
+		r.re = re
+	}
+	var over map[string]json.RawMessage
+	if !r.Exclude && json.Unmarshal(value, &over) == nil {
+		inner := configKeys{raw: lowered(over), cfg: k.cfg, used: map[string]bool{}}
+		if n := inner.integer("bits"); n != nil {
+			r.Bits = *n
+		}
+		if n := inner.integer("group_size"); n != nil {
+			r.GroupSize = *n
+		}
+	}
+	return r
+}
+
+// any is the value of the first name that has one; null counts as absent.
+func (k *configKeys) any(names ...string) json.RawMessage {
+	var found json.RawMessage
+	for _, name := range names {
+		k.used[name] = true
+		if v, ok := k.raw[name]; ok && !isNull(v) && found == nil {
+			found = v
+		}
+	}
+	return found
+}
+
+func (k *configKeys) odd(key string, raw json.RawMessage, want string) {
+	k.cfg.odd = append(k.cfg.odd, oddValue{key, string(raw), want})
+}
+
+func (k *configKeys) integer(names ...string) *int {
+	raw := k.any(names...)
+	if raw == nil {
+		return nil
+	}
+	n, err := strconv.ParseInt(string(raw), 10, 32)
+	if err != nil {
+		k.odd(names[0], raw, "a whole number")
+		return nil
+	}
+	v := int(n)
+	return &v
+}
+
+func decodeAs[T any](k *configKeys, want string, names ...string) *T {
+	raw := k.any(names...)
+	if raw == nil {
+		return nil
+	}
+	var v T
+	if err := json.Unmarshal(raw, &v); err != nil {
+		k.odd(names[0], raw, want)
+		return nil
+	}
+	return &v
+}
+
+func (k *configKeys) boolean(names ...string) *bool {
+	return decodeAs[bool](k, "true or false", names...)
+}
+func (k *configKeys) float(names ...string) *float64 {
+	return decodeAs[float64](k, "a number", names...)
+}
+
+func (k *configKeys) str(names ...string) string {
+	if s := decodeAs[string](k, "a string", names...); s != nil {
+		return *s
+	}
+	return ""
+}
+
+// strings reads a string or a list of strings, joined by a space.
+func (k *configKeys) strings(name string) string {
+	raw := k.any(name)
+	var list []string
+	if json.Unmarshal(raw, &list) == nil {
+		return strings.Join(list, " ")
+	}
+	return k.str(name)
+}
+
+func (k *configKeys) object(name string) map[string]json.RawMessage {
+	if m := decodeAs[map[string]json.RawMessage](k, "an object", name); m != nil {
+		return *m
+	}
+	return nil
+}
+
+// lowered maps lower-case names to values; a name already in lower case wins
+// over its other spellings.
+func lowered(raw map[string]json.RawMessage) map[string]json.RawMessage {
+	m := make(map[string]json.RawMessage, len(raw))
+	for name, v := range raw {
+		low := strings.ToLower(name)
+		if _, taken := raw[low]; low == name || !taken {
+			m[low] = v
+		}
+	}
+	return m
+}
+
+func isNull(raw json.RawMessage) bool { return string(bytes.TrimSpace(raw)) == "null" }
+
+func or[T any](a, b *T) *T {
+	if a != nil {
+		return a
+	}
+	return b
+}
+
+func isTrue(b *bool) bool { return b != nil && *b }
+
+func boolInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// describe says a group size as people do.
+func describe(groupSize int) string { return fmt.Sprintf("%dg", groupSize) }

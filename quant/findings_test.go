@@ -1,0 +1,333 @@
+package quant
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/qbranch/qbranch/quant/gptq"
+)
+
+// Names of the fake's tensors.
+const (
+	qProj = "model.layers.0.self_attn.q_proj"
+	oProj = "model.layers.0.self_attn.o_proj"
+	down  = "model.layers.0.mlp.down_proj"
+)
+
+// spoiled is one thing wrong with a checkpoint and exactly what is found.
+type spoiled struct {
+	name  string
+	kind  string // "" = llama
+	spoil func(*fake)
+	want  []string
+}
+
+var configCases = []spoiled{
+	{"nothing", "", func(f *fake) {}, nil},
+	{"nothing, mixture of experts", "mixtral", func(f *fake) {}, nil},
+	{"config.json closes a bracket twice", "", func(f *fake) { f.config = nil; f.json["config.json"] = "{\n \"a\": [[1]]]\n}" }, []string{"J1 fatal"}},
+	{"quantize_config.json in Python", "", func(f *fake) { f.quant = nil; f.json["quantize_config.json"] = `{"desc_act": True}` }, []string{"J1 warn"}},
+	{"quantize_config.json broken and alone", "", func(f *fake) {
+		f.quant, f.config["quantization_config"] = nil, nil
+		f.json["quantize_config.json"] = `{"bits": 4`
+	}, []string{"J1 fatal"}},
+	{"quantization_config is a list", "", func(f *fake) { f.config["quantization_config"] = []int{4} }, []string{"J1 fatal"}},
+	{"no configuration but the tensors", "", func(f *fake) { f.quant, f.config["quantization_config"] = nil, nil }, []string{"J2 warn"}},
+	{"another method", "", func(f *fake) {
+		f.quant = nil
+		f.config["quantization_config"] = map[string]any{"quant_method": "awq", "bits": 4, "version": "gemm", "zero_point": true}
+	}, []string{"J2 fatal"}},
+	{"AWQ by its keys alone", "", func(f *fake) {
+		f.config["quantization_config"] = nil
+		f.quant = map[string]any{"w_bit": 4, "q_group_size": 128, "zero_point": true, "version": "GEMM"}
+	}, []string{"H5 fatal", "J2 fatal"}},
+	{"bits 5", "", func(f *fake) { f.both("bits", 5) }, []string{"H5 fatal", "J3 fatal"}},
+	{"bits 16", "", func(f *fake) { f.both("bits", 16) }, []string{"H5 fatal", "J3 fatal"}},
+	{"bits a string", "", func(f *fake) { f.quant["bits"] = "4" }, []string{"J3 fatal"}},
+	{"group_size 0", "", func(f *fake) { f.both("group_size", 0) }, []string{"J4 fatal"}},
+	{"group_size -2", "", func(f *fake) { f.both("group_size", -2) }, []string{"J4 fatal"}},
+	{"group_size a fraction", "", func(f *fake) { f.quant["group_size"] = 32.5 }, []string{"J4 fatal"}},
+	{"group size 48 in truth", "", func(f *fake) {
+		f.both("group_size", 48)
+		f.each(func(name string) {
+			s := f.tensors[name+".scales"].Shape
+			f.linear(name, 4, 48, len(f.tensors[name+".g_idx"].Bytes)/4, int(s[1]))
+		})
+	}, []string{"H12 info", "J4 warn"}},
+	{"the files differ, the tensors decide", "", func(f *fake) { f.quant["bits"], f.quant["group_size"] = 3, 128 }, []string{"J5 warn", "J5 warn"}},
+	{"the files differ in desc_act", "", func(f *fake) { f.quant["desc_act"] = false }, []string{"J5 fatal"}},
+	{"the files differ in sym", "", func(f *fake) { f.quant["sym"] = false }, []string{"J5 fatal"}},
+	{"one file knows the format", "", func(f *fake) {
+		f.quant["checkpoint_format"] = "gptq_v2"
+		f.each(func(name string) {
+			s := f.tensors[name+".scales"].Shape
+			f.setZeros(name, 4, int(s[0]), int(s[1]), gptq.SymZero(4))
+		})
+	}, []string{"J5 warn"}},
+	{"branch name", "", func(f *fake) { f.branch = "gptq-3bit-128g-actorder_False" }, []string{"J6 warn", "J6 warn", "J6 warn"}},
+	{"branch name that agrees", "", func(f *fake) { f.branch = "gptq-4bit-32g-actorder_True" }, nil},
+	{"act-order without groups", "", func(f *fake) {
+		f.both("group_size", -1)
+		f.each(func(name string) {
+			s := f.tensors[name+".scales"].Shape
+			f.linear(name, 4, -1, len(f.tensors[name+".g_idx"].Bytes)/4, int(s[1]))
+		})
+	}, []string{"J7 info"}},
+	{"no sym", "", func(f *fake) { delete(f.quant, "sym"); f.both("sym", nil) }, []string{"J8 warn"}},
+	{"marlin", "", func(f *fake) { f.quant["is_marlin_format"] = true }, []string{"J10 fatal"}},
+	{"bitblas", "", func(f *fake) { f.both("checkpoint_format", "BitBLAS") }, []string{"J10 fatal"}},
+	{"two formats", "", func(f *fake) {
+		f.both("checkpoint_format", "gptq")
+		f.quant["format"] = "gptq_v2"
+	}, []string{"J10 fatal"}},
+	{"pack_dtype", "", func(f *fake) { f.quant["pack_dtype"] = "int8" }, []string{"J10 fatal"}},
+	{"damp_percent", "", func(f *fake) { f.quant["damp_percent"] = 1 }, []string{"J11 warn"}},
+	{"base name", "", func(f *fake) { f.quant["model_file_base_name"] = "gptq_model-4bit-32g" }, []string{"J12 warn"}},
+	{"only pickles", "", func(f *fake) { clear(f.tensors); f.files["model.bin"] = 1000 }, []string{"J12 fatal"}},
+	{"no config.json", "", func(f *fake) { f.config = nil }, []string{"J13 fatal"}},
+	{"no hidden_size", "", func(f *fake) { delete(f.config, "hidden_size") }, []string{"J13 fatal"}},
+	{"layers a string", "", func(f *fake) { f.config["num_hidden_layers"] = "1" }, []string{"J13 fatal"}},
+	{"heads do not divide", "", func(f *fake) { f.config["num_attention_heads"] = 5 }, []string{"J13 fatal", "J13 fatal"}},
+	{"a million layers", "", func(f *fake) { f.config["num_hidden_layers"] = 1_000_000 }, []string{"J13 fatal"}},
+	{"too many matrices", "mixtral", func(f *fake) { f.config["num_hidden_layers"], f.config["num_local_experts"] = 1000, 1000 }, []string{"J13 fatal"}},
+	{"unknown architecture", "", func(f *fake) { f.config["model_type"] = "bloom" }, []string{"J13 info"}},
+	{"sliding window on a Mixtral", "mixtral", func(f *fake) { f.config["sliding_window"] = 4096 }, []string{"J13 warn"}},
+	{"Mixtral without a module list", "mixtral", func(f *fake) {
+		delete(f.config["quantization_config"].(map[string]any), "modules_in_block_to_quantize")
+	}, []string{"J14 warn"}},
+	{"a rule Go cannot read", "", func(f *fake) { f.quant["dynamic"] = map[string]any{`-:(?=lookahead)`: nil} }, []string{"J15 warn"}},
+	{"desc_act a string", "", func(f *fake) { f.quant["desc_act"] = "true" }, []string{"J16 warn"}},
+	{"rotation", "", func(f *fake) { f.quant["rotation"] = "hadamard" }, []string{"J17 warn"}},
+	{"auto_map", "", func(f *fake) { f.config["auto_map"] = map[string]any{"AutoModel": "x.Y"} }, []string{"J18 warn"}},
+}
+
+var headerCases = []spoiled{
+	{"length", "", func(f *fake) { f.files["model.safetensors"] = 1000 }, []string{"H1 fatal"}},
+	{"index without its shard", "", func(f *fake) {
+		for name := range f.tensors {
+			f.shard[name] = "a.safetensors"
+		}
+		f.json["model.safetensors.index.json"] = `{"metadata":{"total_size":1},"weight_map":{"` + qProj + `.qweight":"a.safetensors","x":"b.safetensors"}}`
+	}, []string{"H2 fatal", "H2 warn"}},
+	{"index and shard differ", "", func(f *fake) {
+		f.json["model.safetensors.index.json"] = `{"metadata":{"total_size":1},"weight_map":{"` + qProj + `.qweight":"model.safetensors","x":"model.safetensors"}}`
+	}, []string{"H2 fatal", "H2 warn", "H2 warn"}},
+	{"index with a path", "", func(f *fake) {
+		f.json["model.safetensors.index.json"] = `{"weight_map":{"x":"../model.safetensors"}}`
+	}, []string{"H2 fatal"}},
+	{"no scales", "", func(f *fake) { f.drop(qProj + ".scales") }, []string{"H3 fatal"}},
+	{"a layer missing", "", func(f *fake) {
+		f.drop(qProj+".scales", qProj+".qweight", qProj+".qzeros", qProj+".g_idx")
+	}, []string{"H3 fatal"}},
+	{"no g_idx", "", func(f *fake) { f.each(func(name string) { f.drop(name + ".g_idx") }) }, []string{"D4 warn", "H3 warn"}},
+	{"another model's layer", "", func(f *fake) { f.linear(oProj, 4, 32, 128, 64) }, []string{"H4 fatal"}},
+	{"shapes that contradict", "", func(f *fake) { f.put(oProj+".g_idx", "I32", make([]byte, 4*40), 40) }, []string{"H4 fatal"}},
+	{"bias of another length", "", func(f *fake) { f.plain(oProj+".bias", 32) }, []string{"D8 warn", "H10 info", "H4 fatal"}},
+	{"8 bits in truth", "", func(f *fake) {
+		f.each(func(name string) {
+			s := f.tensors[name+".scales"].Shape
+			f.linear(name, 8, 32, len(f.tensors[name+".g_idx"].Bytes)/4, int(s[1]))
+		})
+	}, []string{"H5 fatal"}},
+	{"one layer of 8 bits", "", func(f *fake) { f.linear(down, 8, 32, fakeInter, fakeHidden) }, []string{"H5 fatal"}},
+	{"one layer of 8 bits, by a rule", "", func(f *fake) {
+		f.linear(down, 8, 32, fakeInter, fakeHidden)
+		f.quant["dynamic"] = map[string]any{`+:model\.layers\.0\.mlp\.down`: map[string]any{"bits": 8}}
+	}, nil},
+	{"a layer that should be left out", "", func(f *fake) { f.quant["dynamic"] = map[string]any{`-:.*down_proj`: map[string]any{}} }, []string{"H5 fatal"}},
+	{"groups of 16 in truth", "", func(f *fake) { f.linear(down, 4, 16, fakeInter, fakeHidden) }, []string{"H5 fatal"}},
+	{"zero points in F32", "", func(f *fake) { f.tensors[oProj+".qzeros"].DType = "F32" }, []string{"H6 fatal"}},
+	{"g_idx in I64", "", func(f *fake) {
+		f.each(func(name string) {
+			g := f.tensors[name+".g_idx"]
+			var wide []byte
+			for i := 0; i < len(g.Bytes); i += 4 {
+				wide = append(append(wide, g.Bytes[i:i+4]...), 0, 0, 0, 0)
+			}
+			g.DType, g.Bytes = "I64", wide
+		})
+	}, []string{"H6 warn"}},
+	{"scales in BF16", "", func(f *fake) { f.tensors[oProj+".scales"].DType = "BF16" }, []string{"H6 warn"}},
+	{"scales in I16", "", func(f *fake) { f.tensors[oProj+".scales"].DType = "I16" }, []string{"H6 fatal"}},
+	{"AWQ", "", func(f *fake) {
+		clear(f.tensors)
+		f.put(qProj+".qweight", "I32", make([]byte, 64*8*4), 64, 8)
+		f.put(qProj+".qzeros", "I32", make([]byte, 2*8*4), 2, 8)
+		f.plain(qProj+".scales", 2, 64)
+	}, []string{"H7 fatal"}},
+	{"EXL2", "", func(f *fake) { clear(f.tensors); f.plain(qProj+".q_weight", 4) }, []string{"H7 fatal"}},
+	{"Marlin", "", func(f *fake) { clear(f.tensors); f.plain(qProj+".B", 4); f.plain(qProj+".s", 4) }, []string{"H7 fatal"}},
+	{"not quantised", "", func(f *fake) { clear(f.tensors); f.plain("x", 4) }, []string{"H7 fatal"}},
+	{"a layer twice", "", func(f *fake) { f.plain(qProj+".weight", 64, 64) }, []string{"H8 warn"}},
+	{"a layer in floating point", "", func(f *fake) {
+		f.drop(down+".scales", down+".qweight", down+".qzeros", down+".g_idx")
+		f.plain(down+".weight", fakeHidden, fakeInter)
+	}, []string{"H8 warn"}},
+	{"a layer in floating point, by a rule", "", func(f *fake) {
+		f.drop(down+".scales", down+".qweight", down+".qzeros", down+".g_idx")
+		f.plain(down+".weight", fakeHidden, fakeInter)
+		f.quant["dynamic"] = map[string]any{`-:.*down_proj`: map[string]any{}}
+	}, nil},
+	{"no norm", "", func(f *fake) { f.drop("model.norm.weight") }, []string{"H9 fatal"}},
+	{"vocabulary", "", func(f *fake) { f.config["vocab_size"] = 41 }, []string{"H9 fatal"}},
+	{"embedding in I16", "", func(f *fake) { f.tensors["model.embed_tokens.weight"].DType = "I16" }, []string{"H9 fatal"}},
+	{"quantised router", "mixtral", func(f *fake) {
+		gate := "model.layers.0.block_sparse_moe.gate"
+		f.drop(gate + ".weight")
+		f.linear(gate, 4, 32, fakeHidden, 8)
+	}, []string{"H12 info", "H9 fatal"}},
+	{"tied embedding without lm_head", "", func(f *fake) { f.config["tie_word_embeddings"] = true; f.drop("lm_head.weight") }, nil},
+	{"zero bias", "", func(f *fake) { f.put(oProj+".bias", "F16", make([]byte, 128), 64) }, []string{"H10 info"}},
+	{"bias the architecture has", "", func(f *fake) { f.config["attention_bias"] = true; f.plain(oProj+".bias", 64) }, nil},
+	{"metadata", "", func(f *fake) {
+		f.meta = map[string]string{"gptq_bits": "3", "gptq_group_size": "32", "gptq_desc_act": "True"}
+	}, []string{"H11 warn"}},
+	{"second copy", "", func(f *fake) { f.files["pytorch_model.bin"] = 1 << 30 }, []string{"H14 warn"}},
+	{"extra tensors", "", func(f *fake) { f.plain("model.layers.1.mlp.down_proj.weight", 4) }, []string{"H15 warn"}},
+	{"rotary frequencies of old writers", "", func(f *fake) { f.plain("model.layers.0.self_attn.rotary_emb.inv_freq", 8) }, nil},
+}
+
+var dataCases = []spoiled{
+	{"g_idx past the last group", "", func(f *fake) { f.word(qProj+".g_idx", 7, 2) }, []string{"D2 fatal"}},
+	{"g_idx below zero", "", func(f *fake) { f.word(qProj+".g_idx", 7, 0xFFFFFFFF) }, []string{"D2 fatal"}},
+	{"a group too large", "", func(f *fake) {
+		for i := range 3 {
+			f.word(oProj+".g_idx", i, 1)
+		}
+	}, []string{"D3 fatal"}},
+	{"act-order that is not claimed", "", func(f *fake) { f.both("desc_act", false) }, []string{"D4 fatal"}},
+	{"act-order that is not there", "", func(f *fake) { f.sequential() }, []string{"D4 warn"}},
+	{"act-order with static groups", "", func(f *fake) { f.sequential(); f.quant["static_groups"] = true }, nil},
+	{"no act-order", "", func(f *fake) { f.sequential(); f.both("desc_act", false) }, nil},
+	{"g_idx of zeros", "", func(f *fake) {
+		f.both("desc_act", false)
+		f.each(func(name string) { clear(f.tensors[name+".g_idx"].Bytes) })
+	}, []string{"D4 info"}},
+	{"q and k in different orders", "", func(f *fake) {
+		g := f.tensors[qProj+".g_idx"].Bytes
+		copy(g, slices.Concat(g[128:], g[:128])) // the halves change places
+	}, []string{"D5 warn"}},
+	{"NaN in scales", "", func(f *fake) { f.half(qProj+".scales", 70, 0x7e00) }, []string{"D6 fatal"}},
+	{"infinity in scales", "", func(f *fake) { f.half(qProj+".scales", 70, 0xfc00) }, []string{"D6 fatal"}},
+	{"scale of zero", "", func(f *fake) { f.half(qProj+".scales", 70, 0) }, []string{"D6 warn"}},
+	{"one odd zero point", "", func(f *fake) { f.word(qProj+".qzeros", 3, 0x77777787) }, []string{"D7 fatal"}},
+	{"v2 labelled v1", "", func(f *fake) {
+		f.each(func(name string) {
+			s := f.tensors[name+".scales"].Shape
+			f.setZeros(name, 4, int(s[0]), int(s[1]), 8)
+		})
+	}, []string{"D7 fatal"}},
+	{"v1 labelled v2", "", func(f *fake) { f.both("checkpoint_format", "gptq_v2") }, []string{"D7 fatal"}},
+	{"v1 and v2 in one file", "", func(f *fake) { f.setZeros(oProj, 4, 2, 64, 8) }, []string{"D7 fatal"}},
+	{"asymmetric, a zero of 0", "", func(f *fake) { f.both("sym", false); f.word(qProj+".qzeros", 3, 0x7777F777) }, []string{"D7 warn", "J9 warn"}},
+	{"asymmetric, overflowed word", "", func(f *fake) { f.both("sym", false); f.word(qProj+".qzeros", 3, 0xFFFF5777) }, []string{"D7 warn", "J9 warn"}},
+	{"asymmetric by GPTQModel", "", func(f *fake) {
+		f.both("sym", false)
+		f.quant["meta"] = map[string]any{"quantizer": []string{"gptqmodel:5.0.0"}}
+		f.word(qProj+".qzeros", 3, 0x7777F777)
+	}, nil},
+	{"bias that is not zero", "", func(f *fake) { f.plain(oProj+".bias", 64) }, []string{"D8 warn", "H10 info"}},
+	{"bias that is not finite", "", func(f *fake) { f.plain(oProj+".bias", 64); f.half(oProj+".bias", 0, 0x7c00) }, []string{"D11 fatal", "H10 info"}},
+	{"qweight of zeros", "", func(f *fake) { clear(f.tensors[oProj+".qweight"].Bytes) }, []string{"D9 fatal"}},
+	{"qweight of ones", "", func(f *fake) {
+		for i := range f.tensors[oProj+".qweight"].Bytes {
+			f.tensors[oProj+".qweight"].Bytes[i] = 0xFF
+		}
+	}, []string{"D9 fatal"}},
+	{"NaN in the embedding", "", func(f *fake) { f.half("model.embed_tokens.weight", 99, 0x7e01) }, []string{"D11 fatal"}},
+}
+
+// sequential undoes act-order.
+func (f *fake) sequential() {
+	f.each(func(name string) {
+		for i := range len(f.tensors[name+".g_idx"].Bytes) / 4 {
+			f.word(name+".g_idx", i, uint32(i/32))
+		}
+	})
+}
+
+func TestFindings(t *testing.T) {
+	for _, tt := range slices.Concat(configCases, headerCases, dataCases) {
+		t.Run(tt.name, func(t *testing.T) {
+			kind := tt.kind
+			if kind == "" {
+				kind = "llama"
+			}
+			f := newFake(kind)
+			tt.spoil(f)
+			in, open := f.build(t)
+			if got, all := judge(t, in, open); !slices.Equal(got, tt.want) {
+				t.Errorf("got %q, want %q\n%+v", got, tt.want, all)
+			}
+		})
+	}
+}
+
+var codePattern = regexp.MustCompile(`^[JHD][0-9]+$`)
+
+// emitted lists the codes that stand in the sources.
+func emitted(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var codes []string
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		tree, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(tree, func(n ast.Node) bool {
+			if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING && codePattern.MatchString(strings.Trim(lit.Value, `"`)) {
+				codes = append(codes, strings.Trim(lit.Value, `"`))
+			}
+			return true
+		})
+	}
+	slices.Sort(codes)
+	return slices.Compact(codes)
+}
+
+// Every code that is emitted is documented and tested, and the other way round,
+// with the severities it has.
+func TestCodesAreDocumented(t *testing.T) {
+	page, err := os.ReadFile("../docs/findings.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := map[string]string{}
+	for _, m := range regexp.MustCompile(`(?m)^\| ([JHD][0-9]+) \| ([a-z, ]+) \|`).FindAllStringSubmatch(string(page), -1) {
+		documented[m[1]] = m[2]
+	}
+	tested := map[string][]string{}
+	for _, tt := range slices.Concat(configCases, headerCases, dataCases) {
+		for _, w := range tt.want {
+			code, severity, _ := strings.Cut(w, " ")
+			if !slices.Contains(tested[code], severity) {
+				tested[code] = append(tested[code], severity)
+			}
+		}
+	}
+	codes := emitted(t)
+	if got := sortedKeys(documented); !slices.Equal(got, codes) {
+		t.Errorf("documented %v\n  emitted %v", got, codes)
+	}
+	for code, severities := range documented {
+		want := strings.Split(severities, ", ")
+		slices.SortFunc(tested[code], func(a, b string) int { return rank(Severity(a)) - rank(Severity(b)) })
+		if !slices.Equal(tested[code], want) {
+			t.Errorf("%s is documented as %v, tested as %v", code, want, tested[code])
+		}
+	}
+}

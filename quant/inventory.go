@@ -1,0 +1,220 @@
+package quant
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/qbranch/qbranch/quant/gptq"
+	"github.com/qbranch/qbranch/quant/safetensors"
+)
+
+// WeightFiles names the safetensors files that make up the checkpoint, sorted:
+// the shards of an index if there is one, else the file that
+// model_file_base_name names, else model.safetensors, else gptq_model-*, else
+// every safetensors file beside config.json. Source: the search orders of
+// AutoGPTQ modeling/_base.py and transformers modeling_utils.py.
+func (in Input) WeightFiles() []string {
+	cfg, _ := in.Config()
+	return in.weightFiles(cfg)
+}
+
+func (in Input) weightFiles(cfg Config) []string {
+	stems := []string{"model"}
+	if cfg.FileBaseName != "" {
+		stems = []string{cfg.FileBaseName, "model"}
+	}
+	for _, stem := range stems {
+		if data, ok := in.JSON[stem+".safetensors.index.json"]; ok {
+			if x, err := safetensors.ParseIndex(data); err == nil {
+				return x.Shards
+			}
+		}
+		if in.has(stem + ".safetensors") {
+			return []string{stem + ".safetensors"}
+		}
+	}
+	var all []string
+	for name := range in.paths() {
+		if path.Dir(name) == "." && path.Ext(name) == ".safetensors" {
+			all = append(all, name)
+		}
+	}
+	slices.Sort(all)
+	older := slices.DeleteFunc(slices.Clone(all), func(name string) bool { return !strings.HasPrefix(name, "gptq_model-") })
+	if len(older) > 0 {
+		return older[:1] // alternatives of one model, not parts
+	}
+	return all
+}
+
+// paths is every path known from the listing or from a header.
+func (in Input) paths() map[string]bool {
+	m := make(map[string]bool, len(in.Files)+len(in.Headers))
+	for name := range in.Files {
+		m[name] = true
+	}
+	for name := range in.Headers {
+		m[name] = true
+	}
+	return m
+}
+
+func (in Input) has(name string) bool {
+	_, listed := in.Files[name]
+	_, read := in.Headers[name]
+	return listed || read
+}
+
+// placed is a tensor and the file it is in.
+type placed struct {
+	safetensors.Tensor
+	file string
+}
+
+// module is a Linear whose quantised tensors, or some of them, were found.
+type module struct {
+	name                                string
+	qweight, qzeros, scales, gidx, bias *placed
+}
+
+// inventory is every tensor of the weight files whose headers are known.
+type inventory struct {
+	files    []string // weight files
+	complete bool     // every one of them has been read
+	tensors  map[string]*placed
+	modules  []*module // by name
+	byName   map[string]*module
+}
+
+// takeInventory lists the tensors of the weight files.
+func (in Input) takeInventory(cfg Config) *inventory {
+	inv := &inventory{files: in.weightFiles(cfg), tensors: map[string]*placed{}, byName: map[string]*module{}}
+	inv.complete = len(inv.files) > 0
+	for _, file := range inv.files {
+		h := in.Headers[file]
+		if h == nil {
+			inv.complete = false
+			continue
+		}
+		for _, t := range h.Tensors {
+			inv.tensors[t.Name] = &placed{t, file}
+		}
+	}
+	for name := range inv.tensors {
+		if base, ok := strings.CutSuffix(name, ".qweight"); ok {
+			inv.byName[base] = inv.moduleOf(base)
+		}
+		if base, ok := strings.CutSuffix(name, ".qzeros"); ok {
+			inv.byName[base] = inv.moduleOf(base)
+		}
+	}
+	for _, m := range inv.byName {
+		inv.modules = append(inv.modules, m)
+	}
+	slices.SortFunc(inv.modules, func(a, b *module) int { return compareNames(a.name, b.name) })
+	return inv
+}
+
+func (inv *inventory) moduleOf(base string) *module {
+	return &module{name: base, qweight: inv.tensors[base+".qweight"], qzeros: inv.tensors[base+".qzeros"],
+		scales: inv.tensors[base+".scales"], gidx: inv.tensors[base+".g_idx"], bias: inv.tensors[base+".bias"]}
+}
+
+// whole says that the module can be dequantised.
+func (m *module) whole() bool { return m.qweight != nil && m.qzeros != nil && m.scales != nil }
+
+// shape derives the module's parameters from its tensors alone.
+func (m *module) shape() (gptq.Shape, error) {
+	var gidx []int64
+	if m.gidx != nil {
+		gidx = m.gidx.Shape
+	}
+	return gptq.DeriveShape(m.qweight.Shape, m.qzeros.Shape, m.scales.Shape, gidx)
+}
+
+// truth is what the shapes of all modules agree on.
+type truth struct {
+	bits   int          // 0 when they differ or there are none
+	shapes []gptq.Shape // of the modules that have one
+}
+
+func (inv *inventory) truth() truth {
+	var t truth
+	for _, m := range inv.modules {
+		if !m.whole() {
+			continue
+		}
+		s, err := m.shape()
+		if err != nil {
+			continue
+		}
+		if len(t.shapes) == 0 {
+			t.bits = s.Bits
+		} else if t.bits != s.Bits {
+			t.bits = 0
+		}
+		t.shapes = append(t.shapes, s)
+	}
+	return t
+}
+
+// fits says whether a group size agrees with every module.
+func (t truth) fits(groupSize int) bool {
+	return len(t.shapes) > 0 && !slices.ContainsFunc(t.shapes, func(s gptq.Shape) bool { return !s.Fits(groupSize) })
+}
+
+// groupSize is the most plausible size that agrees with every module; ok is
+// false when none does.
+func (t truth) groupSize() (int, bool) {
+	for _, s := range t.shapes {
+		if size := s.GroupSize(); size != -1 && t.fits(size) {
+			return size, true
+		}
+	}
+	return -1, t.fits(-1)
+}
+
+// oneGroup says that every matrix has a single group, which makes act-order and
+// g_idx meaningless.
+func (t truth) oneGroup() bool { return t.fits(-1) }
+
+// compareNames orders layers.2 before layers.10.
+func compareNames(a, b string) int {
+	for a != "" && b != "" {
+		da, db := leadingDigits(a), leadingDigits(b)
+		if da != "" && db != "" {
+			if c := len(da) - len(db); c != 0 {
+				return c
+			}
+			if c := strings.Compare(da, db); c != 0 {
+				return c
+			}
+			a, b = a[len(da):], b[len(db):]
+			continue
+		}
+		if a[0] != b[0] {
+			return int(a[0]) - int(b[0])
+		}
+		a, b = a[1:], b[1:]
+	}
+	return len(a) - len(b)
+}
+
+func leadingDigits(s string) string {
+	i := 0
+	for i < len(s) && s[i] >= '0' && s[i] <= '9' {
+		i++
+	}
+	return s[:i]
+}
+
+// newNaming says that a Mixtral's experts carry the names newer writers use.
+func (inv *inventory) newNaming() bool {
+	for name := range inv.tensors {
+		if strings.Contains(name, ".mlp.experts.") {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,256 @@
+package quant
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Config is the one configuration that follows from all sources, and what they
+// contradict one another in. Engines disagree on which file wins: transformers,
+// vLLM and TGI read config.json's quantization_config, AutoGPTQ and GPTQModel
+// read quantize_config.json. Here config.json's object comes first, what it does
+// not say comes from the other files, and where the two differ the one that
+// agrees with the tensors is believed. Bits and group size that no file states
+// come from the tensors, when their headers are there.
+func (in Input) Config() (Config, []Finding) {
+	var l list
+	sources := in.sources(&l)
+	cfg := in.merge(sources, &l)
+	return cfg, l.sorted()
+}
+
+// sources reads every configuration there is, config.json's object first.
+func (in Input) sources(l *list) []Config {
+	var list []Config
+	var broken []*JSONError
+	failed := func(err error) {
+		var e *JSONError
+		if errors.As(err, &e) {
+			broken = append(broken, e)
+		}
+	}
+	if data, ok := in.JSON["config.json"]; ok {
+		cfg, ok, err := ParseModelConfig(data)
+		failed(err)
+		if ok {
+			list = append(list, cfg)
+		}
+	}
+	for _, name := range in.quantFiles() {
+		cfg, err := ParseConfig(name, in.JSON[name])
+		failed(err)
+		if err == nil {
+			list = append(list, cfg)
+		}
+	}
+	for _, e := range broken {
+		severity, rest := Fatal, "no engine can load this branch"
+		if e.File != "config.json" && len(list) > 0 {
+			severity, rest = Warn, fmt.Sprintf("%s is used; engines that read this file first fail", list[0].File)
+		}
+		l.add(Finding{Code: "J1", Severity: severity, Where: e.File, Message: e.where() + "; " + rest, Hint: e.hint})
+	}
+	return list
+}
+
+// quantFiles names the configuration files of quantisers in the order AutoGPTQ
+// looks for them.
+func (in Input) quantFiles() []string {
+	var names []string
+	for name := range in.JSON {
+		if path.Dir(name) == "." && (name == "quant_config.json" || strings.HasSuffix(name, "quantize_config.json")) {
+			names = append(names, name)
+		}
+	}
+	first := func(name string) int {
+		return slices.Index([]string{"quant_config.json", "quantize_config.json"}, name)
+	}
+	slices.SortFunc(names, func(a, b string) int {
+		if c := first(b) - first(a); c != 0 {
+			return c
+		}
+		return strings.Compare(a, b)
+	})
+	return names
+}
+
+// merge settles every key over all sources.
+func (in Input) merge(sources []Config, l *list) Config {
+	t := in.takeInventory(firstBaseName(sources)).truth()
+	if len(sources) == 0 {
+		c := Config{File: "tensors", Method: "gptq", Format: "gptq", PackDType: "int32", Bits: t.bits}
+		c.GroupSize, c.HasGroupSize = t.groupSize()
+		return c
+	}
+	c := sources[0]
+	for _, s := range sources[1:] {
+		c.fill(s)
+	}
+	c.Bits = settle(l, sources, "bits", Config.bitsText, func(s Config) int { return s.Bits }, c.Bits, t.known(),
+		func(bits int) bool { return bits == t.bits })
+	c.GroupSize = settle(l, sources, "group_size", Config.groupText, func(s Config) int { return s.GroupSize }, c.GroupSize, t.known(), t.fits)
+	c.settleFlags(sources, t, l)
+	if c.Bits == 0 && t.known() {
+		c.Bits = t.bits
+	}
+	if size, ok := t.groupSize(); !c.HasGroupSize && ok {
+		c.GroupSize, c.HasGroupSize = size, true
+	}
+	return c
+}
+
+func firstBaseName(sources []Config) Config {
+	for _, s := range sources {
+		if s.FileBaseName != "" {
+			return s
+		}
+	}
+	return Config{}
+}
+
+// known says that every module has the same bits.
+func (t truth) known() bool { return t.bits != 0 }
+
+// fill takes from s what c does not say.
+func (c *Config) fill(s Config) {
+	if c.Bits == 0 {
+		c.Bits = s.Bits
+	}
+	if !c.HasGroupSize {
+		c.GroupSize, c.HasGroupSize = s.GroupSize, s.HasGroupSize
+	}
+	if !c.HasFormat {
+		c.Format, c.HasFormat = s.Format, s.HasFormat
+	}
+	if c.Method == "gptq" {
+		c.Method = s.Method
+	}
+	if c.FileBaseName == "" {
+		c.FileBaseName = s.FileBaseName
+	}
+	if c.Quantizer == "" {
+		c.Quantizer = s.Quantizer
+	}
+	if c.Modules == nil {
+		c.Modules = s.Modules
+	}
+	if c.Rotation == "" {
+		c.Rotation = s.Rotation
+	}
+	if c.PackDType == "int32" {
+		c.PackDType = s.PackDType
+	}
+	if len(c.Dynamic) == 0 {
+		c.Dynamic = s.Dynamic
+	}
+	c.LMHead = c.LMHead || s.LMHead
+	c.Marlin = c.Marlin || s.Marlin
+	c.DescAct, c.Sym = or(c.DescAct, s.DescAct), or(c.Sym, s.Sym)
+	c.StaticGroups, c.TrueSeq = or(c.StaticGroups, s.StaticGroups), or(c.TrueSeq, s.TrueSeq)
+	c.DampPercent = or(c.DampPercent, s.DampPercent)
+	c.odd = append(slices.Clone(c.odd), s.odd...)
+}
+
+// settle decides a key the shapes of tensors prove: where sources differ, the
+// one that agrees with the tensors is believed, and the others are named.
+func settle(l *list, sources []Config, key string, text func(Config) string, value func(Config) int, current int, proven bool, agrees func(int) bool) int {
+	said, differ := saying(sources, text)
+	if !differ {
+		return current
+	}
+	f := Finding{Code: "J5", Severity: Fatal, Where: key, Message: claims(said, text),
+		Hint: "engines read different files: correct the wrong one before using this branch"}
+	if !proven {
+		l.add(f)
+		return current
+	}
+	var wrong []string
+	best := current
+	for _, s := range slices.Backward(said) {
+		if agrees(value(s)) {
+			best, f.Want = value(s), text(s)
+		} else {
+			wrong = append(wrong, s.File)
+			f.Got = text(s)
+		}
+	}
+	slices.Sort(wrong)
+	if len(wrong) > 0 {
+		f.Severity = Warn
+		f.Message += "; by the tensors " + strings.Join(wrong, " and ") + " is wrong"
+		l.add(f)
+	}
+	return best
+}
+
+// settleFlags compares what shapes cannot prove.
+func (c *Config) settleFlags(sources []Config, t truth, l *list) {
+	flag := func(key string, text func(Config) string, severity Severity, hint string) {
+		if said, differ := saying(sources, text); differ {
+			l.add(Finding{Code: "J5", Severity: severity, Where: key, Message: claims(said, text), Hint: hint})
+		}
+	}
+	act := Fatal
+	if t.oneGroup() || len(t.shapes) == 0 && c.GroupSize == -1 {
+		act = Warn // with one group per column it makes no difference
+	}
+	flag("desc_act", func(s Config) string { return boolText(s.DescAct) }, act, "an engine that ignores g_idx answers with noise if it is true: correct the wrong file")
+	flag("sym", func(s Config) string { return boolText(s.Sym) }, Fatal, "engines skip the zero points of symmetric files: correct the wrong file")
+	format := func(s Config) string {
+		if s.HasFormat {
+			return s.Format
+		}
+		return ""
+	}
+	flag("checkpoint_format", format, Fatal, "the two formats read zero points differently: correct the wrong file")
+	for _, s := range sources {
+		if c.HasFormat && c.Format != "gptq" && !s.HasFormat {
+			l.add(Finding{Code: "J5", Severity: Warn, Where: s.File, Message: fmt.Sprintf("says no checkpoint_format, which means gptq, while another file says %s", c.Format),
+				Want: c.Format, Hint: "add checkpoint_format to this file"})
+		}
+	}
+}
+
+// saying keeps the sources that state a key, and tells whether they differ.
+func saying(sources []Config, text func(Config) string) (said []Config, differ bool) {
+	for _, s := range sources {
+		if text(s) != "" {
+			differ = differ || len(said) > 0 && text(s) != text(said[0])
+			said = append(said, s)
+		}
+	}
+	return said, differ
+}
+
+func claims(said []Config, text func(Config) string) string {
+	var parts []string
+	for _, s := range said {
+		parts = append(parts, fmt.Sprintf("%s says %s", s.File, text(s)))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func (c Config) bitsText() string {
+	if c.Bits == 0 {
+		return ""
+	}
+	return strconv.Itoa(c.Bits)
+}
+
+func (c Config) groupText() string {
+	if !c.HasGroupSize {
+		return ""
+	}
+	return strconv.Itoa(c.GroupSize)
+}
+
+func boolText(b *bool) string {
+	if b == nil {
+		return ""
+	}
+	return strconv.FormatBool(*b)
+}
