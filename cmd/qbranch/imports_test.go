@@ -28,7 +28,7 @@ var ours = []struct {
 	// cli takes errors and event kinds from the domain packages, to give them
 	// codes and words; it calls app alone.
 	{"cmd/qbranch/internal/cli", []string{"cmd/qbranch/internal/app", "cmd/qbranch/internal/demo", "cmd/qbranch/internal/tui",
-		"hub", "hub/fetch", "infer", "store"}},
+		"hub", "hub/fetch", "infer", "quant", "store"}},
 	{"cmd/qbranch/internal/tui", []string{"cmd/qbranch/internal/app"}},
 	{"cmd/qbranch/internal/app", []string{"hub", "hub/fetch", "infer", "quant/...", "store"}},
 	{"cmd/qbranch/internal/demo", []string{"cmd/qbranch/internal/app", "hub", "hub/hubtest", "store"}},
@@ -38,14 +38,14 @@ var ours = []struct {
 	{"hub/fetch", []string{"hub", "store"}},
 	{"hub/hubtest", []string{"hub"}},
 	{"store", nil},
-	{"store/storetest", []string{"store"}},
+
 	{"quant/...", []string{"quant/..."}},
 	{"infer/...", []string{"infer/...", "quant", "quant/gptq", "quant/safetensors"}},
 }
 
 // oursInTests is what any test may import as well, and what some may.
 var oursInTests = map[string][]string{
-	"...":                      {"hub/hubtest", "store/storetest"},
+	"...":                      {"hub/hubtest"},
 	"cmd/qbranch":              {"cmd/qbranch/internal/demo", "store"},
 	"cmd/qbranch/internal/cli": {"quant/card"},
 	"cmd/qbranch/internal/app": {"cmd/qbranch/internal/demo"},

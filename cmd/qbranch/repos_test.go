@@ -67,6 +67,12 @@ func spoilt(kind string) (map[string][]byte, error) {
 	switch kind {
 	case "trailing-bracket": // found in the wild
 		return changed("quantize_config.json", func(b []byte) ([]byte, error) { return append(bytes.Clone(b), ']'), nil })
+	case "only-bad-config": // and there is no other
+		files, err := spoilt("trailing-bracket")
+		if err == nil {
+			files["config.json"], err = replace(`"quantization_config"`, `"something_else"`)(files["config.json"])
+		}
+		return files, err
 	case "bits5":
 		files, err := changed("quantize_config.json", replace(`"bits": 4`, `"bits": 5`))
 		if err == nil {

@@ -30,6 +30,9 @@ this machine. The store is a temporary one, unless --store names one to keep.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
 			o := demo.Options{CLI: r.nested, Store: r.storeDir, JSON: r.json, Out: r.out, Err: r.Err}
+			if r.json {
+				o.Err = io.Discard // each command's errors are in its JSON
+			}
 			switch {
 			case serve && browse:
 				return &usageError{msg: "demo: --serve and --tui do not go together"}

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/qbranch/qbranch/cmd/qbranch/internal/app"
 	"github.com/qbranch/qbranch/hub/fetch"
+	"github.com/qbranch/qbranch/quant"
 )
 
 type getFlags struct {
@@ -156,7 +158,7 @@ func (v *getView) event(e app.Event) {
 	case e.Plan != nil && !v.dryRun:
 		v.p.message(planText(v.ref, *e.Plan))
 	case e.Findings != nil && !v.dryRun:
-		for _, f := range e.Findings {
+		for _, f := range v.worthTelling(e.Findings) {
 			v.p.message(v.errColor.findingText(f))
 		}
 	case e.Judged != "" && v.verbose:
@@ -178,13 +180,20 @@ func planText(ref app.Ref, p app.Plan) string {
 	return text
 }
 
+// worthTelling leaves out what only -v shows: remarks that ask for nothing.
+func (r *run) worthTelling(findings []app.Finding) []app.Finding {
+	return slices.DeleteFunc(slices.Clone(findings), func(f app.Finding) bool {
+		return f.Severity == quant.Info && !r.verbose || f.Severity != quant.Fatal && r.quiet
+	})
+}
+
 // findingText is one line: severity, code, place, message, hint.
 func (p paint) findingText(f app.Finding) string {
 	severity := clean(string(f.Severity))
-	switch severity {
-	case "fatal":
+	switch f.Severity {
+	case quant.Fatal:
 		severity = p.red(severity)
-	case "warn":
+	case quant.Warn:
 		severity = p.yellow(severity)
 	}
 	text := fmt.Sprintf("  %s %s %s: %s", severity, clean(f.Code), clean(f.Where), clean(f.Message))
@@ -251,7 +260,7 @@ func (r *run) dryRun(ref app.Ref, res *app.GetResult) error {
 	for _, f := range res.Plan.Files {
 		fmt.Fprintf(r.out, "  %-8s %10s  %s\n", f.State, bytesText(f.File.Size), clean(f.File.Path))
 	}
-	for _, f := range res.Findings {
+	for _, f := range r.worthTelling(res.Findings) {
 		fmt.Fprintln(r.out, r.outColor.findingText(f))
 	}
 	return nil

@@ -82,13 +82,13 @@ func (v *verifyView) event(e app.Event) {
 		v.emit(checkObject{"verify", timeText(time.Now()), *e.File}) // a failed write is remembered by the writer
 	case e.File != nil && (!v.quiet || !e.File.OK):
 		v.print(v.outColor.checkText(*e.File))
-	case e.Findings != nil:
+	case e.Findings != nil && v.json:
 		for _, f := range e.Findings {
-			if v.json {
-				v.emit(findingObject{"finding", f})
-			} else if !v.quiet || f.Severity == "fatal" {
-				v.print(v.outColor.findingText(f))
-			}
+			v.emit(findingObject{"finding", f})
+		}
+	case e.Findings != nil:
+		for _, f := range v.worthTelling(e.Findings) {
+			v.print(v.outColor.findingText(f))
 		}
 	case e.Fetch != nil && v.json:
 		v.emit(fetchJSON(*e.Fetch, time.Now()))
