@@ -60,14 +60,21 @@ func (c *checker) readModel() []problem {
 
 func (c *checker) checkModel() {
 	if _, listed := c.in.Files["config.json"]; !listed && c.in.Files != nil && c.in.JSON["config.json"] == nil {
-		c.add(Finding{Code: "J13", Severity: Fatal, Where: "config.json", Message: "the branch has none: nothing says what architecture this is",
-			Hint: "choose another branch, or take config.json from the original model"})
+		c.add(Finding{
+			Code: "J13", Severity: Fatal, Where: "config.json",
+			Message: "the branch has none: nothing says what architecture this is",
+			Hint:    "choose another branch, or take config.json from the original model",
+		})
 		return
 	}
 	bad := c.readModel()
 	for _, p := range bad {
-		c.add(Finding{Code: "J13", Severity: Fatal, Where: "config.json", Message: fmt.Sprintf("%s is %s, which cannot be", p.field, p.got),
-			Got: p.got, Want: p.want, Hint: "compare config.json with that of the original model"})
+		c.add(Finding{
+			Code: "J13", Severity: Fatal, Where: "config.json",
+			Got: p.got, Want: p.want,
+			Message: fmt.Sprintf("%s is %s, which cannot be", p.field, p.got),
+			Hint:    "compare config.json with that of the original model",
+		})
 	}
 	switch m := c.model; {
 	case m == nil:
@@ -75,13 +82,19 @@ func (c *checker) checkModel() {
 		c.add(Finding{Code: "J13", Severity: Info, Where: "config.json", Got: m.kind,
 			Message: fmt.Sprintf("architecture %q is not known: only what the tensors themselves imply is judged", m.kind)})
 	case m.kind == "mixtral" && m.window > 0:
-		c.add(Finding{Code: "J13", Severity: Warn, Where: "config.json", Got: fmt.Sprint(m.window), Want: "null",
+		c.add(Finding{
+			Code: "J13", Severity: Warn, Where: "config.json",
+			Got: fmt.Sprint(m.window), Want: "null",
 			Message: fmt.Sprintf("sliding_window is %d, but Mixtral attends to everything: some engines forget text beyond it", m.window),
-			Hint:    "set sliding_window to null in config.json"})
+			Hint:    "set sliding_window to null in config.json",
+		})
 	}
 	if m := c.model; m != nil && m.remote {
-		c.add(Finding{Code: "J18", Severity: Warn, Where: "config.json", Message: "auto_map is set: engines that trust it run Python code of this repository",
-			Hint: "do not load it with trust_remote_code unless you have read that code"})
+		c.add(Finding{
+			Code: "J18", Severity: Warn, Where: "config.json",
+			Message: "auto_map is set: engines that trust it run Python code of this repository",
+			Hint:    "do not load it with trust_remote_code unless you have read that code",
+		})
 	}
 	if m := c.model; m != nil && m.kind == "mixtral" && len(c.sources) > 0 && isGPTQ(c.cfg) {
 		c.checkRouterList()
@@ -102,8 +115,11 @@ func (c *checker) checkRouterList() {
 	}
 	for _, s := range c.sources {
 		if s.File == "config.json" && s.Modules == nil {
-			c.add(Finding{Code: "J14", Severity: Warn, Where: "config.json", Message: "a Mixtral without modules_in_block_to_quantize: transformers takes the router for a quantised layer and stops with an AssertionError",
-				Hint: "add modules_in_block_to_quantize to quantization_config, without block_sparse_moe.gate"})
+			c.add(Finding{
+				Code: "J14", Severity: Warn, Where: "config.json",
+				Message: "a Mixtral without modules_in_block_to_quantize: transformers takes the router for a quantised layer and stops with an AssertionError",
+				Hint:    "add modules_in_block_to_quantize to quantization_config, without block_sparse_moe.gate",
+			})
 		}
 	}
 }

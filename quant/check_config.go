@@ -28,15 +28,22 @@ func (c *checker) checkMethod() bool {
 		if isGPTQ(c.cfg) || c.cfg.Method == "marlin" {
 			return true
 		}
-		c.add(Finding{Code: "J2", Severity: Fatal, Where: c.cfg.File, Got: c.cfg.Method, Want: "gptq",
-			Message: fmt.Sprintf("this branch is quantised by %s, not by GPTQ", c.cfg.Method), Hint: "look for a branch or repository named GPTQ"})
+		c.add(Finding{
+			Code: "J2", Severity: Fatal, Where: c.cfg.File,
+			Got: c.cfg.Method, Want: "gptq",
+			Message: fmt.Sprintf("this branch is quantised by %s, not by GPTQ", c.cfg.Method),
+			Hint:    "look for a branch or repository named GPTQ",
+		})
 		return false
 	}
 	if c.in.JSON["config.json"] == nil {
 		return false // nothing was read that could say so
 	}
-	f := Finding{Code: "J2", Severity: Fatal, Where: "config.json", Message: "no quantisation configuration: this branch does not claim to be quantised",
-		Hint: "look for a branch with quantize_config.json"}
+	f := Finding{
+		Code: "J2", Severity: Fatal, Where: "config.json",
+		Message: "no quantisation configuration: this branch does not claim to be quantised",
+		Hint:    "look for a branch with quantize_config.json",
+	}
 	switch {
 	case slices.ContainsFunc(c.findings, func(f Finding) bool { return f.Code == "J1" }):
 		return false // it may stand in the file that cannot be read
@@ -112,23 +119,41 @@ func (c *checker) checkGroupSize() {
 func (c *checker) checkFlags() {
 	cfg := c.cfg
 	if isTrue(cfg.DescAct) && cfg.GroupSize == -1 && cfg.HasGroupSize {
-		c.add(Finding{Code: "J7", Severity: Info, Where: cfg.File, Message: "act-order has no effect on reading with one group per column: kernels without act-order apply"})
+		c.add(Finding{
+			Code: "J7", Severity: Info, Where: cfg.File,
+			Message: "act-order has no effect on reading with one group per column: kernels without act-order apply",
+		})
 	}
 	if len(c.sources) > 0 && cfg.Sym == nil {
-		c.add(Finding{Code: "J8", Severity: Warn, Where: cfg.File, Message: "sym is not stated: AutoGPTQ assumes true, TGI assumes false",
-			Want: "true or false", Hint: "add sym to quantize_config.json; the zero points of the tensors tell which"})
+		c.add(Finding{
+			Code: "J8", Severity: Warn, Where: cfg.File,
+			Want:    "true or false",
+			Message: "sym is not stated: AutoGPTQ assumes true, TGI assumes false",
+			Hint:    "add sym to quantize_config.json; the zero points of the tensors tell which",
+		})
 	}
-	if cfg.Sym != nil && !*cfg.Sym && cfg.Zeros(cfg.Bits) == 0 && cfg.Format == "gptq" && !recentGPTQModel(cfg.Quantizer) {
-		c.add(Finding{Code: "J9", Severity: Warn, Where: cfg.File, Message: "asymmetric zero points in format gptq: engines disagree on a stored zero of all ones, GPTQModel and recent vLLM refuse the file",
-			Hint: "prefer a symmetric branch or one in format gptq_v2"})
+	if cfg.Sym != nil && !*cfg.Sym && cfg.Format == "gptq" && !recentGPTQModel(cfg.Quantizer) {
+		c.add(Finding{
+			Code: "J9", Severity: Warn, Where: cfg.File,
+			Message: "asymmetric zero points in format gptq: engines disagree on a stored zero of all ones, GPTQModel and recent vLLM refuse the file",
+			Hint:    "prefer a symmetric branch or one in format gptq_v2",
+		})
 	}
 	if d := cfg.DampPercent; d != nil && !(*d > 0 && *d < 1) {
-		c.add(Finding{Code: "J11", Severity: Warn, Where: cfg.File, Got: fmt.Sprint(*d), Want: "between 0 and 1",
-			Message: fmt.Sprintf("damp_percent is %v: it plays no part in reading, but AutoGPTQ and transformers refuse to load it", *d), Hint: "set damp_percent to 0.1"})
+		c.add(Finding{
+			Code: "J11", Severity: Warn, Where: cfg.File,
+			Got: fmt.Sprint(*d), Want: "between 0 and 1",
+			Message: fmt.Sprintf("damp_percent is %v: it plays no part in reading, but AutoGPTQ and transformers refuse to load it", *d),
+			Hint:    "set damp_percent to 0.1",
+		})
 	}
 	if cfg.Rotation != "" {
-		c.add(Finding{Code: "J17", Severity: Warn, Where: cfg.File, Got: cfg.Rotation,
-			Message: "the weights are rotated: they need a Hadamard transform while running, which few engines do", Hint: "run it with GPTQModel"})
+		c.add(Finding{
+			Code: "J17", Severity: Warn, Where: cfg.File,
+			Got:     cfg.Rotation,
+			Message: "the weights are rotated: they need a Hadamard transform while running, which few engines do",
+			Hint:    "run it with GPTQModel",
+		})
 	}
 }
 
@@ -147,7 +172,12 @@ func recentGPTQModel(quantizer string) bool {
 func (c *checker) checkFormat() {
 	cfg := c.cfg
 	bad := func(got, message, hint string) {
-		c.add(Finding{Code: "J10", Severity: Fatal, Where: cfg.File, Got: got, Want: "gptq or gptq_v2", Message: message, Hint: hint})
+		c.add(Finding{
+			Code: "J10", Severity: Fatal, Where: cfg.File,
+			Got: got, Want: "gptq or gptq_v2",
+			Message: message,
+			Hint:    hint,
+		})
 	}
 	elsewhere := "load it with an engine that has this format, or choose another branch"
 	switch f := cfg.Format; {
@@ -167,8 +197,12 @@ func (c *checker) checkFormat() {
 func (c *checker) checkOdd() {
 	for _, s := range c.sources {
 		for _, o := range s.odd {
-			f := Finding{Code: "J16", Severity: Warn, Where: s.File, Got: o.value, Want: o.want, Message: fmt.Sprintf("%s is %s, which is not %s", o.key, o.value, o.want),
-				Hint: "correct the value: engines refuse it or read it differently"}
+			f := Finding{
+				Code: "J16", Severity: Warn, Where: s.File,
+				Got: o.value, Want: o.want,
+				Message: fmt.Sprintf("%s is %s, which is not %s", o.key, o.value, o.want),
+				Hint:    "correct the value: engines refuse it or read it differently",
+			}
 			switch o.key {
 			case "bits":
 				f.Code, f.Severity = "J3", Fatal
@@ -183,8 +217,12 @@ func (c *checker) checkOdd() {
 	}
 	for _, r := range c.cfg.Dynamic {
 		if r.re == nil {
-			c.add(Finding{Code: "J15", Severity: Warn, Where: c.cfg.File, Got: r.Pattern, Message: fmt.Sprintf("a rule of dynamic cannot be read: %s", r.Pattern),
-				Hint: "the modules it means are judged by their tensors only"})
+			c.add(Finding{
+				Code: "J15", Severity: Warn, Where: c.cfg.File,
+				Got:     r.Pattern,
+				Message: fmt.Sprintf("a rule of dynamic cannot be read: %s", r.Pattern),
+				Hint:    "the modules it means are judged by their tensors only",
+			})
 		}
 	}
 }
@@ -193,8 +231,12 @@ func (c *checker) checkOdd() {
 func (c *checker) checkNames() {
 	p := ParseBranchName(c.in.Branch)
 	promise := func(what, says, is string) {
-		c.add(Finding{Code: "J6", Severity: Warn, Where: c.in.Branch, Got: is, Want: says, Message: fmt.Sprintf("the branch's name promises %s %s, the configuration says %s", what, says, is),
-			Hint: "the configuration and the tensors count; the name is a label"})
+		c.add(Finding{
+			Code: "J6", Severity: Warn, Where: c.in.Branch,
+			Got: is, Want: says,
+			Message: fmt.Sprintf("the branch's name promises %s %s, the configuration says %s", what, says, is),
+			Hint:    "the configuration and the tensors count; the name is a label",
+		})
 	}
 	if p.Bits != nil && c.cfg.Bits != 0 && *p.Bits != c.cfg.Bits {
 		promise("bits", strconv.Itoa(*p.Bits), strconv.Itoa(c.cfg.Bits))
@@ -218,14 +260,21 @@ func (c *checker) checkListing() {
 		weights[name] = true
 		total += c.in.Files[name]
 	}
-	if base := c.cfg.FileBaseName; base != "" && len(c.inv.files) > 0 && !c.in.has(base+".safetensors") && !c.in.has(base+".safetensors.index.json") {
-		c.add(Finding{Code: "J12", Severity: Warn, Where: c.cfg.File, Got: base, Want: strings.TrimSuffix(c.inv.files[0], ".safetensors"),
+	base := c.cfg.FileBaseName
+	if base != "" && len(c.inv.files) > 0 && !c.in.has(base+".safetensors") && !c.in.has(base+".safetensors.index.json") {
+		c.add(Finding{
+			Code: "J12", Severity: Warn, Where: c.cfg.File,
+			Got: base, Want: strings.TrimSuffix(c.inv.files[0], ".safetensors"),
 			Message: fmt.Sprintf("model_file_base_name points to %s.safetensors, the branch has %s: AutoGPTQ will not find it", base, c.inv.files[0]),
-			Hint:    "correct model_file_base_name or rename the file"})
+			Hint:    "correct model_file_base_name or rename the file",
+		})
 	}
 	if len(c.inv.files) == 0 && (c.hasQuantFile() || len(c.sources) > 0) {
-		c.add(Finding{Code: "J12", Severity: Fatal, Where: "(listing)", Message: "the branch has no safetensors file; .bin and .pt files are pickles, which run code when they are loaded",
-			Hint: "choose another branch or repository"})
+		c.add(Finding{
+			Code: "J12", Severity: Fatal, Where: "(listing)",
+			Message: "the branch has no safetensors file; .bin and .pt files are pickles, which run code when they are loaded",
+			Hint:    "choose another branch or repository",
+		})
 	}
 	var second []string
 	var wasted int64
@@ -239,8 +288,11 @@ func (c *checker) checkListing() {
 	}
 	if len(second) > 0 {
 		slices.Sort(second)
-		c.add(Finding{Code: "H14", Severity: Warn, Where: second[0], Got: strings.Join(second, ", "),
+		c.add(Finding{
+			Code: "H14", Severity: Warn, Where: second[0],
+			Got:     strings.Join(second, ", "),
 			Message: fmt.Sprintf("%d more bytes of weights beside %s: only the latter is used", wasted, strings.Join(c.inv.files, ", ")),
-			Hint:    "leave the other files out when fetching"})
+			Hint:    "leave the other files out when fetching",
+		})
 	}
 }

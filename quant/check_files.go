@@ -20,8 +20,12 @@ func (c *checker) checkFiles() {
 		}
 		size, listed := c.in.Files[file]
 		if end := dataEnd(h); listed && end != size {
-			c.add(Finding{Code: "H1", Severity: Fatal, Where: file, Got: strconv.FormatInt(size, 10), Want: strconv.FormatInt(end, 10),
-				Message: fmt.Sprintf("the header describes %d bytes, the file has %d", end, size), Hint: "the file is cut short or not the one its header belongs to: fetch it again"})
+			c.add(Finding{
+				Code: "H1", Severity: Fatal, Where: file,
+				Got: strconv.FormatInt(size, 10), Want: strconv.FormatInt(end, 10),
+				Message: fmt.Sprintf("the header describes %d bytes, the file has %d", end, size),
+				Hint:    "the file is cut short or not the one its header belongs to: fetch it again",
+			})
 		}
 		c.checkMetadata(file, h.Metadata)
 	}
@@ -43,7 +47,11 @@ func dataEnd(h *safetensors.Header) int64 {
 // checkIndex compares an index with the headers of its shards.
 func (c *checker) checkIndex(name string, data []byte) {
 	bad := func(kind string, severity Severity, where, message string) {
-		c.count(kind+where, Finding{Code: "H2", Severity: severity, Where: where, Message: message, Hint: "fetch the index and its shards from one and the same commit"})
+		c.count(kind+where, Finding{
+			Code: "H2", Severity: severity, Where: where,
+			Message: message,
+			Hint:    "fetch the index and its shards from one and the same commit",
+		})
 	}
 	x, err := safetensors.ParseIndex(data)
 	if err != nil {
@@ -89,9 +97,12 @@ func (c *checker) checkMetadata(file string, meta map[string]string) {
 		if !ok || is == "" || strings.EqualFold(says, is) {
 			return
 		}
-		c.add(Finding{Code: "H11", Severity: Warn, Where: file, Got: says, Want: is,
+		c.add(Finding{
+			Code: "H11", Severity: Warn, Where: file,
+			Got: says, Want: is,
 			Message: fmt.Sprintf("the file's own metadata says %s %s, the configuration says %s", strings.TrimPrefix(key, "gptq_"), says, is),
-			Hint:    "the configuration may belong to another branch: compare with the model card"})
+			Hint:    "the configuration may belong to another branch: compare with the model card",
+		})
 	}
 	differ("gptq_bits", c.cfg.bitsText())
 	differ("gptq_group_size", c.cfg.groupText())

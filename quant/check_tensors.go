@@ -12,14 +12,22 @@ import (
 // checkTensors judges the tensors by their headers.
 func (c *checker) checkTensors() {
 	if format, tensor := c.inv.foreign(); format != "" {
-		c.add(Finding{Code: "H7", Severity: Fatal, Where: tensor, Got: format, Want: "GPTQ",
-			Message: fmt.Sprintf("the tensors are %s, not GPTQ", format), Hint: "use an engine for " + format + ", or choose a GPTQ branch"})
+		c.add(Finding{
+			Code: "H7", Severity: Fatal, Where: tensor,
+			Got: format, Want: "GPTQ",
+			Message: fmt.Sprintf("the tensors are %s, not GPTQ", format),
+			Hint:    "use an engine for " + format + ", or choose a GPTQ branch",
+		})
 		return
 	}
 	if len(c.inv.modules) == 0 {
 		if c.inv.complete {
-			c.add(Finding{Code: "H7", Severity: Fatal, Where: strings.Join(c.inv.files, ", "), Want: "qweight, qzeros, scales",
-				Message: "no quantised tensors: this is a checkpoint in floating point or in a format that is not known", Hint: "choose a GPTQ branch"})
+			c.add(Finding{
+				Code: "H7", Severity: Fatal, Where: strings.Join(c.inv.files, ", "),
+				Want:    "qweight, qzeros, scales",
+				Message: "no quantised tensors: this is a checkpoint in floating point or in a format that is not known",
+				Hint:    "choose a GPTQ branch",
+			})
 		}
 		return
 	}
@@ -57,36 +65,54 @@ func (c *checker) checkModule(m *module, x linear, expected bool) {
 		return
 	}
 	if m.gidx == nil && c.inv.complete {
-		c.count("g_idx", Finding{Code: "H3", Severity: Warn, Where: m.name, Want: "g_idx",
-			Message: "has no g_idx: rows are taken in order; TGI and others refuse the file", Hint: "act-order cannot be read without it"})
+		c.count("g_idx", Finding{
+			Code: "H3", Severity: Warn, Where: m.name,
+			Want:    "g_idx",
+			Message: "has no g_idx: rows are taken in order; TGI and others refuse the file",
+			Hint:    "act-order cannot be read without it",
+		})
 	}
 	s, err := m.shape()
 	if err != nil {
-		c.count("shape", Finding{Code: "H4", Severity: Fatal, Where: m.name, Message: fmt.Sprintf("the tensors contradict one another: %v", err),
-			Hint: "the export is broken: choose another branch"})
+		c.count("shape", Finding{
+			Code: "H4", Severity: Fatal, Where: m.name,
+			Message: fmt.Sprintf("the tensors contradict one another: %v", err),
+			Hint:    "the export is broken: choose another branch",
+		})
 		return
 	}
 	c.checkParameters(m, s)
 	if expected && (int64(gptq.Words(x.k, s.Bits)) != m.qweight.Shape[0] || m.gidx != nil && s.K != x.k || s.N != x.n) {
-		c.count("dims", Finding{Code: "H4", Severity: Fatal, Where: m.qweight.Name, Got: fmt.Sprintf("%d×%d", s.K, s.N), Want: fmt.Sprintf("%d×%d", x.k, x.n),
+		c.count("dims", Finding{
+			Code: "H4", Severity: Fatal, Where: m.qweight.Name,
+			Got: fmt.Sprintf("%d×%d", s.K, s.N), Want: fmt.Sprintf("%d×%d", x.k, x.n),
 			Message: fmt.Sprintf("is %v, which is %d×%d at %d bits; config.json needs %d×%d", m.qweight.Shape, s.K, s.N, s.Bits, x.k, x.n),
-			Hint:    "config.json or the weights belong to another model"})
+			Hint:    "config.json or the weights belong to another model",
+		})
 	}
 	if expected && m.bias != nil && !x.bias {
 		c.count("bias", Finding{Code: "H10", Severity: Info, Where: m.bias.Name,
 			Message: "the architecture has no bias here; AutoGPTQ up to 0.7 writes one of zeros"})
 	}
 	if m.bias != nil && !slices.Equal(m.bias.Shape, []int64{int64(s.N)}) {
-		c.count("bias shape", Finding{Code: "H4", Severity: Fatal, Where: m.bias.Name, Got: fmt.Sprint(m.bias.Shape), Want: fmt.Sprintf("[%d]", s.N),
-			Message: fmt.Sprintf("is %v, want [%d]", m.bias.Shape, s.N), Hint: "the export is broken: choose another branch"})
+		c.count("bias shape", Finding{
+			Code: "H4", Severity: Fatal, Where: m.bias.Name,
+			Got: fmt.Sprint(m.bias.Shape), Want: fmt.Sprintf("[%d]", s.N),
+			Message: fmt.Sprintf("is %v, want [%d]", m.bias.Shape, s.N),
+			Hint:    "the export is broken: choose another branch",
+		})
 	}
 }
 
 // checkTypes: words of 32 bits, scales in half precision.
 func (c *checker) checkTypes(m *module) {
 	wrong := func(t *placed, severity Severity, want, why string) {
-		c.count(want+t.DType, Finding{Code: "H6", Severity: severity, Where: t.Name, Got: t.DType, Want: want,
-			Message: fmt.Sprintf("is %s, want %s: %s", t.DType, want, why), Hint: "choose a branch written by AutoGPTQ or GPTQModel"})
+		c.count(want+t.DType, Finding{
+			Code: "H6", Severity: severity, Where: t.Name,
+			Got: t.DType, Want: want,
+			Message: fmt.Sprintf("is %s, want %s: %s", t.DType, want, why),
+			Hint:    "choose a branch written by AutoGPTQ or GPTQModel",
+		})
 	}
 	for _, t := range []*placed{m.qweight, m.qzeros} {
 		if t != nil && t.DType != "I32" && t.DType != "U32" {
@@ -128,17 +154,28 @@ func (c *checker) checkParameters(m *module, s gptq.Shape) {
 		differs("excluded", Finding{Message: "is quantised, but a rule of dynamic excludes it"})
 	case !known:
 	case s.Bits != bits:
-		differs("bits", Finding{Got: strconv.Itoa(s.Bits), Want: strconv.Itoa(bits), Message: fmt.Sprintf("has %d bits by its tensors, the configuration says %d", s.Bits, bits)})
+		differs("bits", Finding{
+			Got: strconv.Itoa(s.Bits), Want: strconv.Itoa(bits),
+			Message: fmt.Sprintf("has %d bits by its tensors, the configuration says %d", s.Bits, bits),
+		})
 	case c.cfg.HasGroupSize && !s.Fits(groupSize) && !(groupSize == 0 || groupSize < -1): // J4's
-		differs("groups", Finding{Got: strconv.Itoa(s.GroupSize()), Want: strconv.Itoa(groupSize),
-			Message: fmt.Sprintf("has %d groups for %d rows, which is group size %d; the configuration says %d", s.G, s.K, s.GroupSize(), groupSize)})
+		differs("groups", Finding{
+			Got: strconv.Itoa(s.GroupSize()), Want: strconv.Itoa(groupSize),
+			Message: fmt.Sprintf("has %d groups for %d rows, which is group size %d; the configuration says %d", s.G, s.K, s.GroupSize(), groupSize),
+		})
 	}
 	if s.K%32 != 0 || s.N%32 != 0 {
-		c.count("align", Finding{Code: "H12", Severity: Info, Where: m.name, Got: fmt.Sprintf("%d×%d", s.K, s.N), Want: "multiples of 32",
-			Message: fmt.Sprintf("is %d×%d, not multiples of 32: AutoGPTQ and most kernels cannot load it", s.K, s.N)})
+		c.count("align", Finding{
+			Code: "H12", Severity: Info, Where: m.name,
+			Got: fmt.Sprintf("%d×%d", s.K, s.N), Want: "multiples of 32",
+			Message: fmt.Sprintf("is %d×%d, not multiples of 32: AutoGPTQ and most kernels cannot load it", s.K, s.N),
+		})
 	} else if g := groupSize; g > 0 && s.G > 1 && s.Fits(g) && s.K%g != 0 {
-		c.count("short", Finding{Code: "H12", Severity: Info, Where: m.name, Got: strconv.Itoa(s.K % g), Want: strconv.Itoa(g),
-			Message: fmt.Sprintf("the last group has %d of %d rows: ExLlama and Marlin cannot load it", s.K%g, g)})
+		c.count("short", Finding{
+			Code: "H12", Severity: Info, Where: m.name,
+			Got: strconv.Itoa(s.K % g), Want: strconv.Itoa(g),
+			Message: fmt.Sprintf("the last group has %d of %d rows: ExLlama and Marlin cannot load it", s.K%g, g),
+		})
 	}
 }
 
@@ -153,13 +190,20 @@ func (c *checker) checkArchitecture(expected map[string]linear) {
 			_, _, quantised, known := c.cfg.forModule(x.name)
 			switch {
 			case m != nil && weight != nil:
-				c.count("both", Finding{Code: "H8", Severity: Warn, Where: weight.Name, Message: "stands beside the quantised tensors: engines differ in which they use",
-					Hint: "remove it from the weight file"})
+				c.count("both", Finding{
+					Code: "H8", Severity: Warn, Where: weight.Name,
+					Message: "stands beside the quantised tensors: engines differ in which they use",
+					Hint:    "remove it from the weight file",
+				})
 			case m != nil:
 			case weight == nil:
 				missing++
-				c.count("missing", Finding{Code: "H3", Severity: Fatal, Where: x.name, Want: "qweight, qzeros, scales", Message: "is missing altogether",
-					Hint: "config.json belongs to another model, or a shard is missing"})
+				c.count("missing", Finding{
+					Code: "H3", Severity: Fatal, Where: x.name,
+					Want:    "qweight, qzeros, scales",
+					Message: "is missing altogether",
+					Hint:    "config.json belongs to another model, or a shard is missing",
+				})
 			case quantised && known && !c.listedAway(x.name):
 				inFloat++
 				if first == "" {
@@ -169,8 +213,11 @@ func (c *checker) checkArchitecture(expected map[string]linear) {
 		}
 	}
 	if inFloat > 0 {
-		c.add(Finding{Code: "H8", Severity: Warn, Where: first, Message: fmt.Sprintf("%d of %d Linears are not quantised, though nothing excludes them", inFloat, len(expected)),
-			Hint: "engines that expect qweight in every layer will not load it"})
+		c.add(Finding{
+			Code: "H8", Severity: Warn, Where: first,
+			Message: fmt.Sprintf("%d of %d Linears are not quantised, though nothing excludes them", inFloat, len(expected)),
+			Hint:    "engines that expect qweight in every layer will not load it",
+		})
 	}
 	c.checkPlain()
 	c.checkExtra(expected)
@@ -196,17 +243,28 @@ func (c *checker) checkPlain() {
 		t := c.inv.tensors[p.name]
 		switch {
 		case c.inv.byName[base] != nil:
-			c.count("quantised", Finding{Code: "H9", Severity: Fatal, Where: base, Message: "is quantised: no engine expects that",
-				Hint: "the export is broken: choose another branch"})
+			c.count("quantised", Finding{
+				Code: "H9", Severity: Fatal, Where: base,
+				Message: "is quantised: no engine expects that",
+				Hint:    "the export is broken: choose another branch",
+			})
 		case t == nil:
 			c.count("absent", Finding{Code: "H9", Severity: Fatal, Where: p.name, Message: "is missing",
 				Hint: "config.json belongs to another model, or a shard is missing"})
 		case !isFloat(t.DType):
-			c.count("type", Finding{Code: "H9", Severity: Fatal, Where: p.name, Got: t.DType, Want: "F16, BF16 or F32", Message: fmt.Sprintf("is %s, not floating point", t.DType),
-				Hint: "the export is broken: choose another branch"})
+			c.count("type", Finding{
+				Code: "H9", Severity: Fatal, Where: p.name,
+				Got: t.DType, Want: "F16, BF16 or F32",
+				Message: fmt.Sprintf("is %s, not floating point", t.DType),
+				Hint:    "the export is broken: choose another branch",
+			})
 		case !slices.Equal(t.Shape, p.shape):
-			c.count("shape", Finding{Code: "H9", Severity: Fatal, Where: p.name, Got: fmt.Sprint(t.Shape), Want: fmt.Sprint(p.shape),
-				Message: fmt.Sprintf("is %v, config.json needs %v", t.Shape, p.shape), Hint: "config.json or the weights belong to another model"})
+			c.count("shape", Finding{
+				Code: "H9", Severity: Fatal, Where: p.name,
+				Got: fmt.Sprint(t.Shape), Want: fmt.Sprint(p.shape),
+				Message: fmt.Sprintf("is %v, config.json needs %v", t.Shape, p.shape),
+				Hint:    "config.json or the weights belong to another model",
+			})
 		}
 	}
 }
@@ -244,6 +302,10 @@ func (c *checker) checkExtra(expected map[string]linear) {
 		return
 	}
 	slices.SortFunc(extra, compareNames)
-	c.add(Finding{Code: "H15", Severity: Warn, Where: extra[0], Got: strings.Join(extra[:min(10, len(extra))], ", "),
-		Message: fmt.Sprintf("%d tensors that %s does not have", len(extra), c.model.kind), Hint: "they are ignored; config.json may belong to another model"})
+	c.add(Finding{
+		Code: "H15", Severity: Warn, Where: extra[0],
+		Got:     strings.Join(extra[:min(10, len(extra))], ", "),
+		Message: fmt.Sprintf("%d tensors that %s does not have", len(extra), c.model.kind),
+		Hint:    "they are ignored; config.json may belong to another model",
+	})
 }

@@ -205,8 +205,12 @@ func (d *dataChecker) checkCodes(m *module, _ gptq.Shape) error {
 		if ones {
 			word = "FFFFFFFF"
 		}
-		d.count(word, Finding{Code: "D9", Severity: Fatal, Where: m.qweight.Name, Got: word,
-			Message: fmt.Sprintf("every word is %s: the layer was not quantised or not written", word), Hint: "the export is broken: choose another branch"})
+		d.count(word, Finding{
+			Code: "D9", Severity: Fatal, Where: m.qweight.Name,
+			Got:     word,
+			Message: fmt.Sprintf("every word is %s: the layer was not quantised or not written", word),
+			Hint:    "the export is broken: choose another branch",
+		})
 	}
 	return err
 }
@@ -219,8 +223,12 @@ func (d *dataChecker) checkScales(m *module, s gptq.Shape) error {
 	odd, firstOdd := int64(0), ""
 	err := d.floats(m.scales, func(i int64, v float32) error {
 		if v != v || math.IsInf(float64(v), 0) {
-			d.count("finite", Finding{Code: "D6", Severity: Fatal, Where: m.scales.Name, Got: fmt.Sprint(v), Want: "a finite number",
-				Message: fmt.Sprintf("[%d][%d] is %v: so is every output of this column", i/int64(s.N), i%int64(s.N), v), Hint: "the export is broken: choose another branch"})
+			d.count("finite", Finding{
+				Code: "D6", Severity: Fatal, Where: m.scales.Name,
+				Got: fmt.Sprint(v), Want: "a finite number",
+				Message: fmt.Sprintf("[%d][%d] is %v: so is every output of this column", i/int64(s.N), i%int64(s.N), v),
+				Hint:    "the export is broken: choose another branch",
+			})
 			return errStop
 		}
 		if v <= 0 {
@@ -232,8 +240,12 @@ func (d *dataChecker) checkScales(m *module, s gptq.Shape) error {
 		return nil
 	})
 	if odd > 0 {
-		d.count("sign", Finding{Code: "D6", Severity: Warn, Where: m.scales.Name, Got: strconv.FormatInt(odd, 10), Want: "above 0",
-			Message: fmt.Sprintf("%d scales are zero or negative, the first, %s; quantisers never write such", odd, firstOdd), Hint: "the layer may have seen no calibration text"})
+		d.count("sign", Finding{
+			Code: "D6", Severity: Warn, Where: m.scales.Name,
+			Got: strconv.FormatInt(odd, 10), Want: "above 0",
+			Message: fmt.Sprintf("%d scales are zero or negative, the first, %s; quantisers never write such", odd, firstOdd),
+			Hint:    "the layer may have seen no calibration text",
+		})
 	}
 	return err
 }
@@ -275,8 +287,12 @@ func (d *dataChecker) checkBias(m *module, _ gptq.Shape) error {
 			d.notFinite(m.bias, i, v)
 			return errStop
 		case v != 0 && d.noBias[m.name]:
-			d.count("bias", Finding{Code: "D8", Severity: Warn, Where: m.bias.Name, Got: fmt.Sprint(v), Want: "0",
-				Message: fmt.Sprintf("[%d] is %v, though the architecture has no bias: AutoGPTQ adds it, transformers drops it", i, v), Hint: "compare the output of two engines"})
+			d.count("bias", Finding{
+				Code: "D8", Severity: Warn, Where: m.bias.Name,
+				Got: fmt.Sprint(v), Want: "0",
+				Message: fmt.Sprintf("[%d] is %v, though the architecture has no bias: AutoGPTQ adds it, transformers drops it", i, v),
+				Hint:    "compare the output of two engines",
+			})
 			return errStop
 		}
 		return nil

@@ -90,8 +90,12 @@ func (g *groupTally) add(row, group int64) bool {
 func (d *dataChecker) judgeGroups(m *module, g *groupTally) {
 	name := m.gidx.Name
 	if g.bad >= 0 {
-		d.count("range", Finding{Code: "D2", Severity: Fatal, Where: name, Got: strconv.FormatInt(g.badGroup, 10), Want: fmt.Sprintf("0 to %d", g.s.G-1),
-			Message: fmt.Sprintf("row %d points at group %d of %d: kernels would read outside the tensor", g.bad, g.badGroup, g.s.G), Hint: "do not run this file: choose another branch"})
+		d.count("range", Finding{
+			Code: "D2", Severity: Fatal, Where: name,
+			Got: strconv.FormatInt(g.badGroup, 10), Want: fmt.Sprintf("0 to %d", g.s.G-1),
+			Message: fmt.Sprintf("row %d points at group %d of %d: kernels would read outside the tensor", g.bad, g.badGroup, g.s.G),
+			Hint:    "do not run this file: choose another branch",
+		})
 		return
 	}
 	if g.s.G == 1 {
@@ -118,8 +122,12 @@ func (d *dataChecker) judgeGroups(m *module, g *groupTally) {
 			want = g.s.K - g.size*(g.s.G-1)
 		}
 		if int(rows) != want {
-			d.count("rows", Finding{Code: "D3", Severity: Fatal, Where: name, Got: strconv.Itoa(int(rows)), Want: strconv.Itoa(want),
-				Message: fmt.Sprintf("group %d has %d rows, want %d", group, rows, want), Hint: "the tensor is damaged, or group_size is wrong: verify the file, then choose another branch"})
+			d.count("rows", Finding{
+				Code: "D3", Severity: Fatal, Where: name,
+				Got: strconv.Itoa(int(rows)), Want: strconv.Itoa(want),
+				Message: fmt.Sprintf("group %d has %d rows, want %d", group, rows, want),
+				Hint:    "the tensor is damaged, or group_size is wrong: verify the file, then choose another branch",
+			})
 			return
 		}
 	}
@@ -151,8 +159,11 @@ func (d *dataChecker) compareSiblings(m *module, hash [sha256.Size]byte) {
 		return
 	}
 	if first.hash != hash {
-		d.count(kind, Finding{Code: "D5", Severity: Warn, Where: m.gidx.Name, Message: fmt.Sprintf("%s and %s share their input but not their g_idx: TGI cannot fuse them", first.name, m.name),
-			Hint: "engines that keep the matrices apart are not affected"})
+		d.count(kind, Finding{
+			Code: "D5", Severity: Warn, Where: m.gidx.Name,
+			Message: fmt.Sprintf("%s and %s share their input but not their g_idx: TGI cannot fuse them", first.name, m.name),
+			Hint:    "engines that keep the matrices apart are not affected",
+		})
 	}
 }
 
@@ -161,16 +172,32 @@ func (d *dataChecker) judgeActOrder() {
 	a, cfg := d.act, d.cfg
 	switch {
 	case a.permuted > 0 && cfg.DescAct != nil && !*cfg.DescAct:
-		d.add(Finding{Code: "D4", Severity: Fatal, Where: a.first, Got: "act-order", Want: "desc_act true",
-			Message: fmt.Sprintf("%d matrices are in act-order, but desc_act is false: engines that believe it answer with noise", a.permuted), Hint: "set desc_act to true in both configuration files"})
+		d.add(Finding{
+			Code: "D4", Severity: Fatal, Where: a.first,
+			Got: "act-order", Want: "desc_act true",
+			Message: fmt.Sprintf("%d matrices are in act-order, but desc_act is false: engines that believe it answer with noise", a.permuted),
+			Hint:    "set desc_act to true in both configuration files",
+		})
 	case a.permuted == 0 && a.sequential > 0 && isTrue(cfg.DescAct) && !isTrue(cfg.StaticGroups):
-		d.add(Finding{Code: "D4", Severity: Warn, Where: "g_idx", Got: "rows in order", Want: "act-order",
-			Message: "desc_act is true, but every matrix has its rows in order: either static_groups was used or the file is another branch's", Hint: "compare the file's digest with the hub's"})
+		d.add(Finding{
+			Code: "D4", Severity: Warn, Where: "g_idx",
+			Got: "rows in order", Want: "act-order",
+			Message: "desc_act is true, but every matrix has its rows in order: either static_groups was used or the file is another branch's",
+			Hint:    "compare the file's digest with the hub's",
+		})
 	case a.absent > 0 && isTrue(cfg.DescAct) && !isTrue(cfg.StaticGroups):
-		d.add(Finding{Code: "D4", Severity: Warn, Where: "g_idx", Got: "no g_idx", Want: "act-order",
-			Message: fmt.Sprintf("desc_act is true, but %d matrices have no g_idx: their rows are taken in order", a.absent), Hint: "if the output is noise the order is lost: choose another branch"})
+		d.add(Finding{
+			Code: "D4", Severity: Warn, Where: "g_idx",
+			Got: "no g_idx", Want: "act-order",
+			Message: fmt.Sprintf("desc_act is true, but %d matrices have no g_idx: their rows are taken in order", a.absent),
+			Hint:    "if the output is noise the order is lost: choose another branch",
+		})
 	}
 	if a.zero > 0 {
-		d.add(Finding{Code: "D4", Severity: Info, Where: "g_idx", Got: "all zeros", Message: fmt.Sprintf("%d matrices have a g_idx of zeros beside several groups, as writers before act-order left it: rows are taken in order", a.zero)})
+		d.add(Finding{
+			Code: "D4", Severity: Info, Where: "g_idx",
+			Got:     "all zeros",
+			Message: fmt.Sprintf("%d matrices have a g_idx of zeros beside several groups, as writers before act-order left it: rows are taken in order", a.zero),
+		})
 	}
 }

@@ -130,3 +130,36 @@ func TestHeaderFinding(t *testing.T) {
 		t.Errorf("got %+v", f)
 	}
 }
+
+// FuzzCheckData: whatever a file that parses holds, no panic and no error, since
+// every byte the header promises is there.
+func FuzzCheckData(f *testing.F) {
+	config := []byte(`{"model_type":"llama","hidden_size":32,"intermediate_size":32,"num_hidden_layers":1,"num_attention_heads":1,"vocab_size":4}`)
+	tiny := &fake{tensors: map[string]*safetensors.Data{}}
+	for _, bits := range []int{2, 3, 4, 8} {
+		tiny.linear(qProj, bits, 16, 32, 32)
+		tiny.plain(qProj+".bias", 32)
+		tiny.plain("model.norm.weight", 32)
+		var list []safetensors.Data
+		for _, name := range sortedKeys(tiny.tensors) {
+			list = append(list, *tiny.tensors[name])
+		}
+		var b bytes.Buffer
+		if err := safetensors.Write(&b, nil, list); err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b.Bytes(), []byte(`{"bits":4,"group_size":16,"sym":true,"desc_act":false}`))
+	}
+	f.Fuzz(func(t *testing.T, file, quantize []byte) {
+		h, err := safetensors.Parse(bytes.NewReader(file), int64(len(file)))
+		if err != nil {
+			return
+		}
+		in := Input{Files: map[string]int64{"model.safetensors": int64(len(file))}, Headers: map[string]*safetensors.Header{"model.safetensors": h},
+			JSON: map[string][]byte{"config.json": config, "quantize_config.json": quantize}}
+		Check(in)
+		if _, err := CheckData(context.Background(), in, func(string) (io.ReaderAt, error) { return bytes.NewReader(file), nil }); err != nil {
+			t.Error(err)
+		}
+	})
+}

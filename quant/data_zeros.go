@@ -107,29 +107,46 @@ func (d *dataChecker) judgeZeros() {
 	symmetric := cfg.Sym == nil || *cfg.Sym
 	switch {
 	case z.other > 0 && isTrue(cfg.Sym):
-		d.add(Finding{Code: "D7", Severity: Fatal, Where: z.firstO, Got: "other zero points", Want: "the symmetric one everywhere",
+		d.add(Finding{
+			Code: "D7", Severity: Fatal, Where: z.firstO,
+			Got: "other zero points", Want: "the symmetric one everywhere",
 			Message: fmt.Sprintf("sym is true, but the zero points of %d matrices are not symmetric: engines that skip them answer with noise", z.other),
-			Hint:    "set sym to false in both configuration files, or verify the file"})
+			Hint:    "set sym to false in both configuration files, or verify the file",
+		})
 	case z.v1 > 0 && z.v2 > 0 && symmetric:
-		d.add(Finding{Code: "D7", Severity: Fatal, Where: z.firstV2, Got: "gptq and gptq_v2", Want: "one of them",
-			Message: fmt.Sprintf("%d matrices store their zero points as v1, %d as v2: no engine reads both", z.v1, z.v2), Hint: "the export is broken: choose another branch"})
+		d.add(Finding{
+			Code: "D7", Severity: Fatal, Where: z.firstV2,
+			Got: "gptq and gptq_v2", Want: "one of them",
+			Message: fmt.Sprintf("%d matrices store their zero points as v1, %d as v2: no engine reads both", z.v1, z.v2),
+			Hint:    "the export is broken: choose another branch",
+		})
 	case z.v2 > 0 && z.other == 0 && symmetric && !labelledV2:
 		d.mislabelled(z.firstV2, "gptq_v2", cfg.Format)
 	case z.v1 > 0 && z.other == 0 && symmetric && labelledV2:
 		d.mislabelled(z.firstV1, "gptq", cfg.Format)
 	}
 	if z.overflowed > 0 {
-		d.add(Finding{Code: "D7", Severity: Warn, Where: z.wordAt, Got: strconv.FormatInt(z.overflowed, 10),
+		d.add(Finding{
+			Code: "D7", Severity: Warn, Where: z.wordAt,
+			Got:     strconv.FormatInt(z.overflowed, 10),
 			Message: fmt.Sprintf("%d words of zero points look overflowed, as AutoGPTQ's packer did with zero points of 0: what stood there is lost", z.overflowed),
-			Hint:    "prefer a symmetric branch or one in format gptq_v2"})
+			Hint:    "prefer a symmetric branch or one in format gptq_v2",
+		})
 	} else if z.maxed > 0 {
-		d.add(Finding{Code: "D7", Severity: Warn, Where: z.firstO, Got: strconv.FormatInt(z.maxed, 10),
-			Message: fmt.Sprintf("%d zero points of 0 are stored as all ones: some engines read them as the largest zero plus one", z.maxed), Hint: "prefer a symmetric branch or one in format gptq_v2"})
+		d.add(Finding{
+			Code: "D7", Severity: Warn, Where: z.firstO,
+			Got:     strconv.FormatInt(z.maxed, 10),
+			Message: fmt.Sprintf("%d zero points of 0 are stored as all ones: some engines read them as the largest zero plus one", z.maxed),
+			Hint:    "prefer a symmetric branch or one in format gptq_v2",
+		})
 	}
 }
 
 func (d *dataChecker) mislabelled(where, data, label string) {
-	d.add(Finding{Code: "D7", Severity: Fatal, Where: where, Got: label, Want: data,
+	d.add(Finding{
+		Code: "D7", Severity: Fatal, Where: where,
+		Got: label, Want: data,
 		Message: fmt.Sprintf("checkpoint_format is %s, but the zero points are stored as in %s: engines that believe it are off by one everywhere", label, data),
-		Hint:    "set checkpoint_format to " + data + " in both configuration files"})
+		Hint:    "set checkpoint_format to " + data + " in both configuration files",
+	})
 }

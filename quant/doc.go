@@ -20,7 +20,8 @@
 // quant/safetensors, packing in quant/gptq, model cards in quant/card.
 //
 // Guarantees: no input makes it panic; findings hold no control characters;
-// [CheckData] keeps at most a mebibyte of one tensor in memory, plus one g_idx.
+// [CheckData] keeps a mebibyte of one tensor in memory, or one row of qzeros if
+// that is more, whatever the size of the file.
 // Not guaranteed: that a checkpoint without findings is a good model, or that
 // every architecture is known. Llama, Mistral and Mixtral are judged tensor by
 // tensor; of others only what the headers themselves imply is judged, and a

@@ -90,9 +90,10 @@ func (in Input) merge(sources []Config, l *list) Config {
 	for _, s := range sources[1:] {
 		c.fill(s)
 	}
-	c.Bits = settle(l, sources, "bits", Config.bitsText, func(s Config) int { return s.Bits }, c.Bits, t.known(),
-		func(bits int) bool { return bits == t.bits })
-	c.GroupSize = settle(l, sources, "group_size", Config.groupText, func(s Config) int { return s.GroupSize }, c.GroupSize, t.known(), t.fits)
+	bits := provable{"bits", Config.bitsText, func(s Config) int { return s.Bits }, func(bits int) bool { return bits == t.bits }}
+	size := provable{"group_size", Config.groupText, func(s Config) int { return s.GroupSize }, t.fits}
+	c.Bits = bits.settle(l, sources, c.Bits, t.known())
+	c.GroupSize = size.settle(l, sources, c.GroupSize, t.known())
 	c.settleFlags(sources, t, l)
 	if c.Bits == 0 && t.known() {
 		c.Bits = t.bits
@@ -155,14 +156,22 @@ func (c *Config) fill(s Config) {
 	c.odd = append(slices.Clone(c.odd), s.odd...)
 }
 
-// settle decides a key the shapes of tensors prove: where sources differ, the
-// one that agrees with the tensors is believed, and the others are named.
-func settle(l *list, sources []Config, key string, text func(Config) string, value func(Config) int, current int, proven bool, agrees func(int) bool) int {
-	said, differ := saying(sources, text)
+// provable is a key that the shapes of tensors prove.
+type provable struct {
+	key    string
+	text   func(Config) string // "" when a file does not say
+	value  func(Config) int
+	agrees func(int) bool // with the tensors
+}
+
+// settle gives the value to believe: where sources differ, the one that agrees
+// with the tensors, if their headers are there; the others are named.
+func (p provable) settle(l *list, sources []Config, current int, proven bool) int {
+	said, differ := saying(sources, p.text)
 	if !differ {
 		return current
 	}
-	f := Finding{Code: "J5", Severity: Fatal, Where: key, Message: claims(said, text),
+	f := Finding{Code: "J5", Severity: Fatal, Where: p.key, Message: claims(said, p.text),
 		Hint: "engines read different files: correct the wrong one before using this branch"}
 	if !proven {
 		l.add(f)
@@ -171,11 +180,11 @@ func settle(l *list, sources []Config, key string, text func(Config) string, val
 	var wrong []string
 	best := current
 	for _, s := range slices.Backward(said) {
-		if agrees(value(s)) {
-			best, f.Want = value(s), text(s)
+		if p.agrees(p.value(s)) {
+			best, f.Want = p.value(s), p.text(s)
 		} else {
 			wrong = append(wrong, s.File)
-			f.Got = text(s)
+			f.Got = p.text(s)
 		}
 	}
 	slices.Sort(wrong)
@@ -209,8 +218,12 @@ func (c *Config) settleFlags(sources []Config, t truth, l *list) {
 	flag("checkpoint_format", format, Fatal, "the two formats read zero points differently: correct the wrong file")
 	for _, s := range sources {
 		if c.HasFormat && c.Format != "gptq" && !s.HasFormat {
-			l.add(Finding{Code: "J5", Severity: Warn, Where: s.File, Message: fmt.Sprintf("says no checkpoint_format, which means gptq, while another file says %s", c.Format),
-				Want: c.Format, Hint: "add checkpoint_format to this file"})
+			l.add(Finding{
+				Code: "J5", Severity: Warn, Where: s.File,
+				Want:    c.Format,
+				Message: fmt.Sprintf("says no checkpoint_format, which means gptq, while another file says %s", c.Format),
+				Hint:    "add checkpoint_format to this file",
+			})
 		}
 	}
 }
