@@ -82,7 +82,7 @@ func TestTokenDoesNotPrint(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	for _, v := range []any{token, &token, o, &o, c, *&c.token, struct{ t Token }{token}} {
+	for _, v := range []any{token, &token, o, &o, c, c.token, struct{ t Token }{token}} {
 		fmt.Fprintf(&out, "%v %+v %#v %s %q %d %x\n", v, v, v, v, v, v, v)
 		slog.New(slog.NewTextHandler(&out, nil)).Info("x", "v", v)
 	}

@@ -33,9 +33,8 @@ type request struct {
 	off, n int64
 }
 
-// first and end are the parts asked for.
+// first is the first part asked for.
 func (r request) first() int { return int(r.off / MiB) }
-func (r request) end() int   { return int((r.off + r.n + MiB - 1) / MiB) }
 
 // fakeHub serves files from memory. script, if set, may fail a request or
 // replace its body; number counts the requests from 0.
@@ -169,7 +168,6 @@ type bench struct {
 	files []hub.File
 	stats *Stats
 
-	mu     sync.Mutex
 	events []Event
 }
 
