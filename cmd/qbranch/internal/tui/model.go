@@ -147,25 +147,38 @@ func (m *model) keepTicking() tea.Cmd {
 
 // Update takes a message. It does no I/O; what takes time is in the command.
 func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
-	// Bubble Tea v1 reads keys typed in a burst as one message: replay them.
-	if k, ok := msg.(tea.KeyMsg); ok && k.Type == tea.KeyRunes && !k.Paste && len(k.Runes) > 1 {
-		var cmds []tea.Cmd
-		for _, r := range k.Runes {
-			_, cmd := m.Update(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune{r}, Alt: k.Alt})
-			cmds = append(cmds, cmd)
+	var cmds []tea.Cmd
+	if k, ok := msg.(tea.KeyMsg); ok {
+		for _, one := range m.singly(k) {
+			cmds = append(cmds, m.pressed(one))
 		}
-		return m, tea.Batch(cmds...)
+	} else {
+		cmds = append(cmds, m.take(msg))
 	}
-	cmd := m.take(msg)
-	return m, tea.Batch(cmd, m.keepTicking())
+	return m, tea.Batch(append(cmds, m.keepTicking())...)
+}
+
+// singly takes apart what Bubble Tea v1 reads as one key: letters typed in a
+// burst, and, where nobody types text, esc and letters in one read, which look
+// like alt and a letter. A paste stays whole.
+func (m *model) singly(k tea.KeyMsg) []tea.KeyMsg {
+	if k.Type != tea.KeyRunes || k.Paste {
+		return []tea.KeyMsg{k}
+	}
+	var keys []tea.KeyMsg
+	if _, types := m.current().(typist); k.Alt && !types {
+		keys, k.Alt = append(keys, tea.KeyMsg{Type: tea.KeyEsc}), false
+	}
+	for _, r := range k.Runes {
+		keys = append(keys, tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune{r}, Alt: k.Alt})
+	}
+	return keys
 }
 
 func (m *model) take(msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
 	case tea.WindowSizeMsg:
 		m.width, m.height = msg.Width, msg.Height
-	case tea.KeyMsg:
-		return m.pressed(msg)
 	case tickMsg:
 		m.ticking = false
 		m.frame++

@@ -114,6 +114,18 @@ func TestBurstOfKeys(t *testing.T) {
 	if m.top() != onVerify || m.verify.ref != talesRef("main") {
 		t.Errorf("on screen %d with %v after kv", m.top(), m.verify.ref)
 	}
+	// Esc and a letter in one read look like alt and the letter.
+	m.Update(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("jg"), Alt: true})
+	if m.top() != onBranches || m.branches.cursor != 1 {
+		t.Errorf("on screen %d, cursor %d after esc, j, g; want the table and 1", m.top(), m.branches.cursor)
+	}
+	// Where text is typed, alt and a letter is not esc.
+	m.branches.cursor = 0
+	hit(m, "g")
+	m.Update(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("b"), Alt: true})
+	if m.top() != onGenerate || m.generate.prompt.text() != "" {
+		t.Errorf("on screen %d with %q after alt+b", m.top(), m.generate.prompt.text())
+	}
 	// A paste is not a burst of keys: it moves nothing …
 	m = atTales(t, &fake{})
 	m.Update(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("jjq"), Paste: true})
