@@ -190,7 +190,7 @@ func TestInTerminal(t *testing.T) {
 	term.text("j")
 	term.await(`▸ \S+`)
 	term.keys("Enter")
-	term.await(`[1-9]\d?%  ↓ fetching`)
+	term.await(`now +\d+% .* [1-9]\d* kB/s`)
 	term.keys("q")
 	term.await(`Quit\?`)
 	term.keys("y")
