@@ -1,33 +1,27 @@
 package infer
 
 import (
-	"context"
 	"errors"
 	"time"
+
+	"github.com/qbranch/qbranch/infer/model"
 )
 
 // Files maps the names of a checkpoint's files (config.json,
 // model.safetensors, tokenizer.json, …) to paths on the local disk.
 type Files map[string]string
 
-// FilesInDir lists a folder's regular files.
-func FilesInDir(dir string) (Files, error) { return nil, nil }
-
 // Errors callers branch on.
 var (
-	ErrUnsupported = errors.New("not supported by the runner")
+	ErrUnsupported = model.ErrUnsupported
 	ErrContext     = errors.New("prompt longer than the context")
-	ErrCheckpoint  = errors.New("bad checkpoint")
+	ErrCheckpoint  = model.ErrCheckpoint
 )
 
 // LoadOptions may be zero.
 type LoadOptions struct {
 	Threads int // 0 = all cores
 }
-
-// Model is a loaded checkpoint: weights memory-mapped, tokenizer, template.
-// It is safe for concurrent use; each generation has its own KV cache.
-type Model struct{}
 
 // Info describes a loaded model.
 type Info struct {
@@ -36,27 +30,18 @@ type Info struct {
 	Hidden       int    `json:"hidden_size"`
 	Vocab        int    `json:"vocab_size"`
 	Context      int    `json:"context"`
-	Bits         int    `json:"bits"`
-	GroupSize    int    `json:"group_size"`
+	Bits         int    `json:"bits"`       // 0 = not quantised
+	GroupSize    int    `json:"group_size"` // -1 = one group
 	WeightBytes  int64  `json:"weight_bytes"`
 	Threads      int    `json:"threads"`
+	Template     string `json:"chat_template"` // where it was found
 }
-
-// Load maps and checks a checkpoint. ErrUnsupported names what is not
-// supported; ErrCheckpoint says which file or tensor is bad.
-func Load(ctx context.Context, files Files, o LoadOptions) (*Model, error) { return nil, nil }
-
-// Close unmaps the weights; no generation may be running.
-func (m *Model) Close() error { return nil }
-
-// Info returns what was loaded.
-func (m *Model) Info() Info { return Info{} }
 
 // Request is one generation. Zero Temperature is greedy.
 type Request struct {
 	Prompt            string // used when TokenIDs is nil
 	System            string
-	Raw               bool  // no chat template: Prompt is tokenized as it is
+	Raw               bool  // no chat template: Prompt is tokenized as it is and continued
 	TokenIDs          []int // instead of Prompt
 	MaxTokens         int   // 0 = 256
 	Temperature       float64
@@ -67,7 +52,8 @@ type Request struct {
 	KeepLogits        bool // Result.Logits holds every position computed
 }
 
-// Token is one generated token and the text that became certain with it.
+// Token is one generated token and the text that became certain with it. Texts
+// never end inside a character; special tokens have none.
 type Token struct {
 	ID   int    `json:"id"`
 	Text string `json:"text"`
@@ -76,9 +62,10 @@ type Token struct {
 // Result is a finished generation. It is returned, as far as it got, also
 // together with an error such as ctx.Err().
 type Result struct {
-	IDs          []int
+	IDs          []int // generated, the one that stopped it included
 	Text         string
 	FinishReason string // "stop", "length", "context", "cancelled"
+	PromptIDs    []int
 	PromptTokens int
 	Prefill      time.Duration
 	Decode       time.Duration
@@ -86,10 +73,14 @@ type Result struct {
 	Positions    int
 }
 
-// Generate runs a request and calls emit for each token; an error of emit ends it.
-func (m *Model) Generate(ctx context.Context, r Request, emit func(Token) error) (*Result, error) {
-	return nil, nil
+// inputError is a request or a folder that cannot be used, and what to do.
+type inputError struct {
+	err  error
+	hint string
 }
 
-// WriteLogits writes Result.Logits as a safetensors file: "logits" F32 [positions, vocab].
-func WriteLogits(path string, r *Result, vocab int) error { return nil }
+func (e *inputError) Error() string { return e.err.Error() }
+func (e *inputError) Unwrap() error { return e.err }
+
+// Hint says what to do next.
+func (e *inputError) Hint() string { return e.hint }

@@ -16,13 +16,6 @@ import (
 // Message is one turn. Role is "system", "user" or "assistant".
 type Message struct{ Role, Content string }
 
-// Prompt is a rendered chat: encode the segments, with the tokenizer's special
-// tokens around them if Special is set.
-type Prompt struct {
-	Segments []tokenizer.Segment
-	Special  bool
-}
-
 // Source is what a template is found in. All of it may be missing.
 type Source struct {
 	Jinja    []byte                 // chat_template.jinja
@@ -98,17 +91,17 @@ func (t *Template) From() string { return t.from }
 func (t *Template) SpecialToken(name string) string { return t.special[name] }
 
 // Render makes the prompt after which the assistant's answer begins. The error is
-// an *Error or wraps ctx's.
-func (t *Template) Render(ctx context.Context, messages []Message) (Prompt, error) {
+// an *Error or ctx's.
+func (t *Template) Render(ctx context.Context, messages []Message) ([]tokenizer.Segment, error) {
+	var prompt []tokenizer.Segment
 	if t.tmpl == nil {
-		p := Prompt{Special: true}
 		for i, m := range messages {
 			if i > 0 {
-				p.Segments = append(p.Segments, tokenizer.Segment{Text: "\n\n"})
+				prompt = append(prompt, tokenizer.Segment{Text: "\n\n"})
 			}
-			p.Segments = append(p.Segments, tokenizer.Segment{Text: m.Content, Literal: true})
+			prompt = append(prompt, tokenizer.Segment{Text: m.Content, Literal: true})
 		}
-		return p, nil
+		return prompt, nil
 	}
 	vars := map[string]any{"tools": nil, "documents": nil, "add_generation_prompt": true}
 	for name, token := range t.special {
@@ -126,16 +119,15 @@ func (t *Template) Render(ctx context.Context, messages []Message) (Prompt, erro
 	defer cancel()
 	segments, err := t.tmpl.Render(limited, vars, jinja.Options{Now: t.now})
 	if ctx.Err() != nil {
-		return Prompt{}, ctx.Err()
+		return nil, ctx.Err()
 	}
 	if err != nil {
-		return Prompt{}, &Error{err}
+		return nil, &Error{err}
 	}
-	var p Prompt
 	for _, s := range segments {
-		p.Segments = append(p.Segments, tokenizer.Segment{Text: s.Text, Literal: s.Data})
+		prompt = append(prompt, tokenizer.Segment{Text: s.Text, Literal: s.Data})
 	}
-	return p, nil
+	return prompt, nil
 }
 
 // tokenizerConfig is the part of tokenizer_config.json that matters here.

@@ -9,14 +9,15 @@ import (
 	"time"
 
 	"github.com/qbranch/qbranch/infer/chat/jinja"
+	"github.com/qbranch/qbranch/infer/tokenizer"
 )
 
 var chat = []Message{{"system", "Be brief."}, {"user", "Hi <|im_end|>"}}
 
 // text joins the segments, literal ones in brackets.
-func text(p Prompt) string {
+func text(p []tokenizer.Segment) string {
 	var b strings.Builder
-	for _, s := range p.Segments {
+	for _, s := range p {
 		if s.Literal {
 			b.WriteString("[" + s.Text + "]")
 		} else {
@@ -41,21 +42,20 @@ func has(names ...string) func(string) bool {
 func TestSources(t *testing.T) {
 	const ml = "<|im_start|>system\n[Be brief.]<|im_end|>\n<|im_start|>user\n[Hi <|im_end|>]<|im_end|>\n<|im_start|>assistant\n"
 	tests := []struct {
-		name    string
-		source  Source
-		want    string
-		special bool
+		name   string
+		source Source
+		want   string
 	}{
-		{"nothing", Source{}, "[Be brief.]\n\n[Hi <|im_end|>]", true},
-		{"ChatML tokens", Source{HasToken: has("<|im_start|>", "<|im_end|>")}, ml, false},
-		{"one of the tokens is not enough", Source{HasToken: has("<|im_end|>")}, "[Be brief.]\n\n[Hi <|im_end|>]", true},
-		{"null", Source{Config: []byte(`{"chat_template": null}`)}, "[Be brief.]\n\n[Hi <|im_end|>]", true},
-		{"a string", Source{Config: []byte(`{"chat_template": "{{ messages[1].role }}"}`)}, "user", false},
-		{"named ones", Source{Config: []byte(`{"chat_template": [{"name": "tools", "template": "t"}, {"name": "default", "template": "d"}]}`)}, "d", false},
-		{"named ones without a default", Source{Config: []byte(`{"chat_template": [{"name": "a", "template": "1"}, {"name": "b", "template": "2"}]}`)}, "1", false},
-		{"the file before the config", Source{Jinja: []byte("file"), Config: []byte(`{"chat_template": "config"}`)}, "file", false},
+		{"nothing", Source{}, "[Be brief.]\n\n[Hi <|im_end|>]"},
+		{"ChatML tokens", Source{HasToken: has("<|im_start|>", "<|im_end|>")}, ml},
+		{"one of the tokens is not enough", Source{HasToken: has("<|im_end|>")}, "[Be brief.]\n\n[Hi <|im_end|>]"},
+		{"null", Source{Config: []byte(`{"chat_template": null}`)}, "[Be brief.]\n\n[Hi <|im_end|>]"},
+		{"a string", Source{Config: []byte(`{"chat_template": "{{ messages[1].role }}"}`)}, "user"},
+		{"named ones", Source{Config: []byte(`{"chat_template": [{"name": "tools", "template": "t"}, {"name": "default", "template": "d"}]}`)}, "d"},
+		{"named ones without a default", Source{Config: []byte(`{"chat_template": [{"name": "a", "template": "1"}, {"name": "b", "template": "2"}]}`)}, "1"},
+		{"the file before the config", Source{Jinja: []byte("file"), Config: []byte(`{"chat_template": "config"}`)}, "file"},
 		{"special tokens", Source{Config: []byte(`{"bos_token": {"content": "<s>"}, "eos_token": null, "chat_template": "{{ bos_token }}{{ eos_token }}{{ pad_token is defined }}{{ tools is none }}{{ add_generation_prompt }}"}`),
-			Special: []byte(`{"eos_token": "</s>", "bos_token": "other"}`)}, "<s></s>FalseTrueTrue", false},
+			Special: []byte(`{"eos_token": "</s>", "bos_token": "other"}`)}, "<s></s>FalseTrueTrue"},
 	}
 	for _, test := range tests {
 		tmpl, err := New(test.source)
@@ -67,8 +67,8 @@ func TestSources(t *testing.T) {
 		if err != nil {
 			t.Errorf("%s: %v", test.name, err)
 		}
-		if got := text(p); got != test.want || p.Special != test.special {
-			t.Errorf("%s: got %q, special %v, want %q, %v", test.name, got, p.Special, test.want, test.special)
+		if got := text(p); got != test.want {
+			t.Errorf("%s: got %q, want %q", test.name, got, test.want)
 		}
 		if tmpl.From() == "" {
 			t.Errorf("%s: no source named", test.name)

@@ -1,9 +1,9 @@
 package model
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/qbranch/qbranch/infer/kernel"
 	"github.com/qbranch/qbranch/quant"
@@ -44,9 +44,9 @@ type loader struct {
 // Load builds a model from a checkpoint, which must stay open as long as the
 // model is used. q is the quantisation as declared; the tensors' own shapes
 // decide where the two differ.
-func Load(cfg Config, q quant.Config, files *Checkpoint) (m *Model, err error) {
+func Load(ctx context.Context, cfg Config, q quant.Config, files *Checkpoint) (*Model, error) {
 	l := &loader{Config: cfg, quant: q, files: files, model: &Model{Config: cfg, freqs: cfg.Rope.frequencies(cfg.HeadDim)}}
-	err = kernel.Catch(l.load)
+	err := kernel.Catch(func() error { return l.load(ctx) })
 	if errors.Is(err, kernel.ErrFault) {
 		err = shrunk(err)
 	}
@@ -62,13 +62,16 @@ func shrunk(err error) error {
 		Help: "leave the files alone while the model runs; verify them, and fetch again those that differ"}
 }
 
-func (l *loader) load() error {
+func (l *loader) load(ctx context.Context) error {
 	var err error
 	m := l.model
 	if m.embed, err = l.files.floats("model.embed_tokens.weight", l.Vocab, l.Hidden); err != nil {
 		return err
 	}
 	for i := range l.Layers {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		layer, err := l.layer(fmt.Sprintf("model.layers.%d.", i))
 		if err != nil {
 			return err
@@ -234,9 +237,8 @@ func (l *loader) quantized(name string, k, n int, bias []float32) (*kernel.Matri
 	return m, nil
 }
 
-// zeroFormat settles how zero points are stored. Symmetric data tell it
-// themselves, and some files carry the wrong label. An asymmetric file of
-// GPTQModel subtracted 1 from whole words, with borrow.
+// zeroFormat settles how zero points are stored: as declared, unless symmetric
+// data tell it themselves, since some files carry the wrong label.
 func (l *loader) zeroFormat(qzeros Tensor, s gptq.Shape) (gptq.ZeroFormat, error) {
 	if l.quant.Sym == nil || *l.quant.Sym {
 		words, err := gptq.Words32(qzeros.Data)
@@ -247,18 +249,8 @@ func (l *loader) zeroFormat(qzeros Tensor, s gptq.Shape) (gptq.ZeroFormat, error
 			return format, nil
 		}
 	}
-	switch l.quant.Format {
-	case "gptq_v2":
-		return gptq.ZeroV2, nil
-	case "gptq_p":
-		if s.Bits == 3 {
-			return 0, &Error{Kind: ErrUnsupported, File: qzeros.File, Tensor: qzeros.Name, Reason: "planar 3-bit packing (gptq_p)"}
-		}
-		return gptq.ZeroV2, nil
+	if l.quant.Format == "gptq_p" && s.Bits == 3 {
+		return 0, &Error{Kind: ErrUnsupported, File: qzeros.File, Tensor: qzeros.Name, Reason: "planar 3-bit packing (gptq_p)"}
 	}
-	sym := l.quant.Sym == nil || *l.quant.Sym
-	if !sym && strings.Contains(strings.ToLower(string(l.quant.Meta["quantizer"])), "gptqmodel") {
-		return gptq.ZeroV1Carry, nil
-	}
-	return gptq.ZeroV1, nil
+	return l.quant.Zeros(s.Bits), nil
 }

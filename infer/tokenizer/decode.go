@@ -34,6 +34,22 @@ func (t *Tokenizer) NewStream(skipSpecial bool) *Stream {
 	return s
 }
 
+// Continue is NewStream for a text that goes on after that of ids: what a
+// decoder does to the first token alone, such as stripping its blank, is not done
+// again.
+func (t *Tokenizer) Continue(ids []int, skipSpecial bool) *Stream {
+	s := t.NewStream(skipSpecial)
+	for i := len(ids) - 1; i >= 0; i-- {
+		name, ok := t.Token(ids[i])
+		if _, isByte := byteToken(name); !ok || isByte || t.special[ids[i]] {
+			continue // would leave nothing, or part of a character, behind
+		}
+		s.Push(ids[i])
+		break
+	}
+	return s
+}
+
 // Push takes the next id and returns the text that became certain with it, which
 // may be empty. Ids outside the vocabulary are skipped.
 func (s *Stream) Push(id int) string {

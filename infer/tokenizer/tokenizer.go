@@ -145,6 +145,10 @@ func (t *Tokenizer) Token(id int) (string, bool) {
 // IsSpecial says whether the file marks a token as special.
 func (t *Tokenizer) IsSpecial(id int) bool { return t.special[id] }
 
+// Prefix returns the ids that the post-processor puts before a text, such as the
+// one that begins it. The caller must not change them.
+func (t *Tokenizer) Prefix() []int { return t.prefix }
+
 // Size is one more than the largest id.
 func (t *Tokenizer) Size() int { return t.maxID + 1 }
 

@@ -1,0 +1,212 @@
+package infer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/qbranch/qbranch/infer/chat"
+	"github.com/qbranch/qbranch/infer/model"
+	"github.com/qbranch/qbranch/infer/sample"
+	"github.com/qbranch/qbranch/infer/tokenizer"
+)
+
+// defaultMaxTokens is what MaxTokens 0 means.
+const defaultMaxTokens = 256
+
+// Generate runs a request and calls emit for each token; an error of emit ends
+// it and is returned. emit may be nil. ErrContext says that the prompt is too
+// long, ErrCheckpoint that the model computed nonsense or a file changed.
+func (m *Model) Generate(ctx context.Context, r Request, emit func(Token) error) (*Result, error) {
+	options := sample.Options{Temperature: r.Temperature, TopP: r.TopP, TopK: r.TopK, RepetitionPenalty: r.RepetitionPenalty, Seed: r.Seed}
+	if err := options.Check(); err != nil {
+		return nil, &inputError{err, "leave the option out for its default"}
+	}
+	if r.MaxTokens < 0 {
+		return nil, &inputError{fmt.Errorf("%d tokens asked for", r.MaxTokens), "ask for at least one token"}
+	}
+	if r.MaxTokens == 0 {
+		r.MaxTokens = defaultMaxTokens
+	}
+	prompt, err := m.promptIDs(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.checkPrompt(prompt); err != nil {
+		return nil, err
+	}
+	g := &generation{
+		m:       m,
+		request: r,
+		emit:    emit,
+		sampler: sample.New(options, m.model.Config.Vocab),
+		session: m.NewSession(len(prompt) + min(r.MaxTokens, defaultMaxTokens)),
+		result:  &Result{PromptIDs: prompt, PromptTokens: len(prompt)},
+	}
+	defer g.session.Close()
+	switch {
+	case m.tok == nil:
+	case r.Raw && r.TokenIDs == nil:
+		g.stream = m.tok.Continue(prompt, true)
+	default:
+		g.stream = m.tok.NewStream(true)
+	}
+	err = g.run(ctx, prompt)
+	g.result.Text = g.text.String()
+	g.result.Positions = g.session.Position()
+	if err != nil {
+		g.result.FinishReason = "cancelled"
+	}
+	return g.result, err
+}
+
+// promptIDs turns a request's prompt into token ids.
+func (m *Model) promptIDs(ctx context.Context, r Request) ([]int, error) {
+	if r.TokenIDs != nil {
+		return slices.Clone(r.TokenIDs), nil
+	}
+	if m.tokErr != nil {
+		return nil, m.tokErr
+	}
+	if r.Raw {
+		ids, err := m.tok.Encode(r.Prompt, true)
+		return ids, textError(err)
+	}
+	if m.templateErr != nil {
+		return nil, m.templateErr
+	}
+	var messages []chat.Message
+	if r.System != "" {
+		messages = append(messages, chat.Message{Role: "system", Content: r.System})
+	}
+	messages = append(messages, chat.Message{Role: "user", Content: r.Prompt})
+	segments, err := m.template.Render(ctx, messages)
+	if err != nil {
+		return nil, fmt.Errorf("rendering the prompt: %w", err)
+	}
+	ids, err := m.tok.EncodeSegments(segments, false)
+	if err != nil {
+		return nil, textError(err)
+	}
+	// The token that begins a text comes once, whether the template writes it or
+	// leaves it to the tokenizer.
+	if prefix := m.tok.Prefix(); len(ids) < len(prefix) || !slices.Equal(ids[:len(prefix)], prefix) {
+		ids = append(slices.Clone(prefix), ids...)
+	}
+	return ids, nil
+}
+
+// textError is a text that the tokenizer cannot encode.
+func textError(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &model.Error{Kind: ErrCheckpoint, File: "tokenizer.json", Err: err, Help: "give token ids instead of text"}
+}
+
+func (m *Model) checkPrompt(ids []int) error {
+	c := m.model.Config
+	if len(ids) == 0 {
+		return &inputError{errors.New("the prompt has no tokens"), "give a prompt, or at least one token id"}
+	}
+	if len(ids) > c.Context {
+		return &inputError{fmt.Errorf("%w: %d tokens, and the model has %d positions", ErrContext, len(ids), c.Context), "shorten the prompt"}
+	}
+	for i, id := range ids {
+		if id < 0 || id >= c.Vocab {
+			return &inputError{fmt.Errorf("token %d of the prompt is %d, outside the vocabulary of %d", i, id, c.Vocab),
+				"token ids of this model run from 0 to " + fmt.Sprint(c.Vocab-1)}
+		}
+	}
+	return nil
+}
+
+// generation is one call of Generate.
+type generation struct {
+	m       *Model
+	request Request
+	emit    func(Token) error
+	sampler *sample.Sampler
+	session *model.Session
+	stream  *tokenizer.Stream // nil without a tokenizer
+	text    strings.Builder
+	result  *Result
+}
+
+func (g *generation) run(ctx context.Context, prompt []int) error {
+	start := time.Now()
+	g.sampler.Observe(prompt...)
+	var logits []float32
+	for batch := range slices.Chunk(prompt, model.MaxBatch) {
+		last := g.session.Position()+len(batch) == len(prompt)
+		var err error
+		if logits, err = g.forward(ctx, batch, last); err != nil {
+			return err
+		}
+	}
+	g.result.Prefill = time.Since(start)
+	start = time.Now()
+	defer func() { g.result.Decode = time.Since(start) }()
+	for {
+		id, err := g.sampler.Next(logits)
+		if err != nil {
+			return &model.Error{Kind: ErrCheckpoint, Reason: fmt.Sprintf("computing position %d", g.session.Position()), Err: err,
+				Help: "the weights are damaged or misread: verify the files against the hub"}
+		}
+		if err := g.take(id); err != nil || g.result.FinishReason != "" {
+			return err
+		}
+		if logits, err = g.forward(ctx, []int{id}, true); err != nil {
+			return err
+		}
+	}
+}
+
+// forward computes a batch. The logits of its last position are wanted for the
+// last batch, those of all when they are kept.
+func (g *generation) forward(ctx context.Context, batch []int, last bool) ([]float32, error) {
+	want := 0
+	switch {
+	case g.request.KeepLogits:
+		want = len(batch)
+	case last:
+		want = 1
+	}
+	logits, err := g.session.Forward(ctx, batch, want, nil)
+	if err != nil {
+		return nil, err
+	}
+	if g.request.KeepLogits {
+		g.result.Logits = append(g.result.Logits, logits...)
+	}
+	return logits[max(0, want-1)*g.m.model.Config.Vocab:], nil
+}
+
+// take adds a token to the result, decides whether it is the last, and emits it.
+func (g *generation) take(id int) error {
+	r := g.result
+	r.IDs = append(r.IDs, id)
+	switch {
+	case g.m.eos[id]:
+		r.FinishReason = "stop"
+	case len(r.IDs) == g.request.MaxTokens:
+		r.FinishReason = "length"
+	case g.session.Position() == g.m.model.Config.Context:
+		r.FinishReason = "context"
+	}
+	text := ""
+	if g.stream != nil {
+		text = g.stream.Push(id)
+		if r.FinishReason != "" {
+			text += g.stream.Flush()
+		}
+	}
+	g.text.WriteString(text)
+	if g.emit == nil {
+		return nil
+	}
+	return g.emit(Token{ID: id, Text: text})
+}
