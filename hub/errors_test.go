@@ -65,7 +65,7 @@ func TestErrors(t *testing.T) {
 		hint  string // in the hint
 	}{
 		// Who asks for what; the same 401 means missing and private.
-		{"no such repository, anonymous", "", hubtest.Fault{}, refs(noRepo), ErrUnauthorized, "no such repository, or it is private", "HF_TOKEN"},
+		{"no such repository, anonymous", "", hubtest.Fault{}, refs(noRepo), ErrRepoNotFound, "no such repository, or it is private", "HF_TOKEN"},
 		{"no such repository", ownerToken, hubtest.Fault{}, refs(noRepo), ErrRepoNotFound, "acme/none: repository not found", "check the name"},
 		{"private, anonymous", "", hubtest.Fault{}, refs(hiddenRepo), ErrUnauthorized, "private", "HF_TOKEN"},
 		{"private, somebody else's token", strangerToken, hubtest.Fault{}, refs(hiddenRepo), ErrRepoNotFound, "", "HF_TOKEN"},

@@ -62,6 +62,12 @@ func (e *StatusError) Error() string {
 // Unwrap returns the sentinel that fits, or nil.
 func (e *StatusError) Unwrap() error { return e.Kind }
 
+// Is makes an anonymous refusal both things that it may mean: the hub does not
+// say whether a repository is missing or private.
+func (e *StatusError) Is(target error) bool {
+	return target == ErrRepoNotFound && e.Kind == ErrUnauthorized && e.token.IsZero()
+}
+
 // Temporary reports whether the same request may succeed later.
 func (e *StatusError) Temporary() bool {
 	return transientStatus(e.Status) || e.storage && e.Kind == ErrNetwork
