@@ -269,11 +269,11 @@ func (s *branchesScreen) status(m *model) remark {
 
 func (s *branchesScreen) body(m *model, w, h int) []line {
 	if s.listing == nil && s.err != nil {
-		out := append([]line{nil}, failure(s.err, w)...)
+		out := failure(s.err, w)
 		return append(out, nil, say(plain, "   r tries again, esc goes back."))
 	}
 	if s.listing != nil && len(s.rows()) == 0 {
-		return []line{nil, say(plain, "   The repository has no branches.")}
+		return []line{say(plain, "   The repository has no branches.")}
 	}
 	name := ""
 	if r := s.row(); r != nil {

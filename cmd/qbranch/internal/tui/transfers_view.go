@@ -82,7 +82,7 @@ func (t *transfer) outcome() span {
 func (s *transfersScreen) body(_ *model, w, h int) []line {
 	t := s.selected()
 	if t == nil {
-		return []line{nil, say(plain, "   Nothing was fetched yet.")}
+		return []line{say(plain, "   Nothing was fetched yet.")}
 	}
 	return split(w, h,
 		pane{"Queue", s.table},
