@@ -47,6 +47,7 @@ func TestScript(t *testing.T) {
 			e.Values[hubKey{}] = h
 			e.Defer(h.close)
 			e.Setenv("REPO", demo.RepoID)
+			e.Setenv("LONG", strings.Repeat("llama ", 2000)) // longer than the demo's context
 			e.Setenv("QBRANCH_STORE", filepath.Join(e.WorkDir, "store"))
 			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("USERPROFILE", e.WorkDir)
