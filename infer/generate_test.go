@@ -58,11 +58,7 @@ func recordedIDs(t testing.TB, branch, name string) []int {
 // The whole line: system and user message through the branch's own template and
 // tokenizer give the recorded prompt, and greedy decoding the recorded story.
 func TestDemoStory(t *testing.T) {
-	dirs, err := filepath.Glob("testdata/demo/*")
-	if err != nil || len(dirs) != 8 {
-		t.Fatalf("%d references, %v", len(dirs), err)
-	}
-	for _, dir := range dirs {
+	for _, dir := range demoReferences(t) {
 		branch := filepath.Base(dir)
 		t.Run(branch, func(t *testing.T) {
 			t.Parallel()

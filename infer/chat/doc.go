@@ -9,9 +9,9 @@
 //
 // A prompt comes in segments: what users and systems wrote is literal, so that
 // the name of a control token inside it is encoded as the characters it is made
-// of. The template's own text, and the special tokens it is given, are not. As in
-// transformers, a template's text is encoded without the tokens that the
-// tokenizer puts around texts, since templates write their own.
+// of. The template's own text, and the special tokens it is given, are not. Some
+// templates write the token that begins a text and some leave it to the
+// tokenizer; whoever encodes a prompt adds it where it is not there yet.
 //
 // Guaranteed: a template ends within limits (see package jinja) or is an error
 // that says how to go on without it. Not guaranteed: tools, documents and other

@@ -106,9 +106,6 @@ func NewDense(k, n int, weight Floats, bias []float32) (*Matrix, error) {
 	return &Matrix{K: k, N: n, bias: bias, d: weight}, nil
 }
 
-// Quantized returns the description of a quantised matrix, nil for a dense one.
-func (m *Matrix) Quantized() *Quantized { return m.q }
-
 // blocks is the number of parts that Mul splits a matrix into.
 func (m *Matrix) blocks() int { return (m.N + blockCols - 1) / blockCols }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/qbranch/qbranch/infer/kernel"
 )
@@ -154,19 +153,4 @@ func (s *Session) forward(ctx context.Context, tokens []int, want int, trace Tra
 		return nil
 	}
 	return s.pool.Mul(s.m.head, norm[(n-want)*c.Hidden:], s.logits, want)
-}
-
-// Logits of several batches are wanted rarely; ForwardAll is the loop for them.
-// It computes any number of tokens and returns the logits of all of them,
-// (len(tokens), vocab), in memory of its own.
-func (s *Session) ForwardAll(ctx context.Context, tokens []int) ([]float32, error) {
-	var all []float32
-	for batch := range slices.Chunk(tokens, MaxBatch) {
-		logits, err := s.Forward(ctx, batch, len(batch), nil)
-		if err != nil {
-			return all, err
-		}
-		all = append(all, logits...)
-	}
-	return all, nil
 }

@@ -299,6 +299,9 @@ func TestParseErrors(t *testing.T) {
 // The merge loop must not be quadratic: without a pre-tokenizer a whole book is
 // one word. A quadratic loop would not end before the test's own time limit.
 func TestLongText(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long texts")
+	}
 	tok := demo(t)
 	for _, text := range []string{strings.Repeat("a", 1<<20), strings.Repeat("Once upon a time ", 1<<16)} {
 		ids, err := tok.Encode(text, false)

@@ -101,8 +101,8 @@ func TestFamilies(t *testing.T) {
 		name  string
 		large bool
 	}{
-		{"llama-2", false}, // also TinyLlama and Vicuna
-		{"mistral-chatml", false},
+		{"llama-2", true}, // also TinyLlama and Vicuna
+		{"mistral-chatml", true},
 		{"yi", true},
 		{"minimind", false},
 		{"synthetic-flags", false},
@@ -212,6 +212,9 @@ func TestMergesAsPairs(t *testing.T) {
 // The properties are compared with the reference's own answers, code point by
 // code point.
 func TestUnicodeClasses(t *testing.T) {
+	if testing.Short() {
+		t.Skip("every code point")
+	}
 	f, err := os.Open(filepath.Join(sharedDir(t, sharedVectors), "unicode-classes.json.gz"))
 	if err != nil {
 		t.Fatal(err)

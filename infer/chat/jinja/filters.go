@@ -345,8 +345,7 @@ func (in *interp) batch(items []value, a arguments) (value, error) {
 
 // orderItems is sort, unique, min, max and sum.
 func (in *interp) orderItems(name string, items []value, a arguments) (value, error) {
-	attrIndex := map[string]int{"sort": 2, "unique": 1, "min": 1, "max": 1, "sum": 0}[name]
-	attr, hasAttr := a.one(attrIndex, "attribute")
+	attr, hasAttr := a.one(map[string]int{"sort": 2, "unique": 1, "min": 1, "max": 1, "sum": 0}[name], "attribute")
 	exact := a.flag(map[string]int{"sort": 1}[name], "case_sensitive", false) || name == "sum"
 	var fault error
 	key := func(v value) value {
@@ -361,41 +360,58 @@ func (in *interp) orderItems(name string, items []value, a arguments) (value, er
 		}
 		return v
 	}
+	var out value
+	var err error
 	switch name {
 	case "sort":
-		out := slices.Clone(items)
-		err := in.sortBy(out, key)
+		sorted := slices.Clone(items)
+		err = in.sortBy(sorted, key)
 		if a.flag(0, "reverse", false) {
-			slices.Reverse(out)
+			slices.Reverse(sorted)
 		}
-		return &List{items: out}, errFirst(fault, err)
+		out = &List{items: sorted}
 	case "unique":
-		out := &List{}
-		seen := make(map[any]bool)
-		for _, item := range items {
-			k, ok := toKey(key(item))
-			if !ok {
-				return nil, faultAt(0, "unique of a %s", typeName(item))
-			}
-			if !seen[k] {
-				seen[k] = true
-				out.items = append(out.items, item)
-			}
-		}
-		return out, fault
+		out, err = unique(items, key)
 	case "sum":
-		var total value = int64(0)
-		if start, ok := a.one(1, "start"); ok {
-			total = start
-		}
-		for _, item := range items {
-			var err error
-			if total, err = in.binary("+", total, key(item)); err != nil {
-				return nil, err
-			}
-		}
-		return total, fault
+		out, err = in.sum(items, key, a)
+	default:
+		out, err = in.extreme(name, items, key)
 	}
+	return out, errFirst(fault, err)
+}
+
+func unique(items []value, key func(value) value) (value, error) {
+	out := &List{}
+	seen := make(map[any]bool)
+	for _, item := range items {
+		k, ok := toKey(key(item))
+		if !ok {
+			return nil, faultAt(0, "unique of a %s", typeName(item))
+		}
+		if !seen[k] {
+			seen[k] = true
+			out.items = append(out.items, item)
+		}
+	}
+	return out, nil
+}
+
+func (in *interp) sum(items []value, key func(value) value, a arguments) (value, error) {
+	var total value = int64(0)
+	if start, ok := a.one(1, "start"); ok {
+		total = start
+	}
+	for _, item := range items {
+		var err error
+		if total, err = in.binary("+", total, key(item)); err != nil {
+			return nil, err
+		}
+	}
+	return total, nil
+}
+
+// extreme is min and max.
+func (in *interp) extreme(name string, items []value, key func(value) value) (value, error) {
 	if len(items) == 0 {
 		return undefined{name}, nil
 	}
@@ -409,7 +425,7 @@ func (in *interp) orderItems(name string, items []value, a arguments) (value, er
 			best = item
 		}
 	}
-	return best, fault
+	return best, nil
 }
 
 func errFirst(errs ...error) error {

@@ -1,0 +1,358 @@
+package model
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/qbranch/qbranch/infer/kernel"
+	"github.com/qbranch/qbranch/quant"
+)
+
+const checkpoints = "../testdata/checkpoints"
+
+// loadCheckpoint loads a recorded checkpoint.
+func loadCheckpoint(t testing.TB, name string) *Model {
+	t.Helper()
+	dir := filepath.Join(checkpoints, name)
+	data, err := os.ReadFile(filepath.Join(dir, "config.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := ParseConfig(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q, _, err := quant.ParseModelConfig(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names, err := filepath.Glob(filepath.Join(dir, "*.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	names = slices.DeleteFunc(names, func(n string) bool { return filepath.Base(n) == "reference.safetensors" })
+	m, err := Load(context.Background(), cfg, q, openAll(t, names...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func openAll(t testing.TB, paths ...string) *Checkpoint {
+	t.Helper()
+	var files []WeightFile
+	for _, p := range paths {
+		files = append(files, WeightFile{filepath.Base(p), p})
+	}
+	c, err := OpenCheckpoint(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+// matrixOf finds a Linear by its name in the reference.
+func (m *Model) matrixOf(module string) *kernel.Matrix {
+	l := m.layers[0]
+	for suffix, w := range map[string]*kernel.Matrix{
+		"self_attn.k_proj": l.k, "self_attn.o_proj": l.o, "mlp.down_proj": l.experts[0].down,
+		"experts.0.w2": l.experts[0].down, "experts.0.down_proj": l.experts[0].down,
+	} {
+		if strings.HasSuffix(module, suffix) {
+			return w
+		}
+	}
+	return nil
+}
+
+// Multiplying by a unit vector gives a row of W as the kernel sees it, which must
+// be the reference's to the last bit.
+func TestDenseMatrices(t *testing.T) {
+	dirs, err := filepath.Glob(filepath.Join(checkpoints, "*"))
+	if err != nil || len(dirs) < 11 {
+		t.Fatalf("%d checkpoints, %v", len(dirs), err)
+	}
+	if testing.Short() {
+		dirs = dirs[:2]
+	}
+	for _, dir := range dirs {
+		m := loadCheckpoint(t, filepath.Base(dir))
+		ref := openAll(t, filepath.Join(dir, "reference.safetensors"))
+		compared := 0
+		for name := range ref.tensors {
+			module, ok := strings.CutPrefix(strings.TrimSuffix(name, ".weight"), "dense.")
+			if !ok {
+				continue
+			}
+			w := m.matrixOf(module)
+			if w == nil {
+				t.Fatalf("%s: no matrix for %s", dir, module)
+			}
+			compareDense(t, dir+" "+module, ref, name, w)
+			compared++
+		}
+		if compared == 0 {
+			t.Errorf("%s: nothing compared", dir)
+		}
+	}
+}
+
+func compareDense(t *testing.T, what string, ref *Checkpoint, name string, w *kernel.Matrix) {
+	t.Helper()
+	dense, err := ref.floats(name, w.N, w.K)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := make([]float32, w.N*w.K)
+	dense.Read(want, 0)
+	p := kernel.NewPool(1)
+	defer p.Close()
+	x, y := make([]float32, w.K), make([]float32, w.N)
+	for k := range w.K {
+		clear(x)
+		x[k] = 1
+		if err := p.Mul(w, x, y, 1); err != nil {
+			t.Fatal(err)
+		}
+		for n := range w.N {
+			if y[n] != want[n*w.K+k] {
+				t.Fatalf("%s: W[%d][%d]: got %v, want %v", what, n, k, y[n], want[n*w.K+k])
+			}
+		}
+	}
+}
+
+// A token costs no allocation once the session has its buffers.
+func TestForwardAllocates(t *testing.T) {
+	for _, name := range []string{"llama-4bit-32g-sym", "mixtral-3bit-32g-asym-act", "mistral-4bit-64g-act-static-window"} {
+		s := loadCheckpoint(t, name).NewSession(1, 100)
+		token := []int{7}
+		n := testing.AllocsPerRun(30, func() {
+			if _, err := s.Forward(context.Background(), token, 1, nil); err != nil {
+				t.Fatal(err)
+			}
+		})
+		s.Close()
+		if n != 0 {
+			t.Errorf("%s: %v allocations per token, want none", name, n)
+		}
+	}
+}
+
+// A session that outgrows what it expected, whatever its batches, computes the
+// same bits.
+func TestSessionsAgree(t *testing.T) {
+	m := loadCheckpoint(t, "mixtral-4bit-64g-sharded")
+	tokens := make([]int, 70)
+	for i := range tokens {
+		tokens[i] = (i*37 + 11) % m.Config.Vocab
+	}
+	run := func(threads, capacity, batch int) []float32 {
+		s := m.NewSession(threads, capacity)
+		defer s.Close()
+		var last []float32
+		for part := range slices.Chunk(tokens, batch) {
+			logits, err := s.Forward(context.Background(), part, 1, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			last = slices.Clone(logits)
+		}
+		if s.Position() != len(tokens) {
+			t.Errorf("position %d, want %d", s.Position(), len(tokens))
+		}
+		return last
+	}
+	want := run(1, len(tokens), 1)
+	for _, c := range []struct{ threads, capacity, batch int }{{1, 1, 1}, {2, 1, 7}, {1, 40, MaxBatch}, {4, 1000, 64}} {
+		if got := run(c.threads, c.capacity, c.batch); !slices.Equal(got, want) {
+			t.Errorf("%+v: other logits", c)
+		}
+	}
+}
+
+// What does not fit is refused, and the session goes on from where it was.
+func TestForwardRefuses(t *testing.T) {
+	m := loadCheckpoint(t, "llama-4bit-32g-sym")
+	s := m.NewSession(1, 1)
+	defer s.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	tests := []struct {
+		name   string
+		ctx    context.Context
+		tokens []int
+		want   int
+	}{
+		{"no tokens", context.Background(), nil, 0},
+		{"a batch too large", context.Background(), make([]int, MaxBatch+1), 0},
+		{"more logits than tokens", context.Background(), []int{1}, 2},
+		{"a token outside", context.Background(), []int{m.Config.Vocab}, 1},
+		{"a negative token", context.Background(), []int{-1}, 1},
+		{"cancelled", ctx, []int{1}, 1},
+	}
+	for _, test := range tests {
+		if _, err := s.Forward(test.ctx, test.tokens, test.want, nil); err == nil || s.Position() != 0 {
+			t.Errorf("%s: error %v, position %d", test.name, err, s.Position())
+		}
+	}
+	for s.Position() < m.Config.Context {
+		if _, err := s.Forward(context.Background(), make([]int, 64), 0, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.Forward(context.Background(), []int{1}, 1, nil); err == nil {
+		t.Error("a position beyond the context was computed")
+	}
+}
+
+func TestParseConfig(t *testing.T) {
+	const base = `"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 1, "num_attention_heads": 4, "vocab_size": 10`
+	rope := Rope{Type: "default", Theta: 10000, Factor: 1, OriginalContext: 2048, LowFreq: 1, HighFreq: 4, BetaFast: 32, BetaSlow: 1, Attention: 1, Truncate: true}
+	llama := Config{Architecture: "LlamaForCausalLM", Hidden: 64, Intermediate: 96, Layers: 1, Heads: 4, KVHeads: 4, HeadDim: 16,
+		Vocab: 10, Context: 2048, Eps: 1e-6, Rope: rope}
+	with := func(c Config, edit func(*Config)) Config { edit(&c); return c }
+	tests := []struct {
+		name, fields string
+		want         Config
+	}{
+		{"defaults of llama", `"model_type": "llama"`, llama},
+		{"null is absent", `"model_type": "llama", "num_key_value_heads": null, "head_dim": null, "rope_scaling": null`, llama},
+		{"a window means nothing to llama", `"model_type": "llama", "sliding_window": 5`, llama},
+		{"mistral without a word on its window", `"model_type": "mistral"`, with(llama, func(c *Config) { c.Architecture, c.Window = "MistralForCausalLM", 4096 })},
+		{"mistral without a window", `"model_type": "mistral", "sliding_window": null`, with(llama, func(c *Config) { c.Architecture = "MistralForCausalLM" })},
+		{"mixtral", `"model_type": "mixtral", "sliding_window": 7, "num_local_experts": 4`, with(llama, func(c *Config) {
+			c.Architecture, c.Window, c.Experts, c.ExpertsPerToken = "MixtralForCausalLM", 7, 4, 2
+		})},
+		{"heads of their own size", `"model_type": "llama", "head_dim": 32, "num_key_value_heads": 2`, with(llama, func(c *Config) { c.HeadDim, c.KVHeads = 32, 2 })},
+		{"rope of transformers 4", `"model_type": "llama", "rope_theta": 5e5, "rope_scaling": {"type": "linear", "factor": 4.0}`, with(llama, func(c *Config) {
+			c.Rope.Type, c.Rope.Theta, c.Rope.Factor = "linear", 500000, 4
+		})},
+		{"rope of transformers 5", `"model_type": "llama", "rope_parameters": {"rope_type": "default", "rope_theta": 1000000.0}`, with(llama, func(c *Config) { c.Rope.Theta = 1e6 })},
+		{"yarn", `"model_type": "llama", "rope_scaling": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 512, "beta_fast": 16}`, with(llama, func(c *Config) {
+			c.Rope.Type, c.Rope.Factor, c.Rope.OriginalContext, c.Rope.BetaFast, c.Rope.Attention = "yarn", 4, 512, 16, 0.1*math.Log(4)+1
+		})},
+		{"yarn with two scales", `"model_type": "llama", "rope_scaling": {"rope_type": "yarn", "factor": 4.0, "mscale": 1.0, "mscale_all_dim": 1.0}`, with(llama, func(c *Config) {
+			c.Rope.Type, c.Rope.Factor = "yarn", 4
+		})},
+		{"tied", `"architectures": ["LLaMAForCausalLM"], "tie_word_embeddings": true`, with(llama, func(c *Config) { c.Tied = true })},
+	}
+	for _, test := range tests {
+		got, err := ParseConfig([]byte(`{` + test.fields + `, ` + base + `}`))
+		if err != nil || got != test.want {
+			t.Errorf("%s:\n got %+v, %v\nwant %+v", test.name, got, err, test.want)
+		}
+	}
+}
+
+func TestParseConfigErrors(t *testing.T) {
+	const base = `"model_type": "llama", "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 1, "num_attention_heads": 4, "vocab_size": 10`
+	tests := []struct {
+		fields string
+		kind   error
+		says   string
+	}{
+		{`"architectures": ["GPTNeoXForCausalLM"]`, ErrUnsupported, "GPTNeoXForCausalLM is not supported; the runner knows LlamaForCausalLM, MistralForCausalLM, MixtralForCausalLM"},
+		{`"model_type": ""`, ErrCheckpoint, "no model_type"},
+		{`"num_attention_heads": 0`, ErrCheckpoint, "num_attention_heads is 0"},
+		{`"num_attention_heads": -4`, ErrCheckpoint, "num_attention_heads is -4"},
+		{`"head_dim": 15`, ErrCheckpoint, "odd"},
+		{`"num_key_value_heads": 3`, ErrCheckpoint, "do not divide"},
+		{`"max_position_embeddings": 99999999999`, ErrCheckpoint, "max_position_embeddings"},
+		{`"rms_norm_eps": 0`, ErrCheckpoint, "rms_norm_eps"},
+		{`"rope_theta": -1`, ErrCheckpoint, "rope_theta"},
+		{`"rope_scaling": {"type": "linear", "factor": 0}`, ErrCheckpoint, "factor"},
+		{`"rope_scaling": {"type": "llama3", "low_freq_factor": 4, "high_freq_factor": 4}`, ErrCheckpoint, "high_freq_factor"},
+		{`"rope_scaling": {"type": "longrope"}`, ErrUnsupported, "longrope"},
+		{`"partial_rotary_factor": 0.5`, ErrUnsupported, "partial_rotary_factor"},
+		{`"architectures": ["MistralForCausalLM"], "sliding_window": 0`, ErrCheckpoint, "sliding_window"},
+		{`"architectures": ["MistralForCausalLM"], "sliding_window": "x"`, ErrCheckpoint, "sliding_window"},
+		{`"architectures": ["MixtralForCausalLM"], "num_experts_per_tok": 9`, ErrCheckpoint, "9 of 8 experts"},
+		{`"hidden_size": [1]`, ErrCheckpoint, "not the JSON"},
+	}
+	for _, test := range tests {
+		_, err := ParseConfig([]byte(`{` + base + `, ` + test.fields + `}`)) // the later of two keys counts
+		e, ok := errors.AsType[*Error](err)
+		if !ok || !errors.Is(err, test.kind) || !strings.Contains(err.Error(), test.says) || e.Hint() == "" {
+			t.Errorf("%s: got error %v, want one saying %q", test.fields, err, test.says)
+		}
+	}
+}
+
+// A config that is accepted makes no later step panic.
+func FuzzParseConfig(f *testing.F) {
+	dirs, err := filepath.Glob(filepath.Join(checkpoints, "*", "config.json"))
+	if err != nil || len(dirs) == 0 {
+		f.Fatal(err)
+	}
+	for _, name := range dirs {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := ParseConfig(data)
+		if err != nil {
+			if !json.Valid(data) && !errors.Is(err, ErrCheckpoint) {
+				t.Errorf("got error %v for what is no JSON", err)
+			}
+			return
+		}
+		if c.HeadDim > 1<<12 {
+			return // only slow
+		}
+		freqs := c.Rope.frequencies(c.HeadDim)
+		cos, sin := make([]float32, len(freqs)), make([]float32, len(freqs))
+		c.Rope.angles(cos, sin, freqs, c.Context-1)
+		if err := kernel.Catch(func() error {
+			_, err := Load(context.Background(), c, quant.Config{}, &Checkpoint{})
+			return err
+		}); err == nil {
+			t.Error("a model without tensors was loaded")
+		}
+	})
+}
+
+// Rope's numbers for one dimension of each scaling, worked out by hand from the
+// definitions.
+func TestFrequencies(t *testing.T) {
+	base := Rope{Type: "default", Theta: 10000, Factor: 4, OriginalContext: 64, LowFreq: 1, HighFreq: 4, BetaFast: 32, BetaSlow: 1, Attention: 1, Truncate: true}
+	plain := []float32{1, 0.1, 0.01, 0.001} // 10000^(−2i/8)
+	tests := []struct {
+		kind string
+		want []float32
+	}{
+		{"default", plain},
+		{"dynamic", plain},
+		{"linear", []float32{0.25, 0.025, 0.0025, 0.00025}},
+		// wavelengths 6.28, 62.8, 628, 6283 against 16 and 64: kept, blended by
+		// (64/62.83−1)/3 = 0.0062, divided, divided
+		{"llama3", []float32{1, 0.1*0.0062 + 0.025*0.9938, 0.0025, 0.00025}},
+		// turns 32 and 1 times at dimension −0.5 and 1.008, so from 0 to 2: kept,
+		// half way, divided, divided
+		{"yarn", []float32{1, (0.1 + 0.025) / 2, 0.0025, 0.00025}},
+	}
+	for _, test := range tests {
+		r := base
+		r.Type = test.kind
+		for i, got := range r.frequencies(8) {
+			if math.Abs(float64(got/test.want[i]-1)) > 1e-3 {
+				t.Errorf("%s: frequency %d: got %v, want %v", test.kind, i, got, test.want[i])
+			}
+		}
+	}
+}
