@@ -378,3 +378,24 @@ func BenchmarkPrefill(b *testing.B) {
 	}
 	b.ReportMetric(float64(len(ids)*b.N)/b.Elapsed().Seconds(), "tokens/s")
 }
+
+// A checkpoint that is not quantised runs too: the one the demo was made from,
+// in the files of today's transformers.
+func TestUnquantised(t *testing.T) {
+	m := load(t, demoFiles(t, "base"), 1)
+	if info := m.Info(); info.Bits != 0 || info.Template != "chat_template.jinja" {
+		t.Errorf("got %+v", info)
+	}
+	r, err := m.Generate(context.Background(), infer.Request{
+		Prompt: "Write a story about llamas", System: "You are a story writing assistant",
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := recordedIDs(t, "main", "prompt.0.ids"); !slices.Equal(r.PromptIDs, want) {
+		t.Errorf("prompt: got %v, want %v", r.PromptIDs, want)
+	}
+	if r.FinishReason != "stop" || !strings.HasPrefix(r.Text, "Once upon a time") {
+		t.Errorf("got %q, %s", r.Text, r.FinishReason)
+	}
+}
