@@ -99,8 +99,8 @@ func (r *run) get(ctx context.Context, refs []app.Ref, o app.GetOptions) error {
 		return err
 	}
 	failed := 0
-	for _, ref := range refs {
-		err := r.getOne(ctx, a, ref, o)
+	for i, ref := range refs {
+		err := r.getOne(ctx, a, ref, o, i == len(refs)-1)
 		if err == nil {
 			continue
 		}
@@ -116,7 +116,7 @@ func (r *run) get(ctx context.Context, refs []app.Ref, o app.GetOptions) error {
 	return nil
 }
 
-func (r *run) getOne(ctx context.Context, a *app.App, ref app.Ref, o app.GetOptions) error {
+func (r *run) getOne(ctx context.Context, a *app.App, ref app.Ref, o app.GetOptions, last bool) error {
 	stats := &app.Stats{}
 	p := r.newProgress(ref.RevisionOrMain(), func() sample {
 		return sample{total: stats.Total.Load(), done: stats.Done.Load(), received: stats.Received.Load(),
@@ -135,7 +135,7 @@ func (r *run) getOne(ctx context.Context, a *app.App, ref app.Ref, o app.GetOpti
 	case o.DryRun:
 		return r.dryRun(ref, res)
 	}
-	return r.got(a, ref, res)
+	return r.got(a, ref, res, last)
 }
 
 // getView shows the events of one fetch.
@@ -267,7 +267,7 @@ func (r *run) dryRun(ref app.Ref, res *app.GetResult) error {
 }
 
 // got prints the outcome.
-func (r *run) got(a *app.App, ref app.Ref, res *app.GetResult) error {
+func (r *run) got(a *app.App, ref app.Ref, res *app.GetResult, last bool) error {
 	if r.json {
 		return r.emit(getSummary(a.StoreDir(), ref, res))
 	}
@@ -277,19 +277,38 @@ func (r *run) got(a *app.App, ref app.Ref, res *app.GetResult) error {
 		}
 		return nil
 	}
-	fmt.Fprint(r.out, r.outColor.gotText(a.StoreDir(), ref, res))
+	fmt.Fprint(r.out, r.outColor.gotText(a.StoreDir(), ref, res, last))
 	return nil
 }
 
-func (p paint) gotText(storeDir string, ref app.Ref, res *app.GetResult) string {
+// gotText is what was done, where it is and, after the last one, what to type next.
+func (p paint) gotText(storeDir string, ref app.Ref, res *app.GetResult, last bool) string {
 	where, next := "store "+storeDir, ref.String()
 	if res.Dir != "" {
 		where, next = res.Dir, res.Dir
 	}
-	return fmt.Sprintf("%s %s: %s, sha256 verified\n  %s moved, %s kept, %s reused in %s (%s)\n  in %s\n  next: qbranch gen %s -p \"Hello\"\n",
-		p.green("got"), clean(ref.String()), bytesText(res.Plan.Bytes),
-		bytesText(res.Received), bytesText(res.Kept), bytesText(res.Reused), durationText(res.Elapsed), rateText(res.Received, res.Elapsed),
-		clean(where), clean(next))
+	text := fmt.Sprintf("%s %s: %s, sha256 verified\n  %s\n", p.green("got"), clean(ref.String()), bytesText(res.Plan.Bytes), movedText(res))
+	if last {
+		text += fmt.Sprintf("  in %s\n  next: qbranch gen %s -p \"Hello\"\n", clean(where), clean(next))
+	}
+	return text
+}
+
+// movedText is "1.17 MB moved in 2.0 s (583.0 kB/s), 1.05 MB kept, 1.8 kB reused".
+func movedText(res *app.GetResult) string {
+	text := "nothing to move"
+	if res.Received > 0 {
+		text = fmt.Sprintf("%s moved in %s (%s)", bytesText(res.Received), durationText(res.Elapsed), rateText(res.Received, res.Elapsed))
+	}
+	for _, part := range []struct {
+		n    int64
+		what string
+	}{{res.Refetched, "of it twice"}, {res.Kept, "kept"}, {res.Reused, "reused"}} {
+		if part.n > 0 {
+			text += fmt.Sprintf(", %s %s", bytesText(part.n), part.what)
+		}
+	}
+	return text
 }
 
 // The JSON of get, one object a line.

@@ -109,9 +109,11 @@ func TestGetText(t *testing.T) {
 	for _, tc := range []struct{ name, got, want string }{
 		{"plan", planText(main, plan()),
 			"o/n:main at 4a1c9d2\n  2 files, 2.22 MB: 1.05 MB held, 1.17 MB to move\n  disk: 1.17 MB needed, 212.00 GB free"},
-		{"done", paint(false).gotText("/data/qbranch", main, &app.GetResult{Plan: plan(), Received: 1_165_952, Kept: 1_048_576, Reused: 1_752, Elapsed: 2 * time.Second}),
-			"got o/n:main: 2.22 MB, sha256 verified\n  1.17 MB moved, 1.05 MB kept, 1.8 kB reused in 2.0 s (583.0 kB/s)\n" +
+		{"done", paint(false).gotText("/data/qbranch", main, &app.GetResult{Plan: plan(), Received: 1_165_952, Kept: 1_048_576, Reused: 1_752, Elapsed: 2 * time.Second}, true),
+			"got o/n:main: 2.22 MB, sha256 verified\n  1.17 MB moved in 2.0 s (583.0 kB/s), 1.05 MB kept, 1.8 kB reused\n" +
 				"  in store /data/qbranch\n  next: qbranch gen o/n:main -p \"Hello\"\n"},
+		{"one of several, all of it here", paint(false).gotText("/data/qbranch", main, &app.GetResult{Plan: plan(), Reused: 2_216_280}, false),
+			"got o/n:main: 2.22 MB, sha256 verified\n  nothing to move, 2.22 MB reused\n"},
 		{"finding", paint(false).findingText(app.Finding{Code: "J3", Severity: "warn", Where: "config.json", Message: "bits differ", Hint: "trust the tensors"}),
 			"  warn J3 config.json: bits differ (trust the tensors)"},
 		{"mismatch", fetchText(fetch.Event{Kind: fetch.EventMismatch, Path: "m", Err: errors.New("sha"), Ranges: []app.Range{{Offset: 0, Length: 1 << 20}, {Offset: 3 << 20, Length: 1 << 20}}}, false),

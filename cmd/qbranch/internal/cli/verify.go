@@ -93,7 +93,7 @@ func (v *verifyView) event(e app.Event) {
 	case e.Fetch != nil && v.json:
 		v.emit(fetchJSON(*e.Fetch, time.Now()))
 	case e.Fetch != nil && !v.quiet:
-		if text := fetchText(*e.Fetch, true); text != "" {
+		if text := fetchText(*e.Fetch, v.verbose); text != "" {
 			v.p.message(text)
 		}
 	}
