@@ -63,7 +63,6 @@ var theirs = map[string][]string{
 	"github.com/klauspost/compress":         {"store", "cmd/qbranch/internal/demo"},
 	"github.com/mattn/go-runewidth":         {"cmd/qbranch/internal/cli", "cmd/qbranch/internal/tui"},
 	"github.com/muesli/termenv":             {"cmd/qbranch/internal/tui"},
-	"github.com/nikolalohinski/gonja":       {"infer/chat"},
 	"github.com/spf13":                      {"cmd/qbranch/internal/cli"},
 	"github.com/yuin/goldmark":              {"quant/card"},
 	"github.com/zeebo/blake3":               {"store"},
