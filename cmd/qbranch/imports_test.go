@@ -25,10 +25,7 @@ var ours = []struct {
 	may []string
 }{
 	{"cmd/qbranch", []string{"cmd/qbranch/internal/cli", "cmd/qbranch/internal/termguard"}},
-	// cli takes errors and event kinds from the domain packages, to give them
-	// codes and words; it calls app alone.
-	{"cmd/qbranch/internal/cli", []string{"cmd/qbranch/internal/app", "cmd/qbranch/internal/demo", "cmd/qbranch/internal/tui",
-		"hub", "hub/fetch", "infer", "quant", "store"}},
+	{"cmd/qbranch/internal/cli", []string{"cmd/qbranch/internal/app", "cmd/qbranch/internal/demo", "cmd/qbranch/internal/tui"}},
 	{"cmd/qbranch/internal/tui", []string{"cmd/qbranch/internal/app"}},
 	{"cmd/qbranch/internal/app", []string{"hub", "hub/fetch", "infer", "quant/...", "store"}},
 	{"cmd/qbranch/internal/demo", []string{"cmd/qbranch/internal/app", "hub", "hub/hubtest", "store"}},
@@ -47,7 +44,7 @@ var ours = []struct {
 var oursInTests = map[string][]string{
 	"...":                      {"hub/hubtest"},
 	"cmd/qbranch":              {"cmd/qbranch/internal/demo", "store"},
-	"cmd/qbranch/internal/cli": {"quant/card"},
+	"cmd/qbranch/internal/cli": {"hub", "hub/fetch", "infer", "quant", "quant/card", "store"},
 	"cmd/qbranch/internal/app": {"cmd/qbranch/internal/demo"},
 	"cmd/qbranch/internal/tui": {"cmd/qbranch/internal/demo"},
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -45,11 +46,42 @@ type (
 	Token = infer.Token
 	// Generation is a finished generation.
 	Generation = infer.Result
+	// FetchEvent is an outcome of a fetch worth telling.
+	FetchEvent = fetch.Event
+	// HubOptions configure the hub's client.
+	HubOptions = hub.Options
 )
+
+// What a FetchEvent tells, and how grave a Finding is.
+const (
+	EventRetry    = fetch.EventRetry
+	EventFile     = fetch.EventFile
+	EventReuse    = fetch.EventReuse
+	EventMismatch = fetch.EventMismatch
+
+	Fatal = quant.Fatal
+	Warn  = quant.Warn
+	Info  = quant.Info
+)
+
+// HubFromEnv reads what the environment says about the hub (hub.OptionsFromEnv).
+// A token file takes the place of the environment's token.
+func HubFromEnv(getenv func(string) string, tokenFile string) (HubOptions, error) {
+	o, err := hub.OptionsFromEnv(getenv)
+	if err != nil || tokenFile == "" {
+		return o, err
+	}
+	secret, err := os.ReadFile(tokenFile)
+	if err != nil {
+		return o, fmt.Errorf("read the token: %w", err)
+	}
+	o.Token = hub.NewToken(strings.TrimSpace(string(secret)), tokenFile)
+	return o, nil
+}
 
 // Config configures an App.
 type Config struct {
-	Hub      hub.Options
+	Hub      HubOptions
 	StoreDir string // "" = QBRANCH_STORE, else $XDG_DATA_HOME/qbranch
 	Logger   *slog.Logger
 	Threads  int // of the runner and of verification; 0 = all cores
@@ -136,11 +168,11 @@ func (a *App) existingStore() (*store.Store, error) {
 
 // Event is something a verb reports while it works. Exactly one field is set.
 type Event struct {
-	Plan     *Plan        // Get: before anything moves
-	Findings []Finding    // Get, Verify: what was judged
-	Judged   string       // Get: "config" or "header" has been judged
-	Fetch    *fetch.Event // Get: retry, file, reuse, mismatch
-	File     *FileCheck   // Verify: a file was checked
+	Plan     *Plan       // Get: before anything moves
+	Findings []Finding   // Get, Verify: what was judged
+	Judged   string      // Get: "config" or "header" has been judged
+	Fetch    *FetchEvent // Get: retry, file, reuse, mismatch
+	File     *FileCheck  // Verify: a file was checked
 }
 
 // notifier calls notify, which may be nil.

@@ -13,6 +13,12 @@ import (
 // Model is a loaded checkpoint.
 type Model struct{ *infer.Model }
 
+// WriteLogits writes what a generation with KeepLogits computed, "logits" F32
+// [positions, vocab], as a safetensors file.
+func (m *Model) WriteLogits(path string, g *Generation) error {
+	return infer.WriteLogits(path, g, m.Info().Vocab)
+}
+
 // LoadModel loads a verified snapshot or a folder for generation. It sends no
 // request: ErrNotLocal when the reference was never fetched, a
 // *store.CorruptError when a verify found it damaged.

@@ -2,8 +2,10 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"slices"
@@ -14,7 +16,6 @@ import (
 	"golang.org/x/term"
 
 	"github.com/qbranch/qbranch/cmd/qbranch/internal/app"
-	"github.com/qbranch/qbranch/hub"
 )
 
 // Program is one command line and everything it works with.
@@ -161,19 +162,15 @@ func unknownCommand(cmd *cobra.Command, name string) error {
 
 // open makes the App that the flags and the environment describe.
 func (r *run) open(threads int) (*app.App, error) {
-	o, err := hub.OptionsFromEnv(r.Getenv)
+	o, err := app.HubFromEnv(r.Getenv, r.tokenFile)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return nil, err
+	}
 	if err != nil {
 		return nil, &usageError{msg: err.Error(), err: err}
 	}
 	if r.endpoint != "" {
 		o.Endpoint = r.endpoint
-	}
-	if r.tokenFile != "" {
-		secret, err := os.ReadFile(r.tokenFile)
-		if err != nil {
-			return nil, fmt.Errorf("read the token: %w", err)
-		}
-		o.Token = hub.NewToken(strings.TrimSpace(string(secret)), r.tokenFile)
 	}
 	o.UserAgent = r.userAgent()
 	c := app.Config{Hub: o, StoreDir: r.storeDir, Threads: threads}

@@ -11,7 +11,6 @@ import (
 
 	"github.com/qbranch/qbranch/cmd/qbranch/internal/app"
 	"github.com/qbranch/qbranch/cmd/qbranch/internal/demo"
-	"github.com/qbranch/qbranch/hub"
 )
 
 func (r *run) demoCommand() *cobra.Command {
@@ -88,7 +87,7 @@ func (r *run) browseDemo(ctx context.Context) (err error) {
 		}
 		defer os.RemoveAll(dir)
 	}
-	a, err := app.New(app.Config{Hub: hub.Options{Endpoint: server.URL(), UserAgent: r.userAgent()}, StoreDir: dir})
+	a, err := app.New(app.Config{Hub: app.HubOptions{Endpoint: server.URL(), UserAgent: r.userAgent()}, StoreDir: dir})
 	if err != nil {
 		return err
 	}

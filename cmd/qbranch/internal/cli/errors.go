@@ -10,9 +10,6 @@ import (
 	"syscall"
 
 	"github.com/qbranch/qbranch/cmd/qbranch/internal/app"
-	"github.com/qbranch/qbranch/hub"
-	"github.com/qbranch/qbranch/infer"
-	"github.com/qbranch/qbranch/store"
 )
 
 // Exit codes. docs/output.md promises them.
@@ -53,8 +50,8 @@ type usageError struct {
 func (e *usageError) Error() string { return e.msg }
 func (e *usageError) Unwrap() error { return e.err }
 func (e *usageError) Hint() string {
-	if h := hub.Hinter(nil); e.hint == "" && errors.As(e.err, &h) {
-		return h.Hint()
+	if e.hint == "" && e.err != nil {
+		return app.HintOf(e.err)
 	}
 	return e.hint
 }
@@ -87,9 +84,22 @@ func (e *interruptedError) Error() string {
 }
 func (e *interruptedError) Unwrap() error { return e.err }
 
-// exitCode is the one place where errors become codes. The first match wins:
-// an interruption explains every error after it, and damage is graver than
-// the failure to reach the hub that would repair it.
+// failureCodes are the exit codes of the kinds of failure.
+var failureCodes = map[app.Failure]int{
+	app.FailureUsage:       exitUsage,
+	app.FailureNotFound:    exitNotFound,
+	app.FailureAccess:      exitAccess,
+	app.FailureNetwork:     exitNetwork,
+	app.FailureIntegrity:   exitIntegrity,
+	app.FailureStorage:     exitStorage,
+	app.FailureLocked:      exitLocked,
+	app.FailureOffline:     exitOffline,
+	app.FailureUnsupported: exitUnsupported,
+	app.FailureOther:       exitOther,
+}
+
+// exitCode is the one place where errors become codes. An interruption explains
+// every error after it.
 func exitCode(ctx context.Context, err error) int {
 	var signal *SignalError
 	switch {
@@ -99,33 +109,12 @@ func exitCode(ctx context.Context, err error) int {
 		return signal.ExitCode()
 	case ctx.Err() != nil, errors.Is(err, context.Canceled):
 		return exitInterrupted
-	case isA[*usageError](err), isA[*hub.RefError](err), isAny(err, hub.ErrBadEndpoint, infer.ErrContext):
+	case isA[*usageError](err):
 		return exitUsage
 	case isA[*partialError](err):
 		return exitPartial
-	case isA[*app.CorruptionError](err), isA[*app.FindingsError](err), isA[*store.CorruptError](err),
-		isAny(err, store.ErrMismatch, infer.ErrCheckpoint, hub.ErrBadListing, hub.ErrTooLarge):
-		return exitIntegrity
-	case errors.Is(err, infer.ErrUnsupported):
-		return exitUnsupported
-	case errors.Is(err, store.ErrLocked):
-		return exitLocked
-	case isAny(err, store.ErrNoSpace, store.ErrNotWritable, store.ErrFormat, syscall.ENOSPC, syscall.EIO, syscall.EROFS, fs.ErrPermission):
-		return exitStorage
-	case isAny(err, hub.ErrRepoNotFound, hub.ErrRevisionNotFound, hub.ErrEntryNotFound):
-		return exitNotFound
-	case isAny(err, hub.ErrUnauthorized, hub.ErrGated, hub.ErrForbidden):
-		return exitAccess
-	case errors.Is(err, hub.ErrOffline):
-		return exitOffline
-	case isAny(err, hub.ErrNetwork, hub.ErrRateLimited, hub.ErrNotHub, hub.ErrRange, hub.ErrRedirect, context.DeadlineExceeded):
-		return exitNetwork
-	case isAny(err, store.ErrNotFound, fs.ErrNotExist):
-		return exitNotFound
-	case isA[*fs.PathError](err), isA[*os.LinkError](err), isA[*os.SyscallError](err):
-		return exitStorage // whatever else the disk has to say
 	}
-	return exitOther
+	return failureCodes[app.FailureOf(err)]
 }
 
 func isA[T error](err error) bool {
@@ -133,14 +122,10 @@ func isA[T error](err error) bool {
 	return errors.As(err, &target)
 }
 
-func isAny(err error, targets ...error) bool {
-	return slices.ContainsFunc(targets, func(t error) bool { return errors.Is(err, t) })
-}
-
 // hint is what to do next: the error's own advice, else what fits its code.
 func hint(err error, code int) string {
-	if h := hub.Hinter(nil); errors.As(err, &h) && h.Hint() != "" {
-		return h.Hint()
+	if h := app.HintOf(err); h != "" {
+		return h
 	}
 	if isA[*interruptedError](err) {
 		return "" // its text says it

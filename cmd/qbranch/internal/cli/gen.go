@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/qbranch/qbranch/cmd/qbranch/internal/app"
-	"github.com/qbranch/qbranch/infer"
 )
 
 type genFlags struct {
@@ -140,7 +139,7 @@ func (r *run) gen(ctx context.Context, t app.Target, f genFlags) (err error) {
 		return err
 	}
 	if f.dumpLogits != "" {
-		if err := infer.WriteLogits(f.dumpLogits, res, m.Info().Vocab); err != nil {
+		if err := m.WriteLogits(f.dumpLogits, res); err != nil {
 			return err
 		}
 	}

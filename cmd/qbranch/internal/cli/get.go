@@ -11,8 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/qbranch/qbranch/cmd/qbranch/internal/app"
-	"github.com/qbranch/qbranch/hub/fetch"
-	"github.com/qbranch/qbranch/quant"
 )
 
 type getFlags struct {
@@ -183,7 +181,7 @@ func planText(ref app.Ref, p app.Plan) string {
 // worthTelling leaves out what only -v shows: remarks that ask for nothing.
 func (r *run) worthTelling(findings []app.Finding) []app.Finding {
 	return slices.DeleteFunc(slices.Clone(findings), func(f app.Finding) bool {
-		return f.Severity == quant.Info && !r.verbose || f.Severity != quant.Fatal && r.quiet
+		return f.Severity == app.Info && !r.verbose || f.Severity != app.Fatal && r.quiet
 	})
 }
 
@@ -191,9 +189,9 @@ func (r *run) worthTelling(findings []app.Finding) []app.Finding {
 func (p paint) findingText(f app.Finding) string {
 	severity := clean(string(f.Severity))
 	switch f.Severity {
-	case quant.Fatal:
+	case app.Fatal:
 		severity = p.red(severity)
-	case quant.Warn:
+	case app.Warn:
 		severity = p.yellow(severity)
 	}
 	text := fmt.Sprintf("  %s %s %s: %s", severity, clean(f.Code), clean(f.Where), clean(f.Message))
@@ -204,23 +202,23 @@ func (p paint) findingText(f app.Finding) string {
 }
 
 // fetchText is the line of an event, "" for one that only -v shows.
-func fetchText(e fetch.Event, verbose bool) string {
+func fetchText(e app.FetchEvent, verbose bool) string {
 	path := clean(e.Path)
 	switch e.Kind {
-	case fetch.EventRetry:
+	case app.EventRetry:
 		if verbose {
 			return fmt.Sprintf("  retry %s in %s: %s", path, durationText(e.Wait), errText(e.Err))
 		}
-	case fetch.EventMismatch:
+	case app.EventMismatch:
 		if e.Err == nil {
 			return fmt.Sprintf("  %s of %s were wrong and have been replaced", rangesText(e.Ranges), path)
 		}
 		return fmt.Sprintf("  %s does not match its digest: fetching %s again", path, rangesText(e.Ranges))
-	case fetch.EventFile:
+	case app.EventFile:
 		if verbose {
 			return fmt.Sprintf("  done %s, %s", path, bytesText(e.Bytes))
 		}
-	case fetch.EventReuse:
+	case app.EventReuse:
 		if verbose {
 			return fmt.Sprintf("  reused %s, %s", path, bytesText(e.Bytes))
 		}
@@ -396,19 +394,19 @@ func planJSON(ref app.Ref, p app.Plan, dryRun bool) planObject {
 	return o
 }
 
-func fetchJSON(e fetch.Event, now time.Time) fetchObject {
+func fetchJSON(e app.FetchEvent, now time.Time) fetchObject {
 	o := fetchObject{Type: "file", Time: timeText(now), Path: e.Path, Bytes: e.Bytes}
 	switch e.Kind {
-	case fetch.EventFile:
+	case app.EventFile:
 		o.State = "fetched"
-	case fetch.EventReuse:
+	case app.EventReuse:
 		o.State = "reused"
-	case fetch.EventMismatch:
+	case app.EventMismatch:
 		o.Type, o.BadRanges, o.Message = "retry", e.Ranges, "were wrong and have been replaced"
 		if e.Err != nil {
 			o.Message = "content does not match its digest"
 		}
-	case fetch.EventRetry:
+	case app.EventRetry:
 		o.Type, o.Message, o.WaitSeconds = "retry", errText(e.Err), e.Wait.Seconds()
 	}
 	return o

@@ -1,0 +1,81 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"slices"
+	"syscall"
+
+	"github.com/qbranch/qbranch/hub"
+	"github.com/qbranch/qbranch/infer"
+	"github.com/qbranch/qbranch/store"
+)
+
+// Failure is the kind of an error: what front ends tell apart, and what an
+// exit code says.
+type Failure int
+
+// The kinds of failure.
+const (
+	FailureOther       Failure = iota
+	FailureUsage               // what was asked for cannot be: no reference, no endpoint, a prompt longer than the context
+	FailureNotFound            // repository, branch, file, folder
+	FailureAccess              // gated, forbidden, token rejected
+	FailureNetwork             // gave up after retries, or the other side does not speak the protocol
+	FailureIntegrity           // content, listing or checkpoint that is not what it claims to be
+	FailureStorage             // disk full, store not writable
+	FailureLocked              // another process is writing it
+	FailureOffline             // offline, and the store does not have it
+	FailureUnsupported         // the runner cannot run it
+)
+
+// FailureOf is the one place where errors become kinds. The first match wins:
+// damage is graver than the failure to reach the hub that would repair it.
+func FailureOf(err error) Failure {
+	switch {
+	case isA[*hub.RefError](err), isAny(err, hub.ErrBadEndpoint, infer.ErrContext):
+		return FailureUsage
+	case isA[*CorruptionError](err), isA[*FindingsError](err), isA[*store.CorruptError](err),
+		isAny(err, store.ErrMismatch, infer.ErrCheckpoint, hub.ErrBadListing, hub.ErrTooLarge):
+		return FailureIntegrity
+	case errors.Is(err, infer.ErrUnsupported):
+		return FailureUnsupported
+	case errors.Is(err, store.ErrLocked):
+		return FailureLocked
+	case isAny(err, store.ErrNoSpace, store.ErrNotWritable, store.ErrFormat, syscall.ENOSPC, syscall.EIO, syscall.EROFS, fs.ErrPermission):
+		return FailureStorage
+	case isAny(err, hub.ErrRepoNotFound, hub.ErrRevisionNotFound, hub.ErrEntryNotFound):
+		return FailureNotFound
+	case isAny(err, hub.ErrUnauthorized, hub.ErrGated, hub.ErrForbidden):
+		return FailureAccess
+	case errors.Is(err, hub.ErrOffline):
+		return FailureOffline
+	case isAny(err, hub.ErrNetwork, hub.ErrRateLimited, hub.ErrNotHub, hub.ErrRange, hub.ErrRedirect, context.DeadlineExceeded):
+		return FailureNetwork
+	case isAny(err, store.ErrNotFound, fs.ErrNotExist):
+		return FailureNotFound
+	case isA[*fs.PathError](err), isA[*os.LinkError](err), isA[*os.SyscallError](err):
+		return FailureStorage // whatever else the disk has to say
+	}
+	return FailureOther
+}
+
+// HintOf returns what an error advises to do next, "" when it has no advice.
+func HintOf(err error) string {
+	var h hub.Hinter
+	if errors.As(err, &h) {
+		return h.Hint()
+	}
+	return ""
+}
+
+func isA[T error](err error) bool {
+	var target T
+	return errors.As(err, &target)
+}
+
+func isAny(err error, targets ...error) bool {
+	return slices.ContainsFunc(targets, func(t error) bool { return errors.Is(err, t) })
+}
