@@ -69,12 +69,3 @@ func demoReferences(t testing.TB) []string {
 	}
 	return dirs
 }
-
-func TestDemoBranches(t *testing.T) {
-	for _, dir := range demoReferences(t) {
-		t.Run(filepath.Base(dir), func(t *testing.T) {
-			t.Parallel()
-			infertest.CheckReference(t, demoFiles(t, filepath.Base(dir)), dir)
-		})
-	}
-}

@@ -42,11 +42,12 @@ var ours = []struct {
 
 // oursInTests is what any test may import as well, and what some may.
 var oursInTests = map[string][]string{
-	"...":                      {"hub/hubtest"},
-	"cmd/qbranch":              {"cmd/qbranch/internal/demo", "store"},
-	"cmd/qbranch/internal/cli": {"hub", "hub/fetch", "infer", "quant", "quant/card", "store"},
-	"cmd/qbranch/internal/app": {"cmd/qbranch/internal/demo"},
-	"cmd/qbranch/internal/tui": {"cmd/qbranch/internal/demo"},
+	"...":                       {"hub/hubtest"},
+	"cmd/qbranch":               {"cmd/qbranch/internal/demo", "store"},
+	"cmd/qbranch/internal/cli":  {"hub", "hub/fetch", "infer", "quant", "quant/card", "store"},
+	"cmd/qbranch/internal/app":  {"cmd/qbranch/internal/demo"},
+	"cmd/qbranch/internal/demo": {"infer", "infer/infertest"},
+	"cmd/qbranch/internal/tui":  {"cmd/qbranch/internal/demo"},
 }
 
 // theirs fences other people's modules: each may be imported by these packages
