@@ -43,6 +43,7 @@ type Error struct {
 	Reason string
 }
 
+// Error says what was being done to what, and what was wrong with the answer.
 func (e *Error) Error() string {
 	s := e.Op + ": " + e.Kind.Error()
 	if e.Reason != "" {
@@ -85,6 +86,7 @@ type NetworkError struct {
 	body bool // it broke while a body was being read
 }
 
+// Error says what was being done, with whom, and how the connection failed.
 func (e *NetworkError) Error() string {
 	return fmt.Sprintf("%s: network failure with %s: %v", e.Op, e.Host, e.Err)
 }

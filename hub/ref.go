@@ -18,6 +18,7 @@ type RefError struct {
 	Reason string
 }
 
+// Error repeats the text and says what is wrong with it.
 func (e *RefError) Error() string {
 	in := e.Input
 	if len(in) > 200 {

@@ -46,6 +46,7 @@ func (e *StatusError) kindText() string {
 	return strings.ToLower(http.StatusText(e.Status))
 }
 
+// Error says what was being done to what, the status in words, and who sent it.
 func (e *StatusError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s (%d from %s", e.Op, e.kindText(), e.Status, e.host)

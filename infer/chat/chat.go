@@ -35,7 +35,9 @@ type Template struct {
 // Error is a template that cannot be used.
 type Error struct{ Err error }
 
+// Error is the interpreter's text.
 func (e *Error) Error() string { return e.Err.Error() }
+// Unwrap returns the interpreter's error.
 func (e *Error) Unwrap() error { return e.Err }
 
 // Hint says how to go on without the template.

@@ -62,6 +62,7 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("chat template, line %d: %s", e.Line, msg)
 }
 
+// Unwrap returns the cause, or nil.
 func (e *Error) Unwrap() error { return e.Err }
 
 func faultAt(line int, format string, args ...any) *Error {

@@ -24,6 +24,7 @@ func Data(s string) Text {
 	return Text{s, []extent{{0, len(s)}}}
 }
 
+// String returns the characters, without where they came from.
 func (t Text) String() string { return t.s }
 
 // isData says whether any part is.
