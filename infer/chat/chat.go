@@ -37,6 +37,7 @@ type Error struct{ Err error }
 
 // Error is the interpreter's text.
 func (e *Error) Error() string { return e.Err.Error() }
+
 // Unwrap returns the interpreter's error.
 func (e *Error) Unwrap() error { return e.Err }
 
