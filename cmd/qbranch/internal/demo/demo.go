@@ -30,15 +30,14 @@ type Options struct {
 	Out, Err io.Writer
 }
 
-// Summary is the last line of the demo's JSON. Bytes are of weights, counted
-// by the hub.
+// Summary is the last line of the demo's JSON.
 type Summary struct {
 	Type              string `json:"type"`   // "summary"
 	Schema            string `json:"schema"` // "qbranch/demo/v1"
 	Picked            string `json:"picked"` // the branch chosen by the size budget
 	BudgetBytes       int64  `json:"budget_bytes"`
-	ResumedKept       int64  `json:"resumed_kept_bytes"`      // held when the interrupted fetch went on
-	ResumedRefetched  int64  `json:"resumed_refetched_bytes"` // that crossed the line twice
+	ResumedKept       int64  `json:"resumed_kept_bytes"`      // in the store when the interrupted fetch went on
+	ResumedRefetched  int64  `json:"resumed_refetched_bytes"` // of weights that the hub sent twice
 	CorruptFile       string `json:"corrupt_file"`
 	CorruptPart       int    `json:"corrupt_part"` // index of the 1 MiB part that verify named
 	RepairedBytes     int64  `json:"repaired_bytes"`
@@ -85,10 +84,40 @@ func Play(ctx context.Context, o Options) (Summary, error) {
 	if err != nil {
 		return Summary{}, err
 	}
+	if err := checkUnused(ctx, a); err != nil {
+		return Summary{}, err
+	}
 	p := &player{o: o, hub: server, app: a, env: Env{Endpoint: server.URL(), Store: dir}}
 	err = p.play(ctx)
 	p.sum.Type, p.sum.Schema, p.sum.OK = "summary", "qbranch/demo/v1", err == nil
 	return p.sum, err
+}
+
+// checkUnused refuses a store in which the story has been played already: there
+// would be nothing to fetch.
+func checkUnused(ctx context.Context, a *app.App) error {
+	items, err := a.StoreList(ctx)
+	if err != nil {
+		return fmt.Errorf("open the demo's store: %w", err)
+	}
+	for _, item := range items {
+		if item.Repo == RepoID {
+			return &usedStoreError{a.StoreDir()}
+		}
+	}
+	return nil
+}
+
+// usedStoreError is a store that holds a branch of the demo already.
+type usedStoreError struct{ dir string }
+
+func (e *usedStoreError) Error() string {
+	return "play the demo in " + e.dir + ": this store holds its branches already"
+}
+
+// Hint says what to do next.
+func (e *usedStoreError) Hint() string {
+	return "name another folder with --store, or leave the flag out for a temporary one"
 }
 
 // Serve keeps the demo hub running until ctx ends and prints the lines to paste.
@@ -112,7 +141,7 @@ func Serve(ctx context.Context, o Options, addr string) error {
 
 const serveText = `The demo hub is running. In another terminal:
 
-  export HF_ENDPOINT=%s
+  export HF_ENDPOINT=%s QBRANCH_STORE=$(mktemp -d)
   qbranch ls %s
   qbranch get %s:gptq-4bit-128g-actorder_True
 

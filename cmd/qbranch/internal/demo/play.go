@@ -54,12 +54,12 @@ func (p *player) play(ctx context.Context) error {
 			return err
 		}
 	}
-	return p.say("The end. Nothing on this line was a stand-in: the same commands work on huggingface.co.",
+	return p.say("The end. Against huggingface.co the same commands do the same.",
 		"Try it yourself: qbranch demo --tui, or qbranch demo --serve for other clients.")
 }
 
 func (p *player) list(ctx context.Context) error {
-	p.chapter("What is there", "One repository, one quant per branch. The card, the refs and each branch's config, reconciled:")
+	p.chapter("What is there", "One repository, one quant per branch: what the card, the refs and the configs say.")
 	if err := p.expect(ctx, exitOK, "ls", RepoID); err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func (p *player) pick(context.Context) error {
 		return fmt.Errorf("pick a branch: none of %d is under %d bytes", len(p.rows), budgetBytes)
 	}
 	p.sum.Picked, p.sum.BudgetBytes = p.picked.Branch, budgetBytes
-	p.chapter("Pick", fmt.Sprintf("Room for %.1f MB of weights: %s (%.2f MB) is the best that fits.",
+	p.chapter("Choose one", fmt.Sprintf("For a card with room for %.1f MB of weights:\n%s (%.2f MB) is the best in the table.",
 		budgetBytes/1e6, p.picked.Branch, float64(p.picked.WeightBytes)/1e6))
 	return nil
 }
@@ -115,7 +115,7 @@ func (p *player) getArgs() []string {
 // weights have crossed the line.
 func (p *player) interrupt(ctx context.Context) error {
 	p.chapter("Fetch, and pull the plug",
-		fmt.Sprintf("That branch and two bigger ones over a %.1f MB/s line; half way, every connection is cut and the command killed.", lineRate/1e6))
+		fmt.Sprintf("That branch and two bigger ones, over a line of %.1f MB/s.\nHalf way every connection is cut, and the command stopped.", lineRate/1e6))
 	p.hub.SetRate(lineRate)
 	half := p.weights() / 2
 	getCtx, cut := context.WithCancel(ctx)
@@ -183,14 +183,14 @@ func (p *player) resume(ctx context.Context) error {
 		return err
 	}
 	p.sum.ResumedRefetched = p.sent() - p.weights()
-	return p.say(fmt.Sprintf("By the hub's own count: %s were kept, %s crossed the line twice.",
+	return p.say(fmt.Sprintf("Kept: %s. Sent twice, by the hub's own count: %s, parts that were in flight.",
 		kilobytes(p.sum.ResumedKept), kilobytes(p.sum.ResumedRefetched)))
 }
 
 func (p *player) pickedRef() string { return RepoID + ":" + p.picked.Branch }
 
 func (p *player) verify(ctx context.Context) error {
-	p.chapter("Verify", "Every byte hashed again on all cores, and the config held against the tensors:")
+	p.chapter("Verify", "Every byte hashed again, and the config held against the tensors:")
 	return p.expect(ctx, exitOK, "verify", p.pickedRef())
 }
 
@@ -200,7 +200,7 @@ func (p *player) damage(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.chapter("One flipped bit", fmt.Sprintf("Byte %d of %s is changed on disk, as a dying drive would. Verify again:", offset, file))
+	p.chapter("One flipped bit", fmt.Sprintf("Byte %d of %s is changed on disk, as a dying drive would.\nVerify again:", offset, file))
 	if err := p.expect(ctx, exitIntegrity, "verify", p.pickedRef()); err != nil {
 		return err
 	}
@@ -315,7 +315,7 @@ func (p *player) second(ctx context.Context) error {
 	}
 	p.sum.SecondReusedBytes = plan.Plan.Held
 	p.hub.SetRate(0)
-	p.chapter("Another branch", fmt.Sprintf("Branches share files: %s of this one (tokenizer, card, …) are in the store already.",
+	p.chapter("Another branch", fmt.Sprintf("Branches share files: %s of this one (tokenizer, card) are here already.",
 		kilobytes(plan.Plan.Held)))
 	return p.expect(ctx, exitOK, "get", ref.String())
 }
