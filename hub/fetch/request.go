@@ -93,6 +93,11 @@ func (e *engine) request(ctx context.Context, r *run, buf []byte, suspect bool) 
 	if n == 0 {
 		return 0, nil
 	}
+	if e.limit.limited() {
+		// While the limiter holds us back the kernel goes on receiving: all that
+		// was asked for and not yet read is lost if we are killed.
+		n = 1
+	}
 	j := r.job
 	off := int64(first) * store.PartSize
 	end := min(int64(first+n)*store.PartSize, j.file.Size)
