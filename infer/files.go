@@ -1,6 +1,7 @@
 package infer
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -21,6 +22,10 @@ const (
 	maxConfig    = 4 << 20
 	maxTokenizer = 256 << 20
 )
+
+// configFiles may declare the quantisation: the first one for transformers, the
+// others for AutoGPTQ.
+var configFiles = []string{"config.json", "quantize_config.json", "quant_config.json"}
 
 // FilesInDir lists a folder's regular files; a link to a file counts as one.
 func FilesInDir(dir string) (Files, error) {
@@ -73,7 +78,7 @@ func (f Files) quantConfig(config []byte) (quant.Config, error) {
 	if err != nil {
 		return q, &model.Error{Kind: ErrCheckpoint, Err: err}
 	}
-	for _, name := range []string{"quantize_config.json", "quant_config.json"} {
+	for _, name := range configFiles[1:] {
 		data, err := f.read(name, maxConfig)
 		if err != nil {
 			return q, err
@@ -86,51 +91,57 @@ func (f Files) quantConfig(config []byte) (quant.Config, error) {
 		}
 		ok = true
 	}
-	if ok && q.Method != "gptq" {
-		return q, notGPTQ(q.File, "quantisation method "+q.Method)
-	}
-	if ok && !slices.Contains([]string{"gptq", "gptq_v2", "gptq_p"}, q.Format) {
-		return q, notGPTQ(q.File, "checkpoint format "+q.Format)
-	}
-	return q, nil
-}
-
-func notGPTQ(file, what string) error {
-	return &model.Error{Kind: ErrUnsupported, File: file, Reason: what + " is not supported, only GPTQ in its gptq, gptq_v2 and gptq_p formats"}
+	return q, runnable(q, ok)
 }
 
 var shardName = regexp.MustCompile(`^(.*)-\d+-of-(\d+)\.safetensors$`)
 
-// weights picks the safetensors files to load: those that the config or an index
-// names, else the only ones there are.
-func (f Files) weights(q quant.Config) ([]model.WeightFile, error) {
-	var single, indexes []string
-	for _, name := range slices.Sorted(maps.Keys(f)) {
-		switch {
-		case strings.HasSuffix(name, ".safetensors.index.json"):
-			indexes = append(indexes, name)
-		case strings.HasSuffix(name, ".safetensors"):
-			single = append(single, name)
+// weights picks the safetensors files to load, as quant does it.
+func (f Files) weights() ([]model.WeightFile, error) {
+	in := quant.Input{Files: make(map[string]int64), JSON: make(map[string][]byte)}
+	indexed := make(map[string]string) // shard → index
+	var bad error                      // an index that cannot be read, which matters only if nothing else says what to load
+	for name := range f {
+		in.Files[name] = 0
+		isIndex := strings.HasSuffix(name, ".safetensors.index.json")
+		if !isIndex && !slices.Contains(configFiles, name) {
+			continue
+		}
+		data, err := f.read(name, safetensors.MaxIndex)
+		if err != nil {
+			return nil, err
+		}
+		in.JSON[name] = data
+		if !isIndex {
+			continue
+		}
+		index, err := safetensors.ParseIndex(data)
+		if err != nil {
+			bad = &model.Error{Kind: ErrCheckpoint, File: name, Err: err}
+			continue
+		}
+		for _, shard := range index.Shards {
+			indexed[shard] = name
 		}
 	}
-	base := q.FileBaseName
-	switch {
-	case base != "" && slices.Contains(single, base+".safetensors"):
-		return f.named(base + ".safetensors"), nil
-	case base != "" && slices.Contains(indexes, base+".safetensors.index.json"):
-		return f.indexed(base + ".safetensors.index.json")
-	case slices.Contains(indexes, "model.safetensors.index.json"):
-		return f.indexed("model.safetensors.index.json")
-	case len(indexes) == 1:
-		return f.indexed(indexes[0])
-	case len(single) == 1:
-		return f.named(single[0]), nil
-	case slices.Contains(single, "model.safetensors"):
-		return f.named("model.safetensors"), nil
-	case len(single) == 0:
-		return nil, f.noWeights()
+	names := in.WeightFiles()
+	if len(names) == 0 {
+		return nil, cmp.Or(bad, f.noWeights())
 	}
-	return f.shards(single)
+	known := true
+	for _, name := range names {
+		if _, ok := f[name]; !ok {
+			return nil, &model.Error{Kind: ErrCheckpoint, File: name, Reason: "named by " + indexed[name] + " but not there", Help: "fetch the missing file"}
+		}
+		known = known && indexed[name] != ""
+	}
+	if len(names) > 1 && !known && bad != nil {
+		return nil, bad
+	}
+	if len(names) > 1 && !known {
+		return f.shards(names)
+	}
+	return f.named(names...), nil
 }
 
 func (f Files) named(names ...string) []model.WeightFile {
@@ -139,23 +150,6 @@ func (f Files) named(names ...string) []model.WeightFile {
 		out = append(out, model.WeightFile{Name: name, Path: f[name]})
 	}
 	return out
-}
-
-func (f Files) indexed(name string) ([]model.WeightFile, error) {
-	data, err := f.read(name, safetensors.MaxIndex)
-	if err != nil {
-		return nil, err
-	}
-	index, err := safetensors.ParseIndex(data)
-	if err != nil {
-		return nil, &model.Error{Kind: ErrCheckpoint, File: name, Err: err}
-	}
-	for _, shard := range index.Shards {
-		if _, ok := f[shard]; !ok {
-			return nil, &model.Error{Kind: ErrCheckpoint, File: shard, Reason: "named by " + name + " but not there", Help: "fetch the missing file"}
-		}
-	}
-	return f.named(index.Shards...), nil
 }
 
 // shards takes a complete set of numbered files that lost its index.
@@ -174,10 +168,28 @@ func (f Files) shards(names []string) ([]model.WeightFile, error) {
 	return f.named(names...), nil
 }
 
+// withoutConfig tells a checkpoint that lacks its config.json from files that
+// are none.
+func (f Files) withoutConfig() error {
+	for name := range f {
+		if isWeights(name) {
+			return noConfig()
+		}
+	}
+	return &inputError{fmt.Errorf("%w: neither config.json nor weights are there", ErrNoCheckpoint), "give a folder that holds config.json and safetensors files"}
+}
+
+func isWeights(name string) bool {
+	switch filepath.Ext(name) {
+	case ".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".gguf", ".ggml":
+		return true
+	}
+	return false
+}
+
 func (f Files) noWeights() error {
 	for _, name := range slices.Sorted(maps.Keys(f)) {
-		switch ext := filepath.Ext(name); ext {
-		case ".bin", ".pt", ".pth", ".ckpt", ".gguf", ".ggml":
+		if ext := filepath.Ext(name); isWeights(name) { // none of them is safetensors
 			return &model.Error{Kind: ErrUnsupported, File: name, Reason: "weights of type " + ext + " are not loaded, only safetensors",
 				Help: "look for a branch or repository with safetensors; pickle files (.bin, .pt) can run code and are never opened"}
 		}

@@ -29,8 +29,9 @@ type Model struct {
 }
 
 // Load maps and checks a checkpoint. ErrUnsupported names what is not
-// supported; ErrCheckpoint says which file or tensor is bad. A missing or bad
-// tokenizer or template is reported when it is first needed.
+// supported; ErrCheckpoint says which file or tensor is bad, ErrNoCheckpoint
+// that there is none. A missing or bad tokenizer or template is reported when it
+// is first needed.
 func Load(ctx context.Context, files Files, o LoadOptions) (*Model, error) {
 	m := &Model{threads: o.Threads, eos: make(map[int]bool)}
 	if m.threads <= 0 {
@@ -41,7 +42,7 @@ func Load(ctx context.Context, files Files, o LoadOptions) (*Model, error) {
 		return nil, err
 	}
 	if config == nil {
-		return nil, &model.Error{Kind: ErrCheckpoint, File: "config.json", Reason: "missing", Help: "give a folder that holds config.json and safetensors files"}
+		return nil, files.withoutConfig()
 	}
 	q, err := files.quantConfig(config)
 	if err != nil {
@@ -51,7 +52,7 @@ func Load(ctx context.Context, files Files, o LoadOptions) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	weights, err := files.weights(q)
+	weights, err := files.weights()
 	if err != nil {
 		return nil, err
 	}
@@ -106,19 +107,18 @@ func (m *Model) NewSession(capacity int) *model.Session {
 // loadText reads tokenizer and template. The error is of reading files; that a
 // file is bad is kept for later.
 func (m *Model) loadText(files Files) error {
-	data, err := files.read("tokenizer.json", maxTokenizer)
+	data, err := files.read(tokenizerFile, maxTokenizer)
 	if err != nil {
 		return err
 	}
 	if data == nil {
-		m.tokErr = &model.Error{Kind: ErrUnsupported, File: "tokenizer.json", Reason: "missing, and no other form of tokenizer is read",
-			Help: "fetch tokenizer.json, or give token ids instead of text"}
+		m.tokErr = noTokenizer()
 	} else if m.tok, err = tokenizer.Parse(data); err != nil {
 		kind := ErrCheckpoint
 		if errors.Is(err, tokenizer.ErrUnsupported) {
 			kind = ErrUnsupported
 		}
-		m.tokErr = &model.Error{Kind: kind, File: "tokenizer.json", Err: err, Help: "give token ids instead of text"}
+		m.tokErr = &model.Error{Kind: kind, File: tokenizerFile, Err: err, Help: "give token ids instead of text"}
 	}
 	source := chat.Source{HasToken: m.hasToken}
 	for _, f := range []struct {

@@ -9,14 +9,13 @@ import (
 	"github.com/qbranch/qbranch/infer/infertest"
 )
 
-// checkpointFiles lists a folder without the reference that lies beside the weights.
+// checkpointFiles lists a folder.
 func checkpointFiles(t testing.TB, dir string) infer.Files {
 	t.Helper()
 	files, err := infer.FilesInDir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	delete(files, "reference.safetensors")
 	return files
 }
 

@@ -10,9 +10,9 @@ import (
 )
 
 // WeightFiles names the safetensors files that make up the checkpoint, sorted:
-// the shards of an index if there is one, else the file that
-// model_file_base_name names, else model.safetensors, else gptq_model-*, else
-// every safetensors file beside config.json. Source: the search orders of
+// the index or file that model_file_base_name names, else model.safetensors by
+// its index or itself, else the only other index, else gptq_model-*, else every
+// safetensors file beside config.json. Source: the search orders of
 // AutoGPTQ modeling/_base.py and transformers modeling_utils.py.
 func (in Input) WeightFiles() []string {
 	cfg, _ := in.Config()
@@ -34,6 +34,9 @@ func (in Input) weightFiles(cfg Config) []string {
 			return []string{stem + ".safetensors"}
 		}
 	}
+	if shards := in.onlyIndex(); shards != nil {
+		return shards
+	}
 	var all []string
 	for name := range in.paths() {
 		if path.Dir(name) == "." && path.Ext(name) == ".safetensors" {
@@ -46,6 +49,22 @@ func (in Input) weightFiles(cfg Config) []string {
 		return older[:1] // alternatives of one model, not parts
 	}
 	return all
+}
+
+// onlyIndex returns the shards of the one index there is, nil if there are none
+// or several.
+func (in Input) onlyIndex() (shards []string) {
+	for name, data := range in.JSON {
+		x, err := safetensors.ParseIndex(data)
+		if !strings.HasSuffix(name, ".safetensors.index.json") || err != nil {
+			continue
+		}
+		if shards != nil {
+			return nil
+		}
+		shards = x.Shards
+	}
+	return shards
 }
 
 // paths is every path known from the listing or from a header.
