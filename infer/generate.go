@@ -9,24 +9,28 @@ import (
 	"time"
 
 	"github.com/qbranch/qbranch/infer/chat"
+	"github.com/qbranch/qbranch/infer/chat/jinja"
 	"github.com/qbranch/qbranch/infer/model"
 	"github.com/qbranch/qbranch/infer/sample"
 	"github.com/qbranch/qbranch/infer/tokenizer"
 )
 
-// defaultMaxTokens is what MaxTokens 0 means.
-const defaultMaxTokens = 256
+const (
+	defaultMaxTokens = 256     // what MaxTokens 0 means
+	longPrompt       = 1 << 18 // bytes; a shorter one cannot be why a template writes too much
+)
 
 // Generate runs a request and calls emit for each token; an error of emit ends
 // it and is returned. emit may be nil. ErrContext says that the prompt is too
-// long, ErrCheckpoint that the model computed nonsense or a file changed.
+// long, ErrRequest that something else in r cannot be, ErrCheckpoint that the
+// model computed nonsense or a file changed.
 func (m *Model) Generate(ctx context.Context, r Request, emit func(Token) error) (*Result, error) {
 	options := sample.Options{Temperature: r.Temperature, TopP: r.TopP, TopK: r.TopK, RepetitionPenalty: r.RepetitionPenalty, Seed: r.Seed}
 	if err := options.Check(); err != nil {
-		return nil, &inputError{err, "leave the option out for its default"}
+		return nil, refuse("leave the option out for its default", "%w", err)
 	}
 	if r.MaxTokens < 0 {
-		return nil, &inputError{fmt.Errorf("%d tokens asked for", r.MaxTokens), "ask for at least one token"}
+		return nil, refuse("ask for at least one token", "%d tokens asked for", r.MaxTokens)
 	}
 	if r.MaxTokens == 0 {
 		r.MaxTokens = defaultMaxTokens
@@ -84,6 +88,11 @@ func (m *Model) promptIDs(ctx context.Context, r Request) ([]int, error) {
 	}
 	messages = append(messages, chat.Message{Role: "user", Content: r.Prompt})
 	segments, err := m.template.Render(ctx, messages)
+	// A template that adds a few words to a text cannot outgrow what it may write
+	// unless the text does.
+	if n := len(r.Prompt) + len(r.System); errors.Is(err, jinja.ErrTooLarge) && n > longPrompt {
+		return nil, &inputError{fmt.Errorf("%w: %d bytes, and the model has %d positions", ErrContext, n, m.model.Config.Context), "shorten the prompt"}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("rendering the prompt: %w", err)
 	}
@@ -110,15 +119,15 @@ func textError(err error) error {
 func (m *Model) checkPrompt(ids []int) error {
 	c := m.model.Config
 	if len(ids) == 0 {
-		return &inputError{errors.New("the prompt has no tokens"), "give a prompt, or at least one token id"}
+		return refuse("give a prompt, or at least one token id", "the prompt has no tokens")
 	}
 	if len(ids) > c.Context {
 		return &inputError{fmt.Errorf("%w: %d tokens, and the model has %d positions", ErrContext, len(ids), c.Context), "shorten the prompt"}
 	}
 	for i, id := range ids {
 		if id < 0 || id >= c.Vocab {
-			return &inputError{fmt.Errorf("token %d of the prompt is %d, outside the vocabulary of %d", i, id, c.Vocab),
-				"token ids of this model run from 0 to " + fmt.Sprint(c.Vocab-1)}
+			return refuse(fmt.Sprintf("token ids of this model run from 0 to %d", c.Vocab-1),
+				"token %d of the prompt is %d, outside the vocabulary of %d", i+1, id, c.Vocab)
 		}
 	}
 	return nil

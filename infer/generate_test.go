@@ -199,7 +199,7 @@ func TestBadRequests(t *testing.T) {
 	}{
 		{"too long", infer.Request{TokenIDs: make([]int, 257)}, infer.ErrContext, "257 tokens, and the model has 256 positions"},
 		{"no tokens", infer.Request{TokenIDs: []int{}}, nil, "no tokens"},
-		{"token outside", infer.Request{TokenIDs: []int{1, 320}}, nil, "token 1 of the prompt is 320, outside the vocabulary of 320"},
+		{"token outside", infer.Request{TokenIDs: []int{1, 320}}, nil, "token 2 of the prompt is 320, outside the vocabulary of 320"},
 		{"negative token", infer.Request{TokenIDs: []int{-1}}, nil, "-1"},
 		{"text without a tokenizer", infer.Request{Prompt: "x"}, infer.ErrUnsupported, "tokenizer.json"},
 		{"negative length", infer.Request{TokenIDs: []int{1}, MaxTokens: -1}, nil, "-1 tokens"},

@@ -2,6 +2,7 @@ package infer
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/qbranch/qbranch/infer/model"
@@ -13,9 +14,11 @@ type Files map[string]string
 
 // Errors callers branch on.
 var (
-	ErrUnsupported = model.ErrUnsupported
-	ErrContext     = errors.New("prompt longer than the context")
-	ErrCheckpoint  = model.ErrCheckpoint
+	ErrUnsupported  = model.ErrUnsupported
+	ErrContext      = errors.New("prompt too long")
+	ErrRequest      = errors.New("not a request that can be answered") // a bad option, no tokens, a token id outside the vocabulary
+	ErrCheckpoint   = model.ErrCheckpoint
+	ErrNoCheckpoint = errors.New("no checkpoint here")
 )
 
 // LoadOptions may be zero.
@@ -77,6 +80,16 @@ type Result struct {
 type inputError struct {
 	err  error
 	hint string
+}
+
+// badRequest is ErrRequest with a text of its own.
+type badRequest struct{ inputError }
+
+// Is makes errors.Is(err, ErrRequest) hold.
+func (e *badRequest) Is(target error) bool { return target == ErrRequest }
+
+func refuse(hint, format string, args ...any) error {
+	return &badRequest{inputError{fmt.Errorf(format, args...), hint}}
 }
 
 func (e *inputError) Error() string { return e.err.Error() }

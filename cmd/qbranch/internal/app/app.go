@@ -168,11 +168,14 @@ func (a *App) existingStore() (*store.Store, error) {
 
 // Event is something a verb reports while it works. Exactly one field is set.
 type Event struct {
-	Plan     *Plan       // Get: before anything moves
-	Findings []Finding   // Get, Verify: what was judged
-	Judged   string      // Get: "config" or "header" has been judged
-	Fetch    *FetchEvent // Get: retry, file, reuse, mismatch
-	File     *FileCheck  // Verify: a file was checked
+	Plan     *Plan     // Get: before anything moves
+	Findings []Finding // Get, Verify: what was judged
+	Judged   string    // Get: "config" or "header" has been judged
+	// CannotRun says, before the weights move, why LoadModel or its generations
+	// will refuse the branch (GetResult.CannotRun).
+	CannotRun string
+	Fetch     *FetchEvent // Get: retry, file, reuse, mismatch
+	File      *FileCheck  // Verify: a file was checked
 }
 
 // notifier calls notify, which may be nil.

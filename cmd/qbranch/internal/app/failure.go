@@ -20,7 +20,7 @@ type Failure int
 // The kinds of failure.
 const (
 	FailureOther       Failure = iota
-	FailureUsage               // what was asked for cannot be: no reference, no endpoint, a prompt longer than the context
+	FailureUsage               // what was asked for cannot be: no reference, no endpoint, a prompt or option the model cannot take
 	FailureNotFound            // repository, branch, file, folder
 	FailureAccess              // gated, forbidden, token rejected
 	FailureNetwork             // gave up after retries, or the other side does not speak the protocol
@@ -35,7 +35,7 @@ const (
 // damage is graver than the failure to reach the hub that would repair it.
 func FailureOf(err error) Failure {
 	switch {
-	case isA[*hub.RefError](err), isAny(err, hub.ErrBadEndpoint, infer.ErrContext):
+	case isA[*hub.RefError](err), isAny(err, hub.ErrBadEndpoint, infer.ErrContext, infer.ErrRequest):
 		return FailureUsage
 	case isA[*CorruptionError](err), isA[*FindingsError](err), isA[*store.CorruptError](err),
 		isAny(err, store.ErrMismatch, infer.ErrCheckpoint, hub.ErrBadListing, hub.ErrTooLarge):
@@ -46,7 +46,7 @@ func FailureOf(err error) Failure {
 		return FailureLocked
 	case isAny(err, store.ErrNoSpace, store.ErrNotWritable, store.ErrFormat, syscall.ENOSPC, syscall.EIO, syscall.EROFS, fs.ErrPermission):
 		return FailureStorage
-	case isAny(err, hub.ErrRepoNotFound, hub.ErrRevisionNotFound, hub.ErrEntryNotFound):
+	case isAny(err, hub.ErrRepoNotFound, hub.ErrRevisionNotFound, hub.ErrEntryNotFound, infer.ErrNoCheckpoint):
 		return FailureNotFound
 	case isAny(err, hub.ErrUnauthorized, hub.ErrGated, hub.ErrForbidden):
 		return FailureAccess

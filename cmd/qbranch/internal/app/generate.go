@@ -11,7 +11,19 @@ import (
 )
 
 // Model is a loaded checkpoint.
-type Model struct{ *infer.Model }
+type Model struct {
+	*infer.Model
+	target Target
+}
+
+// Generate is infer's, with errors that say what of.
+func (m *Model) Generate(ctx context.Context, r Request, emit func(Token) error) (*Generation, error) {
+	g, err := m.Model.Generate(ctx, r, emit)
+	if err != nil {
+		err = fmt.Errorf("generate with %s: %w", m.target, err)
+	}
+	return g, err
+}
 
 // WriteLogits writes what a generation with KeepLogits computed, "logits" F32
 // [positions, vocab], as a safetensors file.
@@ -31,7 +43,7 @@ func (a *App) LoadModel(ctx context.Context, t Target) (*Model, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load %s: %w", t, err)
 	}
-	return &Model{m}, nil
+	return &Model{m, t}, nil
 }
 
 func (a *App) modelFiles(t Target) (infer.Files, error) {

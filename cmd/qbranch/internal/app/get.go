@@ -32,6 +32,10 @@ type GetResult struct {
 	Reused    int64 // bytes of files that were in the store already
 	Elapsed   time.Duration
 	Dir       string
+	// CannotRun says why the runner cannot generate text with the branch (an
+	// architecture it does not know, no tokenizer.json); "" when nothing is known
+	// that keeps it from doing so. It is not known for a dry run.
+	CannotRun string
 }
 
 // Get plans, judges config and headers by ranged reads, fetches and publishes.

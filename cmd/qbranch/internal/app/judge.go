@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/qbranch/qbranch/hub"
+	"github.com/qbranch/qbranch/infer"
 	"github.com/qbranch/qbranch/quant"
 	"github.com/qbranch/qbranch/quant/safetensors"
 	"github.com/qbranch/qbranch/store"
@@ -64,7 +65,21 @@ func (g *getter) judge(ctx context.Context) error {
 	if err := g.verdict(append(findings, quant.Check(in)...)); err != nil {
 		return err
 	}
+	g.canRun(in.JSON[modelConfig])
 	return g.keepFirstParts(ctx, headers)
+}
+
+// canRun asks the runner what it thinks of the branch: that is no reason not to
+// fetch it.
+func (g *getter) canRun(config []byte) {
+	names := make([]string, len(g.files))
+	for i, f := range g.files {
+		names[i] = f.Path
+	}
+	if err := infer.CanRun(config, names); err != nil {
+		g.res.CannotRun = err.Error()
+		g.notify(Event{CannotRun: g.res.CannotRun})
+	}
 }
 
 // hopeless reports whether no header can change the verdict. Where two

@@ -1,0 +1,59 @@
+package infer
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"github.com/qbranch/qbranch/infer/model"
+)
+
+// CanRun says, from the bytes of a config.json and the names of a checkpoint's
+// files, what keeps this package from generating text with it; nil when nothing
+// is known that does. It is cheap and reads no weights, so Load may still fail.
+func CanRun(config []byte, names []string) error {
+	if config == nil {
+		return noConfig()
+	}
+	if _, err := model.ParseConfig(config); err != nil {
+		return err
+	}
+	// Without its files this looks at config.json alone.
+	if _, err := (Files{}).quantConfig(config); err != nil {
+		return err
+	}
+	if !slices.Contains(names, tokenizerFile) {
+		return noTokenizer()
+	}
+	return nil
+}
+
+const tokenizerFile = "tokenizer.json"
+
+func noConfig() error {
+	return &model.Error{Kind: ErrCheckpoint, File: "config.json", Reason: "missing", Help: "give a folder that holds config.json and safetensors files"}
+}
+
+func noTokenizer() error {
+	return &model.Error{Kind: ErrUnsupported, File: tokenizerFile, Reason: "missing, and no other form of tokenizer is read",
+		Help: "fetch tokenizer.json, or give token ids instead of text"}
+}
+
+// withoutConfig tells a checkpoint that lacks its config.json from files that
+// are none.
+func (f Files) withoutConfig() error {
+	for name := range f {
+		if isWeights(name) {
+			return noConfig()
+		}
+	}
+	return &inputError{fmt.Errorf("%w: neither config.json nor weights are there", ErrNoCheckpoint), "give a folder that holds config.json and safetensors files"}
+}
+
+func isWeights(name string) bool {
+	switch filepath.Ext(name) {
+	case ".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".gguf", ".ggml":
+		return true
+	}
+	return false
+}
