@@ -82,8 +82,7 @@ func NewClient(o Options) (*Client, error) {
 
 func parseEndpoint(s string, allowHTTP bool) (*url.URL, error) {
 	bad := func(reason string) (*url.URL, error) {
-		// The text is not repeated: somebody may have put a password in it.
-		return nil, &Error{Op: "use the endpoint", Kind: ErrBadEndpoint, Reason: reason}
+		return nil, &EndpointError{Endpoint: withoutUser(s), Reason: reason}
 	}
 	u, err := url.Parse(strings.TrimRight(s, "/"))
 	switch {
@@ -102,6 +101,19 @@ func parseEndpoint(s string, allowHTTP bool) (*url.URL, error) {
 	}
 	u.Host = strings.ToLower(u.Host)
 	return u, nil
+}
+
+// withoutUser leaves out everything before the last @ of a text that should be
+// a URL, since somebody may have put a password there, and what follows a ? or #
+// or what no URL has.
+func withoutUser(s string) string {
+	if i := strings.LastIndexByte(s, '@'); i >= 0 {
+		s = "…" + s[i:]
+	}
+	if i := strings.IndexFunc(s, func(c rune) bool { return c == '?' || c == '#' || c <= ' ' || c == 0x7f }); i >= 0 {
+		s = s[:i] + "…"
+	}
+	return printable(s)
 }
 
 // Endpoint returns the base URL without a trailing slash.

@@ -246,6 +246,9 @@ func TestNoNetwork(t *testing.T) {
 	if !errors.Is(err, ErrNetwork) || !Temporary(err) {
 		t.Errorf("got %v", err)
 	}
+	if !strings.Contains(err.Error(), "4 tries") { // apiRetries and the first
+		t.Errorf("does not say how often it was tried: %v", err)
+	}
 	if got := c.Requests(); got != apiRetries+1 {
 		t.Errorf("%d requests, want %d", got, apiRetries+1)
 	}
@@ -275,7 +278,8 @@ func TestEndpoints(t *testing.T) {
 		{"http://hub.example", false, "plain http"},
 		{"http://192.168.1.2", false, "plain http"},
 		{"http://localhost.example", false, "plain http"},
-		{"hub.example", false, "does not begin with https://"},
+		{"hub.example", false, `endpoint "hub.example": it does not begin with https://`},
+		{"user:SECRET@hub.example", false, `endpoint "…@hub.example": it does not begin with https://`},
 		{"ftp://hub.example", false, "does not begin with https://"},
 		{"https://", false, "names no host"},
 		{"https://user:SECRET@hub.example", false, "user name"},

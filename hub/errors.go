@@ -39,7 +39,7 @@ type Hinter interface{ Hint() string }
 type Error struct {
 	Op     string // what was being done: "list the branches of owner/name"
 	URL    string // without query; "" if there is none to blame
-	Kind   error  // ErrNotHub, ErrBadListing, ErrRange, ErrTooLarge, ErrOffline, ErrRedirect or ErrBadEndpoint
+	Kind   error  // ErrNotHub, ErrBadListing, ErrRange, ErrTooLarge, ErrOffline or ErrRedirect
 	Reason string
 }
 
@@ -71,10 +71,25 @@ func (e *Error) Hint() string {
 		return "unset HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE to use the network"
 	case ErrRedirect:
 		return "check HF_ENDPOINT, and that no proxy redirects to another place"
-	case ErrBadEndpoint:
-		return "HF_ENDPOINT looks like https://huggingface.co; plain http is for this machine only, unless QBRANCH_ALLOW_HTTP=1 is set"
 	}
 	return ""
+}
+
+// EndpointError is an endpoint that cannot be used. It is ErrBadEndpoint.
+type EndpointError struct {
+	Endpoint string // without user name and query, which may be secrets
+	Reason   string
+}
+
+// Error quotes the endpoint and says what is wrong with it.
+func (e *EndpointError) Error() string { return fmt.Sprintf("endpoint %q: %s", e.Endpoint, e.Reason) }
+
+// Unwrap returns ErrBadEndpoint.
+func (e *EndpointError) Unwrap() error { return ErrBadEndpoint }
+
+// Hint says what to do next.
+func (e *EndpointError) Hint() string {
+	return "--endpoint and HF_ENDPOINT take the address of a hub, like https://huggingface.co; plain http is for this machine only, unless QBRANCH_ALLOW_HTTP=1 is set"
 }
 
 // NetworkError is a connection that could not be made or did not hold.
@@ -83,12 +98,18 @@ type NetworkError struct {
 	Host string // whom we talked to
 	Err  error
 
+	Tries int // how often the request was sent; 0 = not known
+
 	body bool // it broke while a body was being read
 }
 
 // Error says what was being done, with whom, and how the connection failed.
 func (e *NetworkError) Error() string {
-	return fmt.Sprintf("%s: network failure with %s: %v", e.Op, e.Host, e.Err)
+	tried := ""
+	if e.Tries > 1 {
+		tried = fmt.Sprintf(" after %d tries", e.Tries)
+	}
+	return fmt.Sprintf("%s: network failure with %s%s: %v", e.Op, e.Host, tried, e.Err)
 }
 
 // Unwrap returns ErrNetwork and the cause.
@@ -105,9 +126,9 @@ func (e *NetworkError) Hint() string {
 	case isCertificateError(e.Err):
 		return "the certificate of " + e.Host + " is not trusted: behind a proxy that inspects TLS, point SSL_CERT_FILE at its certificate"
 	case errors.As(e.Err, &dns):
-		return "the name " + e.Host + " does not resolve: check the connection; run the same command again to resume"
+		return "the name " + e.Host + " does not resolve: check it and the connection"
 	}
-	return "check the connection; run the same command again to resume"
+	return "check the connection"
 }
 
 func isCertificateError(err error) bool {

@@ -124,10 +124,10 @@ func TestErrors(t *testing.T) {
 		{"416", "", hubtest.Fault{Origin: "cdn", Status: 416}, open(testRepo, model), ErrRange, "416", "proxy or mirror"},
 		// Servers in trouble.
 		{"rate limited for long", "", hubtest.Fault{Status: 429, Header: http.Header{"Retry-After": {"3600"}}}, refs(testRepo), ErrRateLimited, "429", "wait 1h0m0s"},
-		{"503 that stays", "", hubtest.Fault{Status: 503, Body: "<html>"}, refs(testRepo), ErrNetwork, "in trouble (503 from 127.0.0.1", "resume"},
-		{"refused by storage, twice", "", hubtest.Fault{Origin: "cdn", Status: 403, Body: "<Error><Message>Request has \x1b]0;expired</Message></Error>"}, open(testRepo, model), ErrNetwork, "storage refuses a fresh link (403 from 127.0.0.1", "resume"},
+		{"503 that stays", "", hubtest.Fault{Status: 503, Body: "<html>"}, refs(testRepo), ErrNetwork, "in trouble (503 from 127.0.0.1", "wait a little"},
+		{"refused by storage, twice", "", hubtest.Fault{Origin: "cdn", Status: 403, Body: "<Error><Message>Request has \x1b]0;expired</Message></Error>"}, open(testRepo, model), ErrNetwork, "storage refuses a fresh link (403 from 127.0.0.1", "wait a little"},
 		{"unknown status", "", hubtest.Fault{Status: 418, Header: http.Header{"X-Request-Id": {"Root=1-2"}}, Body: "short\x1b[31m and\u202e stout"}, refs(testRepo), nil, "teapot (418 from 127.0.0.1", ""},
-		{"reset before the answer", "", hubtest.Fault{ResetAfter: -1}, refs(testRepo), ErrNetwork, "network failure with 127.0.0.1", "resume"},
+		{"reset before the answer", "", hubtest.Fault{ResetAfter: -1}, refs(testRepo), ErrNetwork, "network failure with 127.0.0.1", "check the connection"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

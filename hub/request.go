@@ -109,6 +109,7 @@ func (c *Client) once(ctx context.Context, q request, u *url.URL) (*http.Respons
 	if c.offline {
 		return nil, &Error{Op: q.op, Kind: ErrOffline}
 	}
+	ctx = countTries(ctx)
 	req, err := retryablehttp.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", q.op, stripURL(err))
@@ -139,7 +140,7 @@ func (c *Client) once(ctx context.Context, q request, u *url.URL) (*http.Respons
 	if errors.Is(err, errPrivateAddress) {
 		return nil, q.fail(ErrRedirect, "from a public endpoint into a private network: "+redact(u))
 	}
-	return nil, &NetworkError{Op: q.op, Host: printable(u.Host), Err: stripURL(err)}
+	return nil, &NetworkError{Op: q.op, Host: printable(u.Host), Err: stripURL(err), Tries: triesOf(ctx)}
 }
 
 // bodyAttempts is how often a small body is begun before giving up.
@@ -243,7 +244,15 @@ func jsonFault(err error, size int) string {
 	case errors.As(err, &syntax):
 		return fmt.Sprintf("the JSON is broken at byte %d", syntax.Offset)
 	case errors.As(err, &kind):
-		return fmt.Sprintf("the JSON holds a %s where it should not, at byte %d", kind.Value, kind.Offset)
+		return fmt.Sprintf("the JSON holds %s where it should not, at byte %d", article(kind.Value), kind.Offset)
 	}
 	return "the JSON cannot be read"
+}
+
+// article puts "a" or "an" before the name of a JSON type.
+func article(noun string) string {
+	if noun != "" && strings.ContainsRune("aeiou", rune(noun[0])) {
+		return "an " + noun
+	}
+	return "a " + noun
 }

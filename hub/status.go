@@ -22,6 +22,7 @@ type StatusError struct {
 	RetryAfter time.Duration // how long the server asks us to wait; 0 = not said
 	Kind       error         // the sentinel that fits, or nil
 	Repo       RepoID        // what was asked about
+	Tries      int           // how often the request was sent; 0 = not known
 
 	storage bool   // storage said it, not the hub
 	host    string // who said it
@@ -50,6 +51,9 @@ func (e *StatusError) kindText() string {
 func (e *StatusError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s (%d from %s", e.Op, e.kindText(), e.Status, e.host)
+	if e.Tries > 1 {
+		fmt.Fprintf(&b, ", %d tries", e.Tries)
+	}
 	if e.Message != "" {
 		b.WriteString(": " + e.Message)
 	}
@@ -105,7 +109,7 @@ func (e *StatusError) Hint() string {
 	case ErrRange:
 		return (&Error{Kind: ErrRange}).Hint()
 	case ErrNetwork:
-		return "wait a little; run the same command again to resume"
+		return "wait a little: the server may be well again soon"
 	}
 	return ""
 }
@@ -131,6 +135,7 @@ func (c *Client) statusError(q request, resp *http.Response) error {
 		RequestID:  printable(resp.Header.Get("X-Request-Id")),
 		RetryAfter: retryAfter(resp.Header, time.Now()),
 		Repo:       q.repo,
+		Tries:      triesOf(resp.Request.Context()),
 		host:       printable(resp.Request.URL.Host),
 		page:       c.Endpoint() + "/" + q.repo.String(),
 		storage:    !c.isEndpoint(resp.Request.URL),

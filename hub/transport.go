@@ -111,6 +111,9 @@ type observer struct {
 
 func (o *observer) RoundTrip(r *http.Request) (*http.Response, error) {
 	o.requests.Add(1)
+	if n, ok := r.Context().Value(triesKey{}).(*atomic.Int64); ok {
+		n.Add(1)
+	}
 	start := time.Now()
 	resp, err := o.next.RoundTrip(r)
 	attrs := []slog.Attr{
@@ -131,6 +134,22 @@ func (o *observer) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	o.log.LogAttrs(r.Context(), slog.LevelDebug, "hub request", attrs...)
 	return resp, err
+}
+
+// triesKey finds the counter of one request and its repetitions.
+type triesKey struct{}
+
+func countTries(ctx context.Context) context.Context {
+	return context.WithValue(ctx, triesKey{}, new(atomic.Int64))
+}
+
+// triesOf returns how often the request of a context was sent.
+func triesOf(ctx context.Context) int {
+	n, ok := ctx.Value(triesKey{}).(*atomic.Int64)
+	if !ok {
+		return 0
+	}
+	return int(n.Load())
 }
 
 // CloseIdleConnections reaches the transport through http.Client.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/qbranch/qbranch/hub"
@@ -95,13 +96,17 @@ func (e *GaveUpError) Error() string {
 // Unwrap returns hub.ErrNetwork and the last failure.
 func (e *GaveUpError) Unwrap() []error { return []error{hub.ErrNetwork, e.Err} }
 
-// Hint says what to do next: what the last failure knows, if it knows.
+// Hint says what to do next: what the last failure knows, and that nothing is lost.
 func (e *GaveUpError) Hint() string {
+	advice := "check the connection"
 	var h hub.Hinter
 	if errors.As(e.Err, &h) && h.Hint() != "" {
-		return h.Hint()
+		advice = h.Hint()
 	}
-	return "check the connection; run the same command again to resume"
+	if strings.Contains(advice, "the same command") {
+		return advice
+	}
+	return advice + "; run the same command again to resume"
 }
 
 // MismatchError says that the bytes a hub sends are not those that it lists,

@@ -48,7 +48,7 @@ func TestHints(t *testing.T) {
 	}{
 		{&GaveUpError{Tries: 8, Err: &lineError{"fetch p of o/n", errStalled}}, "check the connection; run the same command again to resume"},
 		// Who knows more says so.
-		{&GaveUpError{Tries: 8, Err: dns}, dns.Hint()},
+		{&GaveUpError{Tries: 8, Err: dns}, dns.Hint() + "; run the same command again to resume"},
 	}
 	for _, tt := range tests {
 		if got := tt.err.Hint(); got != tt.want {

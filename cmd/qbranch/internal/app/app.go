@@ -108,7 +108,7 @@ func New(c Config) (*App, error) {
 	}
 	client, err := hub.NewClient(c.Hub)
 	if err != nil {
-		return nil, fmt.Errorf("configure the hub: %w", err)
+		return nil, err // it names the endpoint or the token
 	}
 	dir, err := filepath.Abs(storeDir(c.StoreDir))
 	if err != nil {
