@@ -1,8 +1,13 @@
 package quant
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
 )
 
 // checker judges one checkpoint.
@@ -21,6 +26,9 @@ type checker struct {
 // Findings are ordered: fatal first, then by code and place.
 func Check(in Input) []Finding {
 	c := newChecker(in)
+	if c.checkOtherMethod() {
+		return c.sorted()
+	}
 	c.checkConfig()
 	c.checkNames()
 	c.checkModel()
@@ -29,6 +37,56 @@ func Check(in Input) []Finding {
 		c.checkTensors()
 	}
 	return c.sorted()
+}
+
+// checkOtherMethod says what a checkpoint is that does not claim to be GPTQ.
+// Then that is the only finding: what GPTQ asks of files is not asked of it.
+func (c *checker) checkOtherMethod() bool {
+	method, where := OtherMethod(c.cfg), c.cfg.File
+	if len(c.sources) == 0 {
+		method, where = OtherFormat(slices.Collect(maps.Keys(c.in.Files))), "(listing)"
+	}
+	if method == "" {
+		return false
+	}
+	c.list = list{}
+	c.add(Finding{
+		Code: "J2", Severity: Fatal, Where: where,
+		Got: method, Want: "GPTQ",
+		Message: fmt.Sprintf("this is %s, not GPTQ", method),
+		Hint:    "look for a branch or repository named GPTQ",
+	})
+	return true
+}
+
+// OtherMethod names the method of a configuration that is not GPTQ's, as people
+// write it; "" for GPTQ (Marlin is one of its formats).
+func OtherMethod(c Config) string {
+	switch c.Method {
+	case "gptq", "marlin", "":
+		return ""
+	case "bitsandbytes", "compressed-tensors":
+		return c.Method
+	}
+	return strings.ToUpper(c.Method)
+}
+
+// OtherFormat names the format of weights that come in none of the files GPTQ
+// has, by the names of a branch's files; "" when there are safetensors files or
+// nothing is known.
+func OtherFormat(names []string) string {
+	format := ""
+	for _, name := range names {
+		switch strings.ToLower(path.Ext(name)) {
+		case ".safetensors":
+			return ""
+		case ".gguf":
+			format = "GGUF"
+		case ".ggml":
+			format = cmp.Or(format, "GGML")
+		}
+	}
+	return format
 }
 
 func newChecker(in Input) *checker {

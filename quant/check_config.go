@@ -25,16 +25,7 @@ func (c *checker) checkConfig() {
 // checkMethod says whether this is a GPTQ checkpoint at all.
 func (c *checker) checkMethod() bool {
 	if len(c.sources) > 0 {
-		if isGPTQ(c.cfg) || c.cfg.Method == "marlin" {
-			return true
-		}
-		c.add(Finding{
-			Code: "J2", Severity: Fatal, Where: c.cfg.File,
-			Got: c.cfg.Method, Want: "gptq",
-			Message: fmt.Sprintf("this branch is quantised by %s, not by GPTQ", c.cfg.Method),
-			Hint:    "look for a branch or repository named GPTQ",
-		})
-		return false
+		return true // checkOtherMethod has seen to the others
 	}
 	if c.in.JSON["config.json"] == nil {
 		return false // nothing was read that could say so

@@ -47,7 +47,17 @@ var configCases = []spoiled{
 	{"AWQ by its keys alone", "", func(f *fake) {
 		f.config["quantization_config"] = nil
 		f.quant = map[string]any{"w_bit": 4, "q_group_size": 128, "zero_point": true, "version": "GEMM"}
-	}, []string{"H5 fatal", "J2 fatal"}},
+	}, []string{"J2 fatal"}},
+	// What GPTQ asks of a model is not asked of other methods.
+	{"AWQ of a model GPTQ could not judge", "", func(f *fake) {
+		f.config = map[string]any{"quantization_config": map[string]any{"quant_method": "awq", "bits": 4.65}}
+		f.quant = nil
+	}, []string{"J2 fatal"}},
+	{"GGUF", "", func(f *fake) {
+		clear(f.tensors)
+		f.quant, f.config = nil, nil
+		f.files["model.Q4_K_M.gguf"] = 1000
+	}, []string{"J2 fatal"}},
 	{"bits 5", "", func(f *fake) { f.both("bits", 5) }, []string{"H5 fatal", "J3 fatal"}},
 	{"bits 16", "", func(f *fake) { f.both("bits", 16) }, []string{"H5 fatal", "J3 fatal"}},
 	{"bits a string", "", func(f *fake) { f.quant["bits"] = "4" }, []string{"J3 fatal"}},

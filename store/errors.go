@@ -108,7 +108,7 @@ func (e *NoSpaceError) Error() string {
 	if e.Need == 0 {
 		return fmt.Sprintf("disk full while writing to %s", e.Dir)
 	}
-	return fmt.Sprintf("not enough disk space in %s: %d bytes needed, %d free", e.Dir, e.Need, e.Free)
+	return fmt.Sprintf("not enough disk space in %s: %s needed, %s free", e.Dir, bytesText(e.Need), bytesText(e.Free))
 }
 
 // Is makes errors.Is(err, ErrNoSpace) hold.
@@ -120,9 +120,22 @@ func (e *NoSpaceError) Unwrap() error { return e.Err }
 // Hint says what to do next.
 func (e *NoSpaceError) Hint() string {
 	if e.Need > e.Free {
-		return fmt.Sprintf("free at least %d more bytes, or put the store on another disk; what is there already is kept", e.Need-e.Free)
+		return fmt.Sprintf("free at least %s more, or put the store on another disk; what is there already is kept", bytesText(e.Need-e.Free))
 	}
 	return "free some space, or put the store on another disk; what is there already is kept"
+}
+
+// bytesText is a number of bytes as people read it, in decimal units.
+func bytesText(n int64) string {
+	switch {
+	case n < 1000:
+		return fmt.Sprintf("%d B", n)
+	case n < 1e6:
+		return fmt.Sprintf("%.1f kB", float64(n)/1e3)
+	case n < 1e9:
+		return fmt.Sprintf("%.2f MB", float64(n)/1e6)
+	}
+	return fmt.Sprintf("%.2f GB", float64(n)/1e9)
 }
 
 // NotWritableError says that the system refused to let us write. It is

@@ -118,7 +118,7 @@ func (g *getter) readJSON(ctx context.Context) (map[string][]byte, error) {
 		eg.Go(func() error {
 			data, fetched, err := g.readSmall(ctx, f, limit)
 			if err != nil {
-				return fmt.Errorf("read %s: %w", f.Path, err)
+				return err
 			}
 			mu.Lock()
 			defer mu.Unlock()
@@ -139,11 +139,13 @@ func (g *getter) readJSON(ctx context.Context) (map[string][]byte, error) {
 func (g *getter) readSmall(ctx context.Context, f hub.File, limit int64) (data []byte, fetched bool, err error) {
 	w := wanted(f)
 	if d, ok := g.st.Find(w); ok {
-		data, err = readBlob(g.st, d, limit)
+		if data, err = readBlob(g.st, d, limit); err != nil {
+			err = fmt.Errorf("read %s: %w", f.Path, err)
+		}
 		return data, false, err
 	}
 	if f.Size > limit {
-		return nil, false, fmt.Errorf("%d bytes, at most %d are allowed: %w", f.Size, limit, hub.ErrTooLarge)
+		return nil, false, fmt.Errorf("read %s: %s, at most %s are allowed: %w", f.Path, BytesText(f.Size), BytesText(limit), hub.ErrTooLarge)
 	}
 	if data, err = g.app.hub.ReadFile(ctx, g.repo, g.commit, f.Path, limit); err != nil {
 		return nil, false, err
@@ -154,7 +156,7 @@ func (g *getter) readSmall(ctx context.Context, f hub.File, limit int64) (data [
 	}
 	// When somebody else is writing these very bytes, he may have the honour.
 	if _, err := g.st.Put(ctx, w, data); err != nil && !errors.Is(err, store.ErrLocked) {
-		return nil, false, err
+		return nil, false, fmt.Errorf("keep %s: %w", f.Path, err)
 	}
 	return data, true, nil
 }

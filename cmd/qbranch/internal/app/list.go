@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -52,6 +53,7 @@ type BranchRow struct {
 //	NAME_BITS, NAME_GROUP_SIZE, NAME_ACT_ORDER  the branch's name against the config
 //	CONFIG_UNREADABLE     the configuration cannot be made sense of
 //	NO_CONFIG             the branch has no quantisation configuration
+//	NOT_GPTQ              the branch is AWQ, EXL2, GGUF or something else
 //	NO_CARD, NO_CARD_TABLE, CARD_UNREADABLE     there is no card to compare with
 //	RESTRICTED            the files cannot be read without permission
 //	STORE_UNREADABLE      the local state is not known
@@ -249,7 +251,7 @@ func (l *Listing) readCard(md []byte, err error) *Card {
 	}
 	c := card.Parse(md)
 	if len(c.Rows) == 0 {
-		l.note("", "NO_CARD_TABLE", "the card has no table of branches that we can read")
+		l.note("", "NO_CARD_TABLE", "no table of branches was found in the card")
 	}
 	for _, f := range c.Findings {
 		if cardRow(c, f.Where) != nil {
@@ -294,7 +296,7 @@ func (l *Listing) addRow(f branchFacts, onCard *card.Row) BranchRow {
 		row.Description = *onCard.Description
 	}
 	if row.CardBytes != nil && row.WeightBytes > 0 && !roundsTo(row.WeightBytes, *row.CardBytes) {
-		l.note(f.Name, "CARD_SIZE", "the card says %d bytes, the weights have %d", *row.CardBytes, row.WeightBytes)
+		l.note(f.Name, "CARD_SIZE", "the card says %s, the weights have %s", BytesText(*row.CardBytes), BytesText(row.WeightBytes))
 	}
 	return row
 }
@@ -308,7 +310,7 @@ func (l *Listing) configClaims(f branchFacts, row *BranchRow) claims {
 		}
 		return claims{}
 	case errors.Is(f.configErr, hub.ErrEntryNotFound):
-		l.note(f.Name, "NO_CONFIG", "there is no quantisation configuration")
+		l.noteNoConfig(f, "there is no quantisation configuration")
 		return claims{}
 	case f.configErr != nil:
 		if row.Error == "" {
@@ -319,13 +321,33 @@ func (l *Listing) configClaims(f branchFacts, row *BranchRow) claims {
 	cfg, ok, err := parseConfig(f.configFile, f.config)
 	switch {
 	case err != nil:
-		l.note(f.Name, "CONFIG_UNREADABLE", "%s: %v", f.configFile, err)
+		text := err.Error()
+		if !strings.HasPrefix(text, f.configFile) {
+			text = f.configFile + ": " + text
+		}
+		l.note(f.Name, "CONFIG_UNREADABLE", "%s", text)
 		return claims{}
 	case !ok:
-		l.note(f.Name, "NO_CONFIG", "%s has no quantization_config", f.configFile)
+		l.noteNoConfig(f, f.configFile+" has no quantization_config")
 		return claims{}
 	}
+	if method := quant.OtherMethod(cfg); method != "" {
+		l.note(f.Name, "NOT_GPTQ", "this is %s, not GPTQ", method)
+	}
 	return configClaims(cfg)
+}
+
+// noteNoConfig says what the weights are where that explains it.
+func (l *Listing) noteNoConfig(f branchFacts, message string) {
+	names := make([]string, len(f.files))
+	for i, file := range f.files {
+		names[i] = file.Path
+	}
+	if format := quant.OtherFormat(names); format != "" {
+		l.note(f.Name, "NOT_GPTQ", "this is %s, not GPTQ", format)
+		return
+	}
+	l.note(f.Name, "NO_CONFIG", "%s", message)
 }
 
 // parseConfig reads any of the three files; ok is false when it says nothing

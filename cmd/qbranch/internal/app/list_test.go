@@ -87,7 +87,7 @@ func TestListContradictions(t *testing.T) {
 		{"card: no groups", card("| 3 | None | Yes | 0.1 |"), []string{main32 + " CARD_GROUP_SIZE: the card says no groups, quantize_config.json says groups of 32"}, ""},
 		{"card: no act-order", card("| 3 | 32 | No | 0.1 |"), []string{main32 + " CARD_ACT_ORDER: the card says no act-order, quantize_config.json says act-order"}, ""},
 		{"card: other size", func(t *testing.T, b map[string]files) { replace(t, b["main"], "README.md", "1.98 MB", "1.99 MB") },
-			[]string{main32 + " CARD_SIZE: the card says 1990000 bytes, the weights have 1975776"}, ""},
+			[]string{main32 + " CARD_SIZE: the card says 1.99 MB, the weights have 1.98 MB"}, ""},
 		{"a branch that is not there", func(t *testing.T, b map[string]files) { delete(b, main128) },
 			[]string{main128 + " CARD_MISSING_BRANCH: the repository does not have it"}, ""},
 		{"a branch that is not listed", func(t *testing.T, b map[string]files) { b["extra"] = b["main"] },
