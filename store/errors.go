@@ -15,6 +15,7 @@ var (
 	ErrMismatch    = errors.New("content does not match its digest")
 	ErrNoSpace     = errors.New("not enough disk space")
 	ErrNotWritable = errors.New("the store is not writable")
+	ErrFolder      = errors.New("the folder cannot take an export")
 	ErrFormat      = errors.New("the file is damaged or of an unknown format")
 )
 
@@ -169,7 +170,7 @@ type LockedError struct {
 
 // Error names the blob.
 func (e *LockedError) Error() string {
-	return fmt.Sprintf("another process is writing blob %s", e.Key)
+	return fmt.Sprintf("another process is writing it (blob %.12s…)", e.Key)
 }
 
 // Is makes errors.Is(err, ErrLocked) hold.

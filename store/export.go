@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"syscall"
 )
 
 // ExistsError says that Export would have to overwrite a file that it did not
@@ -20,8 +21,8 @@ type ExistsError struct {
 // Error names the file.
 func (e *ExistsError) Error() string { return fmt.Sprintf("%s exists and %s", e.Path, e.Why) }
 
-// Is makes errors.Is(err, fs.ErrExist) hold.
-func (e *ExistsError) Is(target error) bool { return target == fs.ErrExist }
+// Is makes errors.Is(err, fs.ErrExist) and errors.Is(err, ErrFolder) hold.
+func (e *ExistsError) Is(target error) bool { return target == fs.ErrExist || target == ErrFolder }
 
 // Hint says what to do next.
 func (e *ExistsError) Hint() string { return "move it away, or choose another folder" }
@@ -39,6 +40,8 @@ type exporter struct {
 // Every file appears whole or not at all, the manifest last. A file that is
 // there already stays when it has the right content, is replaced when it is
 // exactly what an earlier export wrote, and is refused otherwise (*ExistsError).
+// A folder that holds another repository or branch is refused (*FolderError);
+// another commit of the same branch is an update.
 // Files the snapshot does not name are left alone. All writing goes through an
 // os.Root, so that no symlink in the folder leads out of it.
 func (s *Store) Export(ctx context.Context, snap Snapshot, dir string) error {
@@ -62,12 +65,12 @@ func (s *Store) export(ctx context.Context, snap Snapshot, dir string) error {
 	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return err
+		return unusable(dir, "cannot be opened", err)
 	}
 	defer root.Close()
 	e := &exporter{s: s, root: root}
-	if e.old, err = ReadManifest(dir); err != nil {
-		e.old = Manifest{} // none, or none to go by: then nothing of it is replaced
+	if e.old, err = checkOwner(dir, snap.Repo, snap.Commit, snap.Branch); err != nil {
+		return err
 	}
 	if err := root.MkdirAll(manifestDir, 0o755); err != nil {
 		return folderError(dir, err)
@@ -91,7 +94,10 @@ func (s *Store) export(ctx context.Context, snap Snapshot, dir string) error {
 
 // folderError types an error of writing to the folder, which is not the store.
 func folderError(dir string, err error) error {
-	if !isNoSpace(err) {
+	switch {
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS), errors.Is(err, syscall.ENOTDIR):
+		return unusable(dir, "cannot be written to", err)
+	case !isNoSpace(err):
 		return err
 	}
 	free, _ := freeBytes(dir) // only for the message

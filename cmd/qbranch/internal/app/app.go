@@ -150,7 +150,7 @@ func (a *App) openStore() (*store.Store, error) {
 	if a.st == nil {
 		st, err := store.Open(a.dir)
 		if err != nil {
-			return nil, err
+			return nil, &storeError{err}
 		}
 		a.st = st
 	}

@@ -36,7 +36,22 @@ func (e *notLocalError) Hint() string {
 	if e.offline {
 		return fmt.Sprintf("go online, then: qbranch get %s", e.ref)
 	}
-	return fmt.Sprintf("fetch it first: qbranch get %s", e.ref)
+	return fmt.Sprintf("fetch it, or go on fetching it: qbranch get %s", e.ref)
+}
+
+// storeError is a store that cannot be opened, whatever the system calls it: a
+// place that is not there is not a branch that is not there.
+type storeError struct{ err error }
+
+func (e *storeError) Error() string { return e.err.Error() }
+func (e *storeError) Unwrap() error { return e.err }
+
+// Hint says what to do next: what the cause knows, if it knows.
+func (e *storeError) Hint() string {
+	if h := HintOf(e.err); h != "" {
+		return h
+	}
+	return "choose another directory with --store"
 }
 
 // CorruptionError says that verification failed; exit code 6.
@@ -54,7 +69,7 @@ func (e *CorruptionError) Error() string {
 			bad = append(bad, fmt.Sprintf("%s is corrupt at bytes %s", f.Path, rangesText(f.Ranges)))
 		}
 	}
-	return list(bad, "; ", 3)
+	return "verify " + e.Report.Target + ": " + list(bad, "; ", 3)
 }
 
 func rangesText(ranges []Range) string {
@@ -82,7 +97,10 @@ func (e *CorruptionError) Hint() string {
 }
 
 // FindingsError says that fatal findings stopped a verb; exit code 6.
-type FindingsError struct{ Findings []Finding }
+type FindingsError struct {
+	Findings []Finding
+	Op       string // what was being done: "get owner/name:main"; may be ""
+}
 
 // Error quotes the first fatal finding and counts the others.
 func (e *FindingsError) Error() string {
@@ -91,9 +109,11 @@ func (e *FindingsError) Error() string {
 		return "no fatal finding"
 	}
 	f := fatal[0]
-	text := fmt.Sprintf("%s: %s (%s)", f.Where, f.Message, f.Code)
-	if f.Where == "" {
-		text = fmt.Sprintf("%s (%s)", f.Message, f.Code)
+	text := fmt.Sprintf("%s (%s)", f.Message, f.Code)
+	for _, before := range []string{f.Where, e.Op} {
+		if before != "" {
+			text = before + ": " + text
+		}
 	}
 	if n := len(fatal) - 1; n > 0 {
 		text += fmt.Sprintf(", and %d more", n)

@@ -44,7 +44,9 @@ func FailureOf(err error) Failure {
 		return FailureUnsupported
 	case errors.Is(err, store.ErrLocked):
 		return FailureLocked
-	case isAny(err, store.ErrNoSpace, store.ErrNotWritable, store.ErrFormat, syscall.ENOSPC, syscall.EIO, syscall.EROFS, fs.ErrPermission):
+	case isA[*storeError](err):
+		return FailureStorage
+	case isAny(err, store.ErrNoSpace, store.ErrNotWritable, store.ErrFolder, store.ErrFormat, syscall.ENOSPC, syscall.EIO, syscall.EROFS, fs.ErrPermission):
 		return FailureStorage
 	case isAny(err, hub.ErrRepoNotFound, hub.ErrRevisionNotFound, hub.ErrEntryNotFound, infer.ErrNoCheckpoint):
 		return FailureNotFound

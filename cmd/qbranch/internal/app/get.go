@@ -13,7 +13,7 @@ import (
 
 // GetOptions may be zero.
 type GetOptions struct {
-	Dir         string // also materialise the branch as a plain folder here
+	Dir         string // also materialise the branch as a plain folder here; checked before anything moves, also in a dry run
 	Connections int
 	LimitRate   int64 // bytes per second, 0 = none
 	DryRun      bool  // plan only
@@ -56,6 +56,7 @@ func (a *App) Get(ctx context.Context, ref Ref, o GetOptions) (*GetResult, error
 type getter struct {
 	app    *App
 	st     *store.Store
+	ref    Ref
 	repo   RepoID
 	commit hub.Commit
 	branch string // "" when pinned
@@ -77,7 +78,7 @@ func (a *App) get(ctx context.Context, ref Ref, o GetOptions) (*GetResult, error
 	if o.Stats == nil {
 		o.Stats = new(Stats)
 	}
-	g := &getter{app: a, st: st, repo: ref.Repo, o: o, notify: notifier(o.Notify), read: make(map[string]bool)}
+	g := &getter{app: a, st: st, ref: ref, repo: ref.Repo, o: o, notify: notifier(o.Notify), read: make(map[string]bool)}
 	if err := g.resolve(ctx, ref); err != nil {
 		return nil, err
 	}
@@ -149,6 +150,10 @@ func (g *getter) plan(ctx context.Context) (err error) {
 		return err
 	}
 	if g.files, g.res.Findings, err = withoutPickles(g.all); err != nil {
+		var bad *FindingsError
+		if errors.As(err, &bad) {
+			bad.Op = "get " + g.ref.String()
+		}
 		return err
 	}
 	p, err := fetch.MakePlan(g.repo, g.branch, g.commit, g.files, g.st)
@@ -161,7 +166,23 @@ func (g *getter) plan(ctx context.Context) (err error) {
 	if !g.o.DryRun && p.DiskNeeded > p.DiskFree {
 		return &store.NoSpaceError{Dir: g.st.Dir(), Need: p.DiskNeeded, Free: p.DiskFree}
 	}
-	return nil
+	return g.checkDir()
+}
+
+// checkDir refuses a folder that the branch could not be put into, before
+// anything moves.
+func (g *getter) checkDir() error {
+	if g.o.Dir == "" {
+		return nil
+	}
+	t := store.Target{Repo: g.repo.String(), Commit: string(g.commit), Branch: g.branch, Files: make(map[string]store.Want)}
+	if g.branch == "" && g.local != nil {
+		t.Branch = g.local.Branch
+	}
+	for _, f := range g.files {
+		t.Files[f.Path] = wanted(f)
+	}
+	return store.CheckFolder(g.o.Dir, t)
 }
 
 // list lists the commit's files: from the store when it has all of them, since
@@ -220,7 +241,7 @@ func withoutPickles(all []hub.File) (files []hub.File, findings []Finding, err e
 	finding.Severity = quant.Fatal
 	finding.Message = "the weights are pickle files, which can run code when they are loaded; there are no safetensors files"
 	finding.Hint = "look for a branch or repository with safetensors files"
-	return nil, nil, &FindingsError{[]Finding{finding}}
+	return nil, nil, &FindingsError{Findings: []Finding{finding}}
 }
 
 // fetch moves what is missing. The plan is made again: what was read for

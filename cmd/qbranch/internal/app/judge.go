@@ -99,7 +99,7 @@ func (g *getter) verdict(findings []Finding) error {
 		g.notify(Event{Findings: g.res.Findings})
 	}
 	if len(fatalOf(g.res.Findings)) > 0 {
-		return &FindingsError{g.res.Findings}
+		return &FindingsError{g.res.Findings, "get " + g.ref.String()}
 	}
 	return nil
 }
@@ -246,11 +246,11 @@ func (g *getter) keepFirstParts(ctx context.Context, headers []shardHeader) erro
 			continue
 		}
 		in, err := g.st.Ingest(ctx, wanted(h.file))
-		if err != nil {
-			return err
+		if err == nil {
+			err = errors.Join(in.WritePart(ctx, 0, h.first), in.Close())
 		}
-		if err := errors.Join(in.WritePart(ctx, 0, h.first), in.Close()); err != nil {
-			return err
+		if err != nil {
+			return fmt.Errorf("fetch %s of %s: %w", h.file.Path, g.repo, err)
 		}
 	}
 	return nil

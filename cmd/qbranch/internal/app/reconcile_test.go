@@ -67,17 +67,17 @@ func TestEditDistance(t *testing.T) {
 func TestErrorTexts(t *testing.T) {
 	corrupt := &CorruptionError{&VerifyReport{Target: "o/n:b", Commit: "c", Files: []FileCheck{
 		{Path: "ok", OK: true}, {Path: "a", Ranges: []Range{{Offset: 0, Length: 10}, {Offset: 20, Length: 5}}}, {Path: "b", Missing: true}}}}
-	if got, want := corrupt.Error(), "a is corrupt at bytes 0-9, 20-24; b is missing"; got != want {
+	if got, want := corrupt.Error(), "verify o/n:b: a is corrupt at bytes 0-9, 20-24; b is missing"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	if got, want := corrupt.Hint(), "'qbranch verify o/n:b --repair' fetches only these parts"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	fatal := &FindingsError{[]Finding{
+	fatal := &FindingsError{Op: "get o/n:b", Findings: []Finding{
 		{Code: "J7", Severity: quant.Info, Message: "not this"},
 		{Code: "J3", Severity: quant.Fatal, Where: "quantize_config.json", Message: "bits is 5"},
 		{Code: "H1", Severity: quant.Fatal, Message: "cut short", Hint: "fetch it again"}}}
-	if got, want := fatal.Error(), "quantize_config.json: bits is 5 (J3), and 1 more"; got != want {
+	if got, want := fatal.Error(), "get o/n:b: quantize_config.json: bits is 5 (J3), and 1 more"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	if got, want := fatal.Hint(), "fetch it again"; got != want {

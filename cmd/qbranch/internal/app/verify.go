@@ -96,7 +96,7 @@ func (r *VerifyReport) verdict() error {
 		}
 	}
 	if len(fatalOf(r.Findings)) > 0 {
-		return &FindingsError{r.Findings}
+		return &FindingsError{r.Findings, "verify " + r.Target}
 	}
 	return nil
 }
