@@ -91,7 +91,17 @@ func (f Files) quantConfig(config []byte) (quant.Config, error) {
 		}
 		ok = true
 	}
-	return q, runnable(q, ok)
+	if ok && q.Method != "gptq" {
+		return q, notGPTQ(q.File, "quantisation method "+q.Method)
+	}
+	if ok && !slices.Contains([]string{"gptq", "gptq_v2", "gptq_p"}, q.Format) {
+		return q, notGPTQ(q.File, "checkpoint format "+q.Format)
+	}
+	return q, nil
+}
+
+func notGPTQ(file, what string) error {
+	return &model.Error{Kind: ErrUnsupported, File: file, Reason: what + " is not supported, only GPTQ in its gptq, gptq_v2 and gptq_p formats"}
 }
 
 var shardName = regexp.MustCompile(`^(.*)-\d+-of-(\d+)\.safetensors$`)
@@ -168,28 +178,10 @@ func (f Files) shards(names []string) ([]model.WeightFile, error) {
 	return f.named(names...), nil
 }
 
-// withoutConfig tells a checkpoint that lacks its config.json from files that
-// are none.
-func (f Files) withoutConfig() error {
-	for name := range f {
-		if isWeights(name) {
-			return noConfig()
-		}
-	}
-	return &inputError{fmt.Errorf("%w: neither config.json nor weights are there", ErrNoCheckpoint), "give a folder that holds config.json and safetensors files"}
-}
-
-func isWeights(name string) bool {
-	switch filepath.Ext(name) {
-	case ".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".gguf", ".ggml":
-		return true
-	}
-	return false
-}
-
 func (f Files) noWeights() error {
 	for _, name := range slices.Sorted(maps.Keys(f)) {
-		if ext := filepath.Ext(name); isWeights(name) { // none of them is safetensors
+		switch ext := filepath.Ext(name); ext {
+		case ".bin", ".pt", ".pth", ".ckpt", ".gguf", ".ggml":
 			return &model.Error{Kind: ErrUnsupported, File: name, Reason: "weights of type " + ext + " are not loaded, only safetensors",
 				Help: "look for a branch or repository with safetensors; pickle files (.bin, .pt) can run code and are never opened"}
 		}
