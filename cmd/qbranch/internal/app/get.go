@@ -64,6 +64,7 @@ type getter struct {
 	notify func(Event)
 
 	local *Snapshot       // of the commit, when the store has all of it
+	limit *fetch.Limiter  // of everything that is received; nil = none
 	all   []hub.File      // the commit's listing
 	files []hub.File      // what is to be fetched of it
 	read  map[string]bool // files that judging has fetched
@@ -79,6 +80,9 @@ func (a *App) get(ctx context.Context, ref Ref, o GetOptions) (*GetResult, error
 		o.Stats = new(Stats)
 	}
 	g := &getter{app: a, st: st, ref: ref, repo: ref.Repo, o: o, notify: notifier(o.Notify), read: make(map[string]bool)}
+	if o.LimitRate > 0 {
+		g.limit = fetch.NewLimiter(o.LimitRate)
+	}
 	if err := g.resolve(ctx, ref); err != nil {
 		return nil, err
 	}
@@ -252,6 +256,7 @@ func (g *getter) fetch(ctx context.Context) error {
 		return err
 	}
 	f := g.app.fetcher(g.st, g.o)
+	f.Limit = g.limit
 	f.Notify = func(e fetch.Event) {
 		if e.Kind == fetch.EventReuse && g.read[e.Path] {
 			e.Kind = fetch.EventFile // it was not there when the verb began
@@ -269,9 +274,5 @@ func (g *getter) fetch(ctx context.Context) error {
 }
 
 func (a *App) fetcher(st *store.Store, o GetOptions) *fetch.Fetcher {
-	f := &fetch.Fetcher{Hub: a.hub, Store: st, Connections: o.Connections, Stats: o.Stats, Logger: a.log}
-	if o.LimitRate > 0 {
-		f.Limit = fetch.NewLimiter(o.LimitRate)
-	}
-	return f
+	return &fetch.Fetcher{Hub: a.hub, Store: st, Connections: o.Connections, Stats: o.Stats, Logger: a.log}
 }

@@ -151,6 +151,9 @@ func (g *getter) readSmall(ctx context.Context, f hub.File, limit int64) (data [
 		return nil, false, err
 	}
 	g.o.Stats.Received.Add(int64(len(data)))
+	if err := g.limit.Wait(ctx, len(data)); err != nil {
+		return nil, false, err
+	}
 	if err := checkContent(f, data); err != nil {
 		return nil, false, err
 	}

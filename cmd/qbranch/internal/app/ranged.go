@@ -11,6 +11,7 @@ import (
 
 const (
 	headerTries = 6                // in a row without a byte
+	rangedChunk = 16 << 10         // bytes read at once, so that a low rate flows
 	headerStall = 15 * time.Second // without a byte
 )
 
@@ -64,10 +65,14 @@ func (g *getter) readOnce(ctx context.Context, f hub.File, buf *[]byte) error {
 	dog := time.AfterFunc(headerStall, func() { stop(stallError{}) })
 	defer dog.Stop()
 	for have < want {
-		n, err := r.Read((*buf)[have:want])
+		n, err := r.Read((*buf)[have:min(want, have+rangedChunk)])
 		have += n
 		*buf = (*buf)[:have]
 		g.o.Stats.Received.Add(int64(n))
+		dog.Stop() // the limit may make us wait for longer
+		if err := g.limit.Wait(ctx, n); err != nil {
+			return err
+		}
 		dog.Reset(headerStall)
 		switch {
 		case have == want:

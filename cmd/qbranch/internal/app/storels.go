@@ -45,6 +45,23 @@ func (a *App) StoreList(ctx context.Context) ([]StoreItem, error) {
 	return items, err
 }
 
+// Unfinished sums up the files that Get has begun and not finished: how many,
+// the bytes of them that are kept, and the bytes of the whole files.
+func (a *App) Unfinished(ctx context.Context) (files int, kept, total int64, err error) {
+	st, err := a.existingStore()
+	if err != nil || st == nil {
+		return 0, 0, 0, err
+	}
+	if err := ctx.Err(); err != nil {
+		return 0, 0, 0, err
+	}
+	list, err := st.Unfinished()
+	for _, u := range list {
+		kept, total = kept+u.Held, total+u.Want.Size
+	}
+	return len(list), kept, total, err
+}
+
 // snapshotState is partial when a blob has gone: Get fetches it again.
 func snapshotState(st *store.Store, snap Snapshot) LocalState {
 	missing, corrupt := st.SnapshotState(snap)

@@ -53,6 +53,12 @@ type VerifyReport struct {
 	Elapsed  time.Duration `json:"-"`
 }
 
+// Compared reports whether every file was compared with digests recorded when
+// it was fetched. Of others all that is known is that they can be read.
+func (r *VerifyReport) Compared() bool {
+	return !slices.ContainsFunc(r.Files, func(f FileCheck) bool { return f.Checked != checkedParts })
+}
+
 // Verify re-hashes every byte and judges config against tensors. The report is
 // returned also when it is bad, together with a *CorruptionError, or a
 // *FindingsError when the bytes are right and what they say is not. It asks
