@@ -220,24 +220,46 @@ func (s *branchesScreen) keys(m *model) []binding {
 	if label == "" {
 		enter = "get"
 	}
+	why := s.whyNot(label)
 	return []binding{
 		bind(moveKeys, "↑↓", "move", len(s.rows()) > 1, func(_ *model, pressed string) tea.Cmd {
 			s.cursor = moved(s.cursor, pressed, len(s.rows()))
 			return nil
 		}),
-		bind("enter", "enter", enter, label != "", simply(s.fetch)),
-		bind("v", "v", "verify, every byte against its hash", here, simply(func(m *model) tea.Cmd { return m.verify.open(m, s.selected(), false) })),
-		bind("g", "g", "generate, text from a prompt", sound, simply(func(m *model) tea.Cmd { return m.generate.open(m, s.selected()) })),
+		bind("enter", "enter", enter, label != "", simply(s.fetch)).or(why),
+		bind("v", "v", "verify, every byte against its hash", here, simply(func(m *model) tea.Cmd { return m.verify.open(m, s.selected(), false) })).or(why),
+		bind("g", "g", "generate, text from a prompt", sound, simply(func(m *model) tea.Cmd { return m.generate.open(m, s.selected()) })).or(why),
 		bind("space", "space", "queue, a get without leaving the table", label == "get" || label == "resume" || label == "update", simply(func(m *model) tea.Cmd {
 			return m.transfers.add(m, s.selected())
-		})),
-		bind("t", "t", "transfers, of this session", len(m.transfers.list) > 0, simply(showTransfers)),
-		bind("r", "r", "refresh, asking the hub again", !s.task.running(), simply(s.refresh)),
+		})).or(why),
+		bind("t", "t", "transfers, of this session", len(m.transfers.list) > 0, simply(showTransfers)).or("nothing was fetched in this session yet"),
+		bind("r", "r", "refresh, asking the hub again", !s.task.running(), simply(s.refresh)).or("the hub is being asked already"),
 		copyKey(s.row() != nil, func(*model) app.Ref { return s.selected() }),
 		bind("esc", "esc", "back, transfers go on", true, simply(goBack)),
 		helpKey("?", "?"),
 		bind("q ctrl+c", "q", "quit", true, askQuit),
 	}
+}
+
+// whyNot says why keys do nothing for the row, given what enter does for it.
+func (s *branchesScreen) whyNot(label string) string {
+	r := s.row()
+	if r == nil {
+		return ""
+	}
+	switch label {
+	case "":
+		return r.Branch + " is here already: v verifies it, g generates with it"
+	case "get":
+		return "nothing of " + r.Branch + " is here yet: enter fetches it"
+	case "resume":
+		return "only a part of " + r.Branch + " is here: enter fetches the rest"
+	case "repair":
+		return "bytes of " + r.Branch + " are corrupt: enter repairs them"
+	case "watch":
+		return r.Branch + " is being fetched, or waits to be: enter shows it"
+	}
+	return ""
 }
 
 // fetch does what enter says: gets, resumes or updates, watches a transfer that

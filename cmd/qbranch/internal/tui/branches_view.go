@@ -11,36 +11,35 @@ import (
 // skeletonRows stand where branches will be until they are known.
 const skeletonRows = 8
 
-// table draws the branches. Branch, size and local state are always there; the
-// other columns are, in this order, as far as names need not be cut for them.
+// table draws the branches. Branch, size of the weights and local state are
+// always there; the other columns are, in this order, as far as names need not
+// be cut for them. Titles and cells are those of 'qbranch ls'.
 func (s *branchesScreen) table(m *model, w, h int) []line {
 	rows := s.rows()
 	n, longest, largest := len(rows), 28, int64(0)
 	for _, r := range rows {
-		longest, largest = max(longest, width(r.Branch)), max(largest, r.TotalBytes)
+		longest, largest = max(longest, width(r.Branch)), max(largest, r.WeightBytes)
 	}
 	u := unitFor(largest)
 	branch := column{title: "Branch", cell: func(i int) span { return span{plain, rows[i].Branch} }}
 	bits := column{title: "Bits", width: 4, right: true, cell: func(i int) span { return known(intText(rows[i].Bits)) }}
-	group := column{title: "Group", width: 5, right: true, cell: func(i int) span { return known(intText(rows[i].GroupSize)) }}
+	group := column{title: "GS", width: 4, right: true, cell: func(i int) span { return known(intText(rows[i].GroupSize)) }}
 	act := column{title: "Act", width: 3, cell: func(i int) span { return known(boolText(rows[i].ActOrder)) }}
 	sizes := column{title: "Size " + u.name, width: 8, right: true, cell: func(i int) span {
-		if rows[i].TotalBytes <= 0 {
+		if rows[i].WeightBytes <= 0 {
 			return known("")
 		}
-		return span{plain, u.of(rows[i].TotalBytes)}
+		return span{plain, u.of(rows[i].WeightBytes)}
 	}}
-	share := column{width: 12, cell: func(i int) span { return span{dim, bar(rows[i].TotalBytes, largest, 12)} }}
 	local := column{title: "Local", width: 11, cell: func(i int) span { return s.local(m, rows[i]) }}
 
 	cols := []column{branch, sizes, local}
-	for k, full := range [][]column{
+	for _, full := range [][]column{
 		{branch, bits, sizes, local},
 		{branch, bits, group, sizes, local},
 		{branch, bits, group, act, sizes, local},
-		{branch, bits, group, act, sizes, share, local},
 	} {
-		if w-tableWidth(full) < longest || k == 3 && w-tableWidth(full) < longest+8 {
+		if w-tableWidth(full) < longest {
 			break
 		}
 		cols = full
@@ -78,7 +77,7 @@ func intText(n *int) string {
 	case n == nil:
 		return ""
 	case *n == -1:
-		return "–"
+		return "none"
 	}
 	return strconv.Itoa(*n)
 }
@@ -143,7 +142,7 @@ func (s *branchesScreen) detail(m *model, w, h int) []line {
 		}
 	}
 	if r.Commit != "" {
-		out = append(out, fact("commit", dim, head(clean(r.Commit), 12), w)...)
+		out = append(out, fact("commit", dim, head(clean(r.Commit), 7), w)...)
 	}
 	if r.Description != "" {
 		out = append(out, fact("card says", dim, r.Description, w)...)
@@ -203,11 +202,11 @@ func sizeText(r app.BranchRow) string {
 		return "not known"
 	}
 	text := size(r.TotalBytes) + " in " + plural(r.Files, "file", "files")
-	if r.WeightBytes > 0 {
-		text += ", weights " + size(r.WeightBytes)
-	}
 	if r.CardBytes != nil {
-		text += ", card says " + size(*r.CardBytes)
+		text = "card says " + size(*r.CardBytes) + "; " + text
+	}
+	if r.WeightBytes > 0 {
+		text = "weights " + size(r.WeightBytes) + ", " + text
 	}
 	return text
 }

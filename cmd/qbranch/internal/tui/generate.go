@@ -81,7 +81,7 @@ func (s *generateScreen) ended(msg generateMsg) {
 	}
 }
 
-func (s *generateScreen) typed(k tea.KeyMsg) {
+func (s *generateScreen) typed(_ *model, k tea.KeyMsg) {
 	if s.inSys {
 		s.system.key(k)
 	} else {
@@ -100,7 +100,7 @@ func (s *generateScreen) keys(*model) []binding {
 		other = "prompt"
 	}
 	return []binding{
-		bind("enter", "enter", "send, the prompt", idle && strings.TrimSpace(s.prompt.text()) != "", simply(s.send)),
+		bind("enter", "enter", "send, the prompt", idle && strings.TrimSpace(s.prompt.text()) != "", simply(s.send)).or(s.whyNot()),
 		bind("ctrl+c ctrl+x", "ctrl+c", "stop", !idle, simply(func(*model) tea.Cmd { s.task.stop(); return nil })),
 		bind("tab", "tab", other+", to type there", true, simply(func(*model) tea.Cmd { s.inSys = !s.inSys; return nil })),
 		bind("up down pgup pgdown", "↑↓", "scroll", s.text != "", func(_ *model, pressed string) tea.Cmd {
@@ -112,6 +112,14 @@ func (s *generateScreen) keys(*model) []binding {
 		helpKey("f1", "f1"),
 		bind("ctrl+c", "ctrl+c", "quit", idle, askQuit),
 	}
+}
+
+// whyNot says why enter does nothing now.
+func (s *generateScreen) whyNot() string {
+	if s.task.running() {
+		return "the answer is being written; ctrl+c stops it"
+	}
+	return "the prompt is empty: type one (the grey text is only an example)"
 }
 
 // leave stops generating and gives the model's memory back.

@@ -1,17 +1,19 @@
 package tui
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/charmbracelet/bubbles/key"
 	tea "github.com/charmbracelet/bubbletea"
 )
 
-// binding is a key and what it does now. A disabled one does nothing, is not
-// in the footer, and is grey in the help.
+// binding is a key and what it does now. A disabled one does nothing but say
+// why not, is not in the footer, and is grey in the help.
 type binding struct {
 	key.Binding
-	do func(m *model, pressed string) tea.Cmd
+	do     func(m *model, pressed string) tea.Cmd
+	whyNot string // said when it is pressed while disabled; "" = nothing
 }
 
 // bind makes a binding. keys are Bubble Tea's names separated by blanks;
@@ -26,7 +28,13 @@ func bind(keys, label, what string, on bool, do func(m *model, pressed string) t
 	}
 	b := key.NewBinding(key.WithKeys(names...), key.WithHelp(label, what))
 	b.SetEnabled(on)
-	return binding{b, do}
+	return binding{Binding: b, do: do}
+}
+
+// or gives the reason that is said when b is pressed while disabled.
+func (b binding) or(whyNot string) binding {
+	b.whyNot = whyNot
+	return b
 }
 
 // simply adapts an action that does not care which key it was.
@@ -34,11 +42,18 @@ func simply(f func(m *model) tea.Cmd) func(*model, string) tea.Cmd {
 	return func(m *model, _ string) tea.Cmd { return f(m) }
 }
 
-// press finds what a key does among bindings.
+// press finds what a key does among bindings. Where it does nothing now, the
+// status line says why.
 func press(m *model, bs []binding, k tea.KeyMsg) (tea.Cmd, bool) {
 	for _, b := range bs {
 		if key.Matches(k, b.Binding) {
 			return b.do(m, k.String()), true
+		}
+	}
+	for _, b := range bs {
+		if b.whyNot != "" && slices.Contains(b.Keys(), k.String()) {
+			m.notice = remark{role: warn, text: b.whyNot}
+			return nil, true
 		}
 	}
 	return nil, false
@@ -108,7 +123,7 @@ func helpBody(m *model) []line {
 		out = append(out, l)
 	}
 	return append(out, nil,
-		line{{good, "   ● verified"}, {plain, "  every byte was checked against its hash"}},
+		line{{good, "   ● verified"}, {plain, "  checked against its hash when it came"}},
 		line{{warn, "   ◐ 43%"}, {plain, "       partly here; enter resumes"}},
 		line{{bad, "   ! corrupt"}, {plain, "   bytes on disk changed; enter repairs them"}},
 		line{{warn, "   ↻ outdated"}, {plain, "  the branch has a newer commit; enter updates"}},

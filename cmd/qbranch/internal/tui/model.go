@@ -54,7 +54,7 @@ type screen interface {
 }
 
 // typist is a screen with a text field: it gets the keys that no binding takes.
-type typist interface{ typed(tea.KeyMsg) }
+type typist interface{ typed(*model, tea.KeyMsg) }
 
 // model is the whole program.
 type model struct {
@@ -67,6 +67,7 @@ type model struct {
 	hint    string    // said until something else is
 	version string
 	repo    string // to open at once
+	passing bool   // the store is deleted at the end
 
 	width, height int
 	frame         int // ticks so far, for the spinner
@@ -85,7 +86,7 @@ type model struct {
 func newModel(w *worker, b backend, k look, o Options) *model {
 	return &model{
 		back: b, work: w, slot: &modelSlot{}, look: k, tick: w.tick,
-		hint: o.Hint, version: o.Version, repo: o.Repo, way: []screenID{onStart},
+		hint: o.Hint, version: o.Version, repo: o.Repo, passing: o.Temporary, way: []screenID{onStart},
 	}
 }
 
@@ -213,7 +214,7 @@ func (m *model) pressed(k tea.KeyMsg) tea.Cmd {
 	cmd, ok := press(m, m.bindings(), k)
 	if !ok && m.over == noOverlay && !m.tooSmall() {
 		if t, is := m.current().(typist); is {
-			t.typed(k)
+			t.typed(m, k)
 		}
 	}
 	return cmd

@@ -16,7 +16,7 @@ import (
 
 // program runs the real event loop over pipes. It returns what is typed, and a
 // function that waits for the end and returns what was written.
-func program(t *testing.T, ctx context.Context, f *fake, repo string) (typed *os.File, wait func() (string, error)) {
+func program(t *testing.T, ctx context.Context, f *fake, o Options) (typed *os.File, wait func() (string, error)) {
 	t.Helper()
 	in, typed, err := os.Pipe()
 	if err != nil {
@@ -32,8 +32,9 @@ func program(t *testing.T, ctx context.Context, f *fake, repo string) (typed *os
 		text, _ := io.ReadAll(screen)
 		written <- string(text)
 	}()
+	o.In, o.Out = in, out
 	go func() {
-		err := run(ctx, f, Options{Repo: repo, In: in, Out: out}, func(string) string { return "" })
+		err := run(ctx, f, o, func(string) string { return "" })
 		out.Close()
 		ended <- err
 	}()
@@ -59,7 +60,7 @@ func TestQuitWhileTransferring(t *testing.T) {
 	started, ended := make(chan struct{}), atomic.Bool{}
 	f := &fake{listing: talesListing(), get: getUntilCancelled(started, &ended)}
 	f.listing.Branches[0].Local = app.LocalNone
-	typed, wait := program(t, t.Context(), f, tales.String())
+	typed, wait := program(t, t.Context(), f, Options{Repo: tales.String()})
 	io.WriteString(typed, "\r") // may come before the listing, and then does nothing
 	for typing := true; typing; {
 		select {
@@ -94,13 +95,52 @@ func TestQuitWhileTransferring(t *testing.T) {
 	}
 }
 
+// Of a store that is deleted at the end nothing can be resumed.
+func TestQuitTemporary(t *testing.T) {
+	started, ended := make(chan struct{}), atomic.Bool{}
+	f := &fake{listing: talesListing(), get: getUntilCancelled(started, &ended)}
+	f.listing.Branches[0].Local = app.LocalNone
+	typed, wait := program(t, t.Context(), f, Options{Repo: tales.String(), Temporary: true})
+	for typing := true; typing; {
+		select {
+		case <-started:
+			typing = false
+		default:
+			io.WriteString(typed, "\r")
+		}
+	}
+	io.WriteString(typed, "qy")
+	got, err := wait()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, normal, _ := strings.Cut(got, "\x1b[?1049l")
+	if !ended.Load() || strings.Contains(normal, "resume") || strings.Contains(normal, "qbranch get") {
+		t.Errorf("ended %v, the normal screen says %q", ended.Load(), normal)
+	}
+}
+
+// What is said after the end are the numbers the screen showed: a transfer
+// that was planning again keeps those of the attempt before.
+func TestFarewell(t *testing.T) {
+	m := atTales(t, &fake{})
+	hit(m, "j", "enter")
+	tr := m.transfers.list[0]
+	tr.done, tr.total, tr.stats = 30_000, 3*megabyte, &app.Stats{}
+	var got strings.Builder
+	farewell(&got, m)
+	if want := "# 1% here, 30.0 kB of 3.00 MB"; !strings.Contains(got.String(), want) {
+		t.Errorf("got %q, want %q in it", got.String(), want)
+	}
+}
+
 // A signal ends the context: the same, and the error says so.
 func TestCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	started, ended := make(chan struct{}), atomic.Bool{}
 	f := &fake{listing: talesListing(), get: getUntilCancelled(started, &ended)}
 	f.listing.Branches[0].Local = app.LocalNone
-	typed, wait := program(t, ctx, f, tales.String())
+	typed, wait := program(t, ctx, f, Options{Repo: tales.String()})
 	for typing := true; typing; {
 		select {
 		case <-started:

@@ -60,16 +60,20 @@ func (s *startScreen) open(m *model) tea.Cmd {
 	return m.branches.open(m, ref)
 }
 
-func (s *startScreen) typed(k tea.KeyMsg) {
+func (s *startScreen) typed(m *model, k tea.KeyMsg) {
 	s.cursor, s.err = 0, nil
 	s.input.key(k)
+	// Names begin with q too, so it cannot quit here as it does elsewhere.
+	if k.String() == "q" && s.input.text() == "q" {
+		m.notice = remark{role: dim, text: "q is a letter here; ctrl+c quits"}
+	}
 }
 
 func (s *startScreen) head(m *model) (string, string) { return "", m.version }
 
 func (s *startScreen) keys(m *model) []binding {
 	return []binding{
-		bind("enter", "enter", "open, list its branches", s.cursor > 0 || len(s.input.runes) > 0, simply(s.open)),
+		bind("enter", "enter", "open, list its branches", s.cursor > 0 || len(s.input.runes) > 0, simply(s.open)).or("type owner/name first, or choose with ↑↓ what is in the store"),
 		bind("up down pgup pgdown", "↑↓", "choose, one that is in the store", len(s.recent) > 0, func(_ *model, pressed string) tea.Cmd {
 			s.cursor = moved(s.cursor, pressed, len(s.recent)+1)
 			return nil

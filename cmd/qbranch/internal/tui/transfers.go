@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -53,6 +54,9 @@ type logLine struct {
 	role role
 	text string
 }
+
+// again is how a line about a retry begins.
+const again = "again in "
 
 // active reports whether the transfer waits or runs.
 func (t *transfer) active() bool {
@@ -180,12 +184,14 @@ func (t *transfer) note(e app.Event) {
 		say(dim, "%s judged, before any weight moved", e.Judged)
 	case e.Findings != nil:
 		for _, f := range e.Findings {
-			say(findingRole(f), "%s", findingText(f))
+			if toTell(f) {
+				say(findingRole(f), "%s", findingText(f))
+			}
 		}
 	case e.Fetch != nil:
 		switch e.Fetch.Kind {
 		case "retry":
-			say(warn, "again in %s: %v", duration(e.Fetch.Wait), e.Fetch.Err)
+			say(warn, again+"%s: %v", duration(e.Fetch.Wait), e.Fetch.Err)
 		case "file":
 			say(good, "✓ %s", e.Fetch.Path)
 		case "reuse":
@@ -217,6 +223,8 @@ func (s *transfersScreen) ended(m *model, msg transferMsg) tea.Cmd {
 		t.state, t.err = transferStopped, nil
 	default:
 		t.state = transferFailed
+		// Nothing is tried again now, and the error tells the last reason.
+		t.log = slices.DeleteFunc(t.log, func(l logLine) bool { return strings.HasPrefix(l.text, again) })
 	}
 	m.branches.patch(t)
 	if m.top() != onTransfers {
@@ -285,20 +293,40 @@ func (s *transfersScreen) keys(*model) []binding {
 	}
 	ref := func(*model) app.Ref { return s.selected().ref }
 	stop := is(transferRunning, transferQueued)
+	why := s.whyNot()
 	return []binding{
 		bind(moveKeys, "↑↓", "move", len(s.list) > 1, func(_ *model, pressed string) tea.Cmd {
 			s.cursor = moved(s.cursor, pressed, len(s.list))
 			return nil
 		}),
-		bind("enter", "enter", "resume, keeping what is on disk", is(transferStopped, transferFailed), simply(func(m *model) tea.Cmd { return s.add(m, t.ref) })),
-		bind("g", "g", "generate, text from a prompt", is(transferDone), simply(func(m *model) tea.Cmd { return m.generate.open(m, t.ref) })),
-		bind("v", "v", "verify, every byte against its hash", is(transferDone), simply(func(m *model) tea.Cmd { return m.verify.open(m, t.ref, false) })),
-		bind("x ctrl+c", "x", "stop, what is on disk stays", stop, simply(func(m *model) tea.Cmd { t.stop(); return s.next(m) })),
+		bind("enter", "enter", "resume, keeping what is on disk", is(transferStopped, transferFailed), simply(func(m *model) tea.Cmd { return s.add(m, t.ref) })).or(why),
+		bind("g", "g", "generate, text from a prompt", is(transferDone), simply(func(m *model) tea.Cmd { return m.generate.open(m, t.ref) })).or(why),
+		bind("v", "v", "verify, every byte against its hash", is(transferDone), simply(func(m *model) tea.Cmd { return m.verify.open(m, t.ref, false) })).or(why),
+		bind("x ctrl+c", "x", "stop, what is on disk stays", stop, simply(func(m *model) tea.Cmd { t.stop(); return s.next(m) })).or(why),
 		copyKey(t != nil, ref),
 		bind("esc", "esc", "back, transfers go on", true, simply(goBack)),
 		helpKey("?", "?"),
 		bind("q ctrl+c", "q", "quit", true, askQuit),
 	}
+}
+
+// whyNot says why keys do nothing for the transfer under the cursor.
+func (s *transfersScreen) whyNot() string {
+	t := s.selected()
+	if t == nil {
+		return ""
+	}
+	switch t.state {
+	case transferQueued:
+		return t.branch() + " waits for the transfers before it; x takes it out"
+	case transferRunning:
+		return t.branch() + " is being fetched; x stops it"
+	case transferStopping:
+		return t.branch() + " is being stopped"
+	case transferDone:
+		return t.branch() + " is here already: v verifies it, g generates with it"
+	}
+	return "only a part of " + t.branch() + " is here: enter fetches the rest"
 }
 
 // leave stops nothing: transfers go on behind every screen.

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -102,7 +103,7 @@ func (s *transfersScreen) table(w, h int) []line {
 	}
 	cols := []column{
 		{title: "Branch", cell: func(i int) span { return span{plain, s.list[i].branch()} }},
-		{title: "Size " + u.name, width: 8, right: true, cell: func(i int) span {
+		{title: "Total " + u.name, width: 8, right: true, cell: func(i int) span {
 			if s.list[i].total == 0 {
 				return known("")
 			}
@@ -135,18 +136,28 @@ func (t *transfer) detail(w, h int) []line {
 		out = append(out, fact("network", plain, fmt.Sprintf("%s, %s, %s on disk before",
 			plural(int(t.conns), "connection", "connections"), plural(int(t.retries), "retry", "retries"), size(t.kept)), w)...)
 	}
-	var log []line
-	for _, entry := range t.log {
+	room := h - len(out) - len(wrapCommand(t.command(), w-4))
+	return withCommand(append(out, t.latest(w, room)...), t.command(), w, h)
+}
+
+// latest draws the last entries of the log that fit h rows, each of them whole.
+func (t *transfer) latest(w, h int) []line {
+	var out []line
+	for _, entry := range slices.Backward(t.log) {
+		var rows []line
 		for i, row := range wrap(entry.text, w-6) {
 			indent := "   "
 			if i > 0 {
 				indent = "     "
 			}
-			log = append(log, line{{plain, indent}, {entry.role, row}})
+			rows = append(rows, line{{plain, indent}, {entry.role, row}})
 		}
+		if len(out)+len(rows) > h {
+			break
+		}
+		out = append(rows, out...)
 	}
-	room := max(0, h-len(out)-len(wrapCommand(t.command(), w-4)))
-	return withCommand(append(out, log[max(0, len(log)-room):]...), t.command(), w, h)
+	return out
 }
 
 func (t *transfer) command() string { return "qbranch get " + t.ref.String() }
@@ -171,6 +182,10 @@ func (t *transfer) account(w int) []line {
 	}
 	return append(out, fact("bytes", plain, text, w)...)
 }
+
+// toTell reports whether a finding is worth the room: beside a verdict of good,
+// one that asks for nothing would only cause doubt.
+func toTell(f app.Finding) bool { return f.Severity != "info" }
 
 // findingText says what was found and what to do about it.
 func findingText(f app.Finding) string {

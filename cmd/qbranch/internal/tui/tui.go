@@ -20,11 +20,15 @@ type Options struct {
 	Version string   // of the program, shown on the first screen
 	In, Out *os.File // the terminal; nil = standard input and output
 	Hint    string   // said below the table until something else is
+	// Temporary says that the store is deleted at the end, so that there is
+	// nothing to resume and Run says nothing of it.
+	Temporary bool
 }
 
 // Run shows the terminal program until the user quits or ctx ends. When it
 // returns, everything it started has ended. On the normal screen it then says
-// what is resumable and how. The error is ctx's own when ctx ended it.
+// what is resumable and how, unless the store is temporary. The error is ctx's
+// own when ctx ended it.
 func Run(ctx context.Context, a *app.App, o Options) error {
 	if o.In == nil {
 		o.In = os.Stdin
@@ -46,7 +50,9 @@ func run(ctx context.Context, b backend, o Options, env func(string) string, mor
 	_, err := tea.NewProgram(m, opts...).Run()
 	w.close()
 	err = errors.Join(err, m.slot.drop())
-	farewell(o.Out, m)
+	if !o.Temporary {
+		farewell(o.Out, m)
+	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -65,7 +71,7 @@ func farewell(out io.Writer, m *model) {
 			continue
 		}
 		if t.stats != nil {
-			t.done, t.total = t.stats.Done.Load(), max(t.total, t.stats.Total.Load())
+			t.read()
 		}
 		if head != "" {
 			fmt.Fprintln(out, head)

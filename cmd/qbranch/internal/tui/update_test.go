@@ -70,6 +70,67 @@ func TestBranchKeys(t *testing.T) {
 	}
 }
 
+// A key that does nothing now says why, and only until the next key.
+func TestKeysThatDoNothing(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		keys []string
+		want string
+	}{
+		{"enter on what is here", []string{"enter"}, "main is here already: v verifies it, g generates with it"},
+		{"space on what is here", []string{"space"}, "main is here already"},
+		{"v on what is not", []string{"j", "v"}, "nothing of " + group32 + " is here yet: enter fetches it"},
+		{"g on what is not", []string{"j", "g"}, "nothing of " + group32 + " is here yet: enter fetches it"},
+		{"g on a part", []string{"j", "j", "g"}, "only a part of gptq-8bit--1g-actorder_True is here"},
+		{"g on what is corrupt", []string{"j", "j", "j", "g"}, "are corrupt: enter repairs them"},
+		{"t before any transfer", []string{"t"}, "nothing was fetched in this session yet"},
+		{"the example is no prompt", []string{"g", "enter"}, "the prompt is empty: type one"},
+		{"nothing to repair", []string{"v", "enter"}, "nothing is to be repaired"},
+		{"a finished transfer", []string{"j", "enter", "enter"}, group32 + " is here already"},
+		{"nothing typed", []string{"esc", "enter"}, "type owner/name first"},
+		{"q is typed", []string{"esc", "q"}, "q is a letter here; ctrl+c quits"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			m := atTales(t, &fake{})
+			tap(m, tc.keys...)
+			wants(t, m, tc.want)
+			tap(m, "left") // does nothing, and has nothing to say
+			lacks(t, m, tc.want)
+		})
+	}
+}
+
+// Findings that ask for nothing are not shown beside a verdict.
+func TestInfoFindingsAreHidden(t *testing.T) {
+	m := atTales(t, &fake{verify: func(context.Context, app.Target, app.VerifyOptions) (*app.VerifyReport, error) {
+		return &app.VerifyReport{OK: true, Findings: []app.Finding{
+			{Code: "HUSHED", Severity: "info", Message: "nothing to do"}, {Code: "TOLD", Severity: "warn", Message: "look"}}}, nil
+	}})
+	tap(m, "v")
+	wants(t, m, "TOLD")
+	lacks(t, m, "HUSHED")
+}
+
+// A transfer that failed does not end with the reason of an earlier retry, and
+// the log never begins in the middle of an entry.
+func TestLogEntriesAreWhole(t *testing.T) {
+	m := atTales(t, &fake{})
+	hit(m, "j", "enter")
+	tr := m.transfers.list[0]
+	long := fmt.Errorf("read tcp 127.0.0.1:4711: %s connection refused", strings.Repeat("and so on ", 8))
+	tr.out.put(app.Event{Fetch: &app.FetchEvent{Kind: "retry", Wait: time.Second, Err: long}})
+	m.Update(tickMsg(t0))
+	for h := minHeight; h < 40; h++ {
+		m.Update(tea.WindowSizeMsg{Width: 80, Height: h})
+		if view := m.View(); strings.Contains(view, "connection refused") != strings.Contains(view, again) {
+			t.Errorf("a part of an entry at height %d:\n%s", h, view)
+		}
+	}
+	m.Update(transferMsg{ref: tr.ref, gen: tr.gen, err: errPlain})
+	wants(t, m, errPlain.Error())
+	lacks(t, m, again, "connection refused")
+}
+
 // The footer is made of the same bindings that act: what it shows for a row.
 func TestFooterShowsWhatWorks(t *testing.T) {
 	for row, want := range []string{

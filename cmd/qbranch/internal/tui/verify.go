@@ -132,15 +132,30 @@ func (s *verifyScreen) keys(*model) []binding {
 			s.cursor = moved(s.cursor, pressed, len(s.files))
 			return nil
 		}),
-		bind("enter", "enter", "repair, fetching the bad parts and nothing else", idle && s.corrupt(), simply(func(m *model) tea.Cmd { return s.open(m, s.ref, true) })),
+		bind("enter", "enter", "repair, fetching the bad parts and nothing else", idle && s.corrupt(), simply(func(m *model) tea.Cmd { return s.open(m, s.ref, true) })).or(s.whyNot()),
 		bind("x ctrl+c", "x", "stop", !idle, simply(func(*model) tea.Cmd { s.task.stop(); return nil })),
-		bind("g", "g", "generate, text from a prompt", sound, simply(func(m *model) tea.Cmd { return m.generate.open(m, s.ref) })),
-		bind("r", "r", "again, from the first byte", idle, simply(func(m *model) tea.Cmd { return s.open(m, s.ref, false) })),
+		bind("g", "g", "generate, text from a prompt", sound, simply(func(m *model) tea.Cmd { return m.generate.open(m, s.ref) })).or(s.whyNot()),
+		bind("r", "r", "again, from the first byte", idle, simply(func(m *model) tea.Cmd { return s.open(m, s.ref, false) })).or(s.whyNot()),
 		copyKey(true, func(*model) app.Ref { return s.ref }),
 		bind("esc", "esc", "back", true, simply(goBack)),
 		helpKey("?", "?"),
 		bind("q ctrl+c", "q", "quit", true, askQuit),
 	}
+}
+
+// whyNot says why enter, g or r do nothing now.
+func (s *verifyScreen) whyNot() string {
+	switch {
+	case s.task.running():
+		return "the files are being read; x stops"
+	case s.corrupt():
+		return "bytes are corrupt: enter repairs them"
+	case s.report == nil:
+		return "there is no verdict yet: r starts again"
+	case !s.report.OK:
+		return "the checkpoint contradicts itself, and fetching again would not change that"
+	}
+	return "nothing is to be repaired"
 }
 
 func (s *verifyScreen) leave(*model) tea.Cmd { s.task.abandon(); return nil }
@@ -218,7 +233,9 @@ func (s *verifyScreen) verdict(m *model, w, h int) []line {
 		}
 	}
 	for _, f := range s.findings {
-		out = append(out, fact("finding", findingRole(f), findingText(f), w)...)
+		if toTell(f) {
+			out = append(out, fact("finding", findingRole(f), findingText(f), w)...)
+		}
 	}
 	for _, l := range s.fetched {
 		out = append(out, fact("repair", l.role, l.text, w)...)

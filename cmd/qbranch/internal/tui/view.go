@@ -15,7 +15,8 @@ func (m *model) View() string {
 		return ""
 	}
 	if m.tooSmall() {
-		return m.look.render(say(plain, fmt.Sprintf("terminal too small, need %dx%d; q quits", minWidth, minHeight)), m.width)
+		rows := wrap(fmt.Sprintf("terminal too small, need %dx%d; q quits", minWidth, minHeight), m.width)
+		return strings.Join(rows[:min(len(rows), m.height)], "\n")
 	}
 	name, aside := m.current().head(m)
 	lines := []line{ends(line{{title, " qbranch"}, {plain, "  "}, {accent, name}}, line{{dim, aside}, {plain, " "}}, m.width)}
@@ -68,6 +69,9 @@ func quitBody(m *model, w, h int) []line {
 		"the same command resumes.",
 		"",
 		"Quit?   y yes   n no",
+	}
+	if m.passing {
+		text[1], text[2] = "The store is a temporary one: what was fetched", "is deleted at the end."
 	}
 	inner := 52
 	pad := strings.Repeat(" ", (w-inner-2)/2)

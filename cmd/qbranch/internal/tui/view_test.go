@@ -104,7 +104,9 @@ func TestTooSmall(t *testing.T) {
 	}{
 		{59, 24, "terminal too small, need 60x16; q quits"},
 		{80, 15, "terminal too small, need 60x16; q quits"},
-		{20, 5, "terminal too small,…"},
+		{30, 6, "terminal too small, need\n60x16; q quits"},
+		{20, 5, "terminal too small,\nneed 60x16; q quits"},
+		{20, 1, "terminal too small,"},
 	} {
 		m.Update(tea.WindowSizeMsg{Width: tc.w, Height: tc.h})
 		if got := m.View(); got != tc.want {
@@ -125,9 +127,9 @@ func TestColumnsDrop(t *testing.T) {
 		w    int
 		want string
 	}{
-		{119, "Branch Bits Group Act Size MB Local"},
-		{80, "Branch Bits Group Act Size MB Local"},
-		{72, "Branch Bits Group Size MB Local"},
+		{119, "Branch Bits GS Act Size MB Local"},
+		{80, "Branch Bits GS Act Size MB Local"},
+		{71, "Branch Bits GS Size MB Local"},
 		{64, "Branch Bits Size MB Local"},
 		{60, "Branch Size MB Local"},
 	} {
