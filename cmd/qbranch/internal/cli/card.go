@@ -64,7 +64,6 @@ func cardText(c *app.Card) string {
 	if c.Repo != nil {
 		fact("repository", *c.Repo)
 	}
-	fact("layout", c.Layout)
 	fact("base model", c.BaseModel)
 	fact("quantised by", c.QuantizedBy)
 	fact("licence", c.License)
@@ -90,6 +89,9 @@ func cardText(c *app.Card) string {
 	if len(rows) > 0 {
 		b.WriteString("\n" + table([]column{{title: "Branch"}, {"Bits", true}, {"GS", true}, {title: "Act"},
 			{"Damp", true}, {"Seq", true}, {"Size", true}, {title: "Dataset"}}, rows))
+	}
+	if len(rows) == 0 {
+		b.WriteString("no table of branches found\n")
 	}
 	for _, f := range c.Findings {
 		fmt.Fprintf(&b, "note: %s: %s (%s)\n", clean(f.Where), clean(f.Message), clean(f.Code))

@@ -94,8 +94,9 @@ A REF is owner/name, owner/name:branch, owner/name@commit or the page's URL.`,
 	)
 	root.SetHelpCommandGroupID(groupTry)
 	root.SetCompletionCommandGroupID(groupTry)
+	root.SetHelpCommand(helpCommand())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return &usageError{msg: err.Error(), hint: fmt.Sprintf("'%s --help' lists the flags", cmd.CommandPath())}
+		return &usageError{msg: flagErrorText(err), hint: fmt.Sprintf("'%s --help' lists the flags", cmd.CommandPath())}
 	})
 	root.SetUsageFunc(usage)
 	f := root.PersistentFlags()
@@ -131,11 +132,15 @@ func (r *run) settle() error {
 func (r *run) bare(cmd *cobra.Command, args []string) error {
 	repo := ""
 	if len(args) > 0 {
-		ref, err := app.ParseRef(args[0])
-		if err != nil || len(args) > 1 {
+		t, err := app.ParseTarget(args[0])
+		switch dir := clean(t.Dir); {
+		case err != nil || len(args) > 1:
 			return unknownCommand(cmd, args[0])
+		case t.Dir != "":
+			return &usageError{msg: fmt.Sprintf("%s is a folder: say what to do with it", dir),
+				hint: fmt.Sprintf("'qbranch verify %s' checks it, 'qbranch gen %s -p TEXT' runs it", dir, dir)}
 		}
-		repo = ref.String()
+		repo = t.Ref.String()
 	}
 	if isTerminal(r.In) && isTerminal(r.Out) {
 		return r.browse(cmd.Context(), repo)
@@ -150,7 +155,14 @@ func (r *run) bare(cmd *cobra.Command, args []string) error {
 	return &usageError{msg: "no command given, and this is not a terminal to browse in", hint: "try 'qbranch demo'"}
 }
 
+// planned are commands that people may look for and that are not there yet.
+var planned = []string{"rm", "gc", "fit", "pick", "diff"}
+
 func unknownCommand(cmd *cobra.Command, name string) error {
+	if slices.Contains(planned, name) {
+		return &usageError{msg: fmt.Sprintf("%s: not available yet", name),
+			hint: "'qbranch --help' lists the commands"}
+	}
 	e := &usageError{msg: fmt.Sprintf("unknown command %q", clean(name)),
 		hint: fmt.Sprintf("'%s --help' lists the commands", cmd.CommandPath())}
 	cmd.SuggestionsMinimumDistance = 2
@@ -200,11 +212,12 @@ func (r *run) jsonFlag(cmd *cobra.Command) {
 func args(least, most int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		hint := "usage: " + cmd.UseLine()
+		name := strings.TrimPrefix(cmd.CommandPath(), "qbranch ")
 		switch {
 		case len(args) < least:
-			return &usageError{msg: fmt.Sprintf("%s: name %s", cmd.Name(), what), hint: hint}
+			return &usageError{msg: fmt.Sprintf("%s: name %s", name, what), hint: hint}
 		case most >= 0 && len(args) > most:
-			return &usageError{msg: fmt.Sprintf("%s: unexpected argument %q", cmd.Name(), clean(args[most])), hint: hint}
+			return &usageError{msg: fmt.Sprintf("%s: unexpected argument %q", name, clean(args[most])), hint: hint}
 		}
 		return nil
 	}

@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -37,6 +40,8 @@ this machine. The store is a temporary one, unless --store names one to keep.`,
 				return &usageError{msg: "demo: --serve and --tui do not go together"}
 			case addr != "" && !serve:
 				return &usageError{msg: "demo: --addr needs --serve"}
+			case addr != "" && !isAddress(addr):
+				return &usageError{msg: fmt.Sprintf("demo: --addr %q: want HOST:PORT", clean(addr)), hint: "for example: --addr 127.0.0.1:8080"}
 			case serve:
 				return demo.Serve(ctx, o, addr)
 			case browse:
@@ -59,11 +64,22 @@ this machine. The store is a temporary one, unless --store names one to keep.`,
 	return cmd
 }
 
+// isAddress reports whether s is a host, which may be empty, and a port.
+func isAddress(s string) bool {
+	_, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return false
+	}
+	_, err = strconv.ParseUint(port, 10, 16)
+	return err == nil
+}
+
 // nested runs a command line of the demo in this process. It sees the demo's
-// hub and store, and no token.
+// hub and store, and no token; how it talks is as the demo was told to.
 func (r *run) nested(ctx context.Context, env demo.Env, stdout, stderr io.Writer, args ...string) int {
 	instead := map[string]string{"HF_ENDPOINT": env.Endpoint, "QBRANCH_STORE": env.Store,
 		"HF_TOKEN": "", "HUGGING_FACE_HUB_TOKEN": "", "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1", "HF_HUB_OFFLINE": ""}
+	args = append(slices.Clone(args), "--color="+r.color, "--progress="+r.progress, "--quiet="+strconv.FormatBool(r.quiet))
 	return Main(ctx, Program{Args: args, In: strings.NewReader(""), Out: stdout, Err: stderr, Version: r.Version,
 		Getenv: func(name string) string {
 			if v, ok := instead[name]; ok {

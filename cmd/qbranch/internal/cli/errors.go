@@ -66,21 +66,37 @@ func badArgument(err error) error {
 }
 
 // partialError says that some of several references failed; each was reported.
-type partialError struct{ failed, total int }
+type partialError struct {
+	failed, total int
+	resumable     bool // a failed one left something that the next run goes on from
+}
 
 func (e *partialError) Error() string { return fmt.Sprintf("%d of %d failed", e.failed, e.total) }
 func (e *partialError) Hint() string {
+	if !e.resumable {
+		return ""
+	}
 	return "run the same command again: what was fetched is kept"
+}
+
+// storageError is a file that cannot be written where it was asked for.
+type storageError struct{ err error }
+
+func (e *storageError) Error() string { return e.err.Error() }
+func (e *storageError) Unwrap() error { return e.err }
+func (e *storageError) Hint() string {
+	return "choose a file in a folder that exists and can be written to"
 }
 
 // interruptedError is a fetch that was stopped and can go on.
 type interruptedError struct {
+	ref         app.Ref
 	kept, total int64
 	err         error
 }
 
 func (e *interruptedError) Error() string {
-	return fmt.Sprintf("interrupted; %s of %s kept: run the same command to resume", bytesText(e.kept), bytesText(e.total))
+	return fmt.Sprintf("get %s: interrupted; %s of %s kept: run the same command to resume", e.ref, bytesText(e.kept), bytesText(e.total))
 }
 func (e *interruptedError) Unwrap() error { return e.err }
 
@@ -113,6 +129,8 @@ func exitCode(ctx context.Context, err error) int {
 		return exitUsage
 	case isA[*partialError](err):
 		return exitPartial
+	case isA[*storageError](err):
+		return exitStorage
 	}
 	return failureCodes[app.FailureOf(err)]
 }
@@ -122,7 +140,9 @@ func isA[T error](err error) bool {
 	return errors.As(err, &target)
 }
 
-// hint is what to do next: the error's own advice, else what fits its code.
+// hint is what to do next: the error's own advice, else what fits every error
+// of its code. Most codes have many causes, and no advice is better than wrong
+// advice.
 func hint(err error, code int) string {
 	if h := app.HintOf(err); h != "" {
 		return h
@@ -131,20 +151,10 @@ func hint(err error, code int) string {
 		return "" // its text says it
 	}
 	switch code {
-	case exitNotFound:
-		return "check the spelling; 'qbranch ls REPO' lists branches, 'qbranch store ls' what is here"
-	case exitAccess:
-		return "accept the terms on the model's page, and set HF_TOKEN or use --token-file"
-	case exitNetwork:
-		return "try again: what was fetched is kept"
-	case exitIntegrity:
-		return "'qbranch verify REF --repair' fetches bad parts again"
-	case exitStorage:
-		return "check the folder and its disk, or choose another one with --store"
 	case exitLocked:
 		return "another qbranch is writing it: wait for it to end"
 	case exitOffline:
-		return "unset HF_HUB_OFFLINE to use the network"
+		return "unset HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE to use the network"
 	case exitUnsupported:
 		return "fetching and verifying work all the same; another runner has to run it"
 	}

@@ -60,9 +60,10 @@ func TestExitCode(t *testing.T) {
 		{"disk full, found out late", alive, &fs.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}, 7},
 		{"store not writable", alive, &fs.PathError{Op: "mkdir", Path: "x", Err: fs.ErrPermission}, 7},
 		{"a file where a folder should be", alive, &fs.PathError{Op: "open", Path: "x", Err: syscall.ENOTDIR}, 7},
+		{"a result that cannot be written", alive, &storageError{fs.ErrNotExist}, 7},
 		{"locked", alive, store.ErrLocked, 8},
 		{"offline", alive, hub.ErrOffline, 9},
-		{"some failed", alive, &partialError{1, 3}, 11},
+		{"some failed", alive, &partialError{failed: 1, total: 3}, 11},
 		{"unknown architecture", alive, infer.ErrUnsupported, 12},
 		{"cancelled by the caller", cancelled, errors.New("whatever came of it"), 130},
 		{"Ctrl-C", signalled(os.Interrupt), context.Canceled, 130},
@@ -88,7 +89,10 @@ func TestHint(t *testing.T) {
 		want string
 	}{
 		{"the error's own, from inside", fmt.Errorf("get: %w", hinted{hub.ErrNetwork}), exitNetwork, "do this"},
-		{"the code's", hub.ErrNetwork, exitNetwork, "try again: what was fetched is kept"},
+		{"the code's", infer.ErrUnsupported, exitUnsupported, "fetching and verifying work all the same; another runner has to run it"},
+		{"a code with many causes", hub.ErrNetwork, exitNetwork, ""},
+		{"some failed, and nothing of them was kept", &partialError{failed: 1, total: 2}, exitPartial, ""},
+		{"some failed half way", &partialError{failed: 1, total: 2, resumable: true}, exitPartial, "run the same command again: what was fetched is kept"},
 		{"a usage error passes on the hint of its cause", &usageError{msg: "x", err: hinted{errors.New("y")}}, exitUsage, "do this"},
 		{"none", errors.New("x"), exitOther, ""},
 	} {

@@ -2,12 +2,17 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/mattn/go-runewidth"
 	"github.com/spf13/cobra"
 
 	"github.com/qbranch/qbranch/cmd/qbranch/internal/app"
@@ -24,9 +29,10 @@ type genFlags struct {
 func (r *run) genCommand() *cobra.Command {
 	var f genFlags
 	cmd := &cobra.Command{
-		Use:     "gen REF|DIR -p TEXT",
-		GroupID: groupLocal,
-		Short:   "Generate text from a fetched branch, on the CPU",
+		Use:        "gen REF|DIR -p TEXT",
+		GroupID:    groupLocal,
+		SuggestFor: []string{"run", "generate", "chat"},
+		Short:      "Generate text from a fetched branch, on the CPU",
 		Long: `Generate text from a fetched branch or from any folder with config.json and safetensors,
 on the CPU: the proof that a checkpoint is what it claims. The prompt goes through the
 repository's chat template unless --raw. Text streams to standard output, speed to
@@ -40,8 +46,13 @@ standard error. The default, temperature 0, always takes the likeliest token.`,
 			if err != nil {
 				return badArgument(err)
 			}
-			if err := f.settle(r.In, cmd.Flags().Changed("prompt")); err != nil {
+			if err := f.settle(cmd.Flags().Changed("prompt")); err != nil {
 				return err
+			}
+			if f.prompt == "-" {
+				if f.request.Prompt, err = r.readPrompt(cmd.Context()); err != nil {
+					return err
+				}
 			}
 			return r.gen(cmd.Context(), t, f)
 		},
@@ -54,9 +65,9 @@ standard error. The default, temperature 0, always takes the likeliest token.`,
 	fl.Float64Var(&q.TopP, "top-p", 1, "sample from the likeliest tokens of probability `P` in all")
 	fl.IntVar(&q.TopK, "top-k", 0, "sample from the `K` likeliest tokens (default all)")
 	fl.Float64Var(&q.RepetitionPenalty, "repetition-penalty", 1, "above 1, `R` makes tokens seen before less likely")
-	fl.Uint64Var(&q.Seed, "seed", 0, "random `SEED`; the same one gives the same text")
+	fl.Uint64Var(&q.Seed, "seed", 0, "random `SEED` (default 0); the same one gives the same text")
 	fl.BoolVar(&q.Raw, "raw", false, "no chat template: the prompt as it is")
-	fl.StringVar(&f.tokenIDs, "token-ids", "", "`IDS` such as 1,306,4658 in place of a prompt")
+	fl.StringVar(&f.tokenIDs, "token-ids", "", "`IDS` such as 1,306,412 in place of a prompt")
 	fl.StringVar(&f.dumpLogits, "dump-logits", "", "write the logits of every position to `FILE` (safetensors)")
 	fl.IntVar(&f.threads, "threads", 0, "use `N` cores (default all)")
 	r.jsonFlag(cmd)
@@ -66,12 +77,17 @@ standard error. The default, temperature 0, always takes the likeliest token.`,
 // promptLimit bounds what is read from standard input; no context is longer.
 const promptLimit = 16 << 20
 
-// settle checks the flags and fills the request from them.
-func (f *genFlags) settle(stdin io.Reader, hasPrompt bool) error {
+// settle checks the flags and fills the request from them, all but a prompt
+// that is still to be read.
+func (f *genFlags) settle(hasPrompt bool) error {
 	q := &f.request
 	switch {
-	case hasPrompt == (f.tokenIDs != ""):
+	case hasPrompt && f.tokenIDs != "":
+		return &usageError{msg: "gen: give only one of -p and --token-ids"}
+	case !hasPrompt && f.tokenIDs == "":
 		return &usageError{msg: "gen: give one of -p TEXT, -p - and --token-ids", hint: `for example: -p "Hello"`}
+	case hasPrompt && f.prompt == "":
+		return errEmptyPrompt()
 	case q.MaxTokens < 1:
 		return &usageError{msg: fmt.Sprintf("-n %d: want at least 1", q.MaxTokens)}
 	case !(q.Temperature >= 0):
@@ -92,17 +108,46 @@ func (f *genFlags) settle(stdin io.Reader, hasPrompt bool) error {
 		return err
 	}
 	q.Prompt = f.prompt
-	if f.prompt == "-" {
-		text, err := io.ReadAll(io.LimitReader(stdin, promptLimit+1))
-		if err != nil {
-			return fmt.Errorf("read the prompt: %w", err)
-		}
-		if len(text) > promptLimit {
-			return &usageError{msg: "the prompt on standard input is longer than any context"}
-		}
-		q.Prompt = strings.TrimSuffix(string(text), "\n")
-	}
 	return nil
+}
+
+func errEmptyPrompt() error {
+	return &usageError{msg: "gen: the prompt is empty", hint: `for example: -p "Hello"`}
+}
+
+// readPrompt reads the prompt from standard input, until its end or until ctx
+// is cancelled.
+func (r *run) readPrompt(ctx context.Context) (string, error) {
+	if isTerminal(r.In) && isTerminal(r.Err) {
+		r.note("reading the prompt from standard input, end with Ctrl-D")
+	}
+	type input struct {
+		text []byte
+		err  error
+	}
+	// A read from a terminal cannot be ended from here: after a cancellation the
+	// goroutine is left to the end of the process, which follows at once.
+	read := make(chan input, 1)
+	go func() {
+		text, err := io.ReadAll(io.LimitReader(r.In, promptLimit+1))
+		read <- input{text, err}
+	}()
+	var in input
+	select {
+	case in = <-read:
+	case <-ctx.Done():
+		return "", fmt.Errorf("read the prompt: %w", ctx.Err())
+	}
+	prompt := strings.TrimSuffix(string(in.text), "\n")
+	switch {
+	case in.err != nil:
+		return "", fmt.Errorf("read the prompt: %w", in.err)
+	case len(in.text) > promptLimit:
+		return "", &usageError{msg: "the prompt on standard input is longer than any context"}
+	case prompt == "":
+		return "", errEmptyPrompt()
+	}
+	return prompt, nil
 }
 
 func parseIDs(s string) ([]int, error) {
@@ -110,7 +155,7 @@ func parseIDs(s string) ([]int, error) {
 	for word := range strings.SplitSeq(s, ",") {
 		id, err := strconv.Atoi(strings.TrimSpace(word))
 		if err != nil || id < 0 {
-			return nil, &usageError{msg: fmt.Sprintf("--token-ids: %q is not a token id", clean(word)), hint: "for example: --token-ids 1,306,4658"}
+			return nil, &usageError{msg: fmt.Sprintf("--token-ids: %q is not a token id", clean(word)), hint: "for example: --token-ids 1,306,412"}
 		}
 		ids = append(ids, id)
 	}
@@ -122,6 +167,14 @@ func (r *run) gen(ctx context.Context, t app.Target, f genFlags) (err error) {
 	if err != nil {
 		return err
 	}
+	if f.dumpLogits != "" {
+		if err := canCreate(f.dumpLogits); err != nil {
+			return err
+		}
+	}
+	w := r.newWaiting()
+	defer w.erase() // also when loading fails, before the error is told
+	w.show("loading " + t.String() + " ...")
 	m, err := a.LoadModel(ctx, t)
 	if err != nil {
 		return err
@@ -131,7 +184,13 @@ func (r *run) gen(ctx context.Context, t app.Target, f genFlags) (err error) {
 			err = e
 		}
 	}()
-	res, err := m.Generate(ctx, f.request, r.tokenWriter())
+	w.show("reading the prompt ...")
+	write := r.tokenWriter()
+	res, err := m.Generate(ctx, f.request, func(t app.Token) error {
+		w.erase()
+		return write(t)
+	})
+	w.erase()
 	if !r.json && res != nil && len(res.IDs) > 0 {
 		fmt.Fprintln(r.out)
 	}
@@ -143,11 +202,58 @@ func (r *run) gen(ctx context.Context, t app.Target, f genFlags) (err error) {
 			return err
 		}
 	}
-	r.note("%s", speedText(res))
 	if r.json {
 		return r.emit(genJSON(t, res))
 	}
+	r.note("%s", speedText(res, f.request.MaxTokens))
 	return nil
+}
+
+// canCreate finds out before the work whether its result can be written.
+func canCreate(path string) error {
+	if fi, err := os.Stat(path); err == nil && !fi.Mode().IsRegular() {
+		return &storageError{fmt.Errorf("--dump-logits: create %s: it is there, and is not a plain file", path)}
+	}
+	target, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		target = path
+	}
+	f, err := os.CreateTemp(filepath.Dir(target), ".qbranch-*")
+	if err != nil {
+		var cause *fs.PathError
+		if errors.As(err, &cause) { // its path is a name that nobody knows
+			err = cause.Err
+		}
+		return &storageError{fmt.Errorf("--dump-logits: create %s: %w", path, err)}
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
+// waiting is a line on a terminal that says what is being waited for.
+type waiting struct {
+	w     io.Writer // nil: nobody watches
+	shown bool
+}
+
+func (r *run) newWaiting() *waiting {
+	if r.json || r.mode() != progressBar {
+		return &waiting{}
+	}
+	return &waiting{w: r.Err}
+}
+
+func (w *waiting) show(text string) {
+	if w.w != nil {
+		fmt.Fprint(w.w, "\r"+runewidth.Truncate(clean(text), max(terminalWidth(w.w)-2, 0), "")+"\x1b[K")
+		w.shown = true
+	}
+}
+
+func (w *waiting) erase() {
+	if w.shown {
+		fmt.Fprint(w.w, "\r\x1b[K")
+		w.shown = false
+	}
 }
 
 // tokenWriter streams tokens. What a terminal shows is cleaned; a pipe gets
@@ -167,10 +273,21 @@ func (r *run) tokenWriter() func(app.Token) error {
 	}
 }
 
-func speedText(g *app.Generation) string {
-	return fmt.Sprintf("%s: prompt %s at %.0f/s, then %s at %.0f/s", g.FinishReason,
+// speedText is "stopped at -n 30; prompt 17 tokens at 2150 tokens/s, 30
+// generated at 242 tokens/s".
+func speedText(g *app.Generation, most int) string {
+	why := clean(g.FinishReason)
+	switch g.FinishReason {
+	case "stop":
+		why = "finished"
+	case "length":
+		why = fmt.Sprintf("stopped at -n %d", most)
+	case "context":
+		why = "stopped where the model's context ends"
+	}
+	return fmt.Sprintf("%s; prompt %s at %.0f tokens/s, %d generated at %.0f tokens/s", why,
 		plural(g.PromptTokens, "token"), perSecond(g.PromptTokens, g.Prefill),
-		plural(len(g.IDs), "token"), perSecond(len(g.IDs), g.Decode))
+		len(g.IDs), perSecond(len(g.IDs), g.Decode))
 }
 
 func perSecond(n int, d time.Duration) float64 {

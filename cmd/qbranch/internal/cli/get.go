@@ -23,9 +23,10 @@ type getFlags struct {
 func (r *run) getCommand() *cobra.Command {
 	var f getFlags
 	cmd := &cobra.Command{
-		Use:     "get REF...",
-		GroupID: groupFetch,
-		Short:   "Fetch a branch, or go on fetching it",
+		Use:        "get REF...",
+		GroupID:    groupFetch,
+		Short:      "Fetch a branch, or go on fetching it",
+		SuggestFor: []string{"download", "pull", "fetch", "clone", "install"},
 		Long: `Fetch a branch into the store. The config and the headers of the weights are judged
 before the weights move; every byte is checked against its digest on the way. After an
 interruption of any kind the same command goes on where it was, and files that another
@@ -35,6 +36,9 @@ branch brought are not fetched again.`,
 		Args:              args(1, -1, "a branch, such as owner/name:branch"),
 		ValidArgsFunction: r.completeRefs,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("connections") && f.connections < 1 {
+				return &usageError{msg: fmt.Sprintf("-j %d: want at least 1", f.connections)}
+			}
 			o, err := f.options(len(args))
 			if err != nil {
 				return err
@@ -49,7 +53,7 @@ branch brought are not fetched again.`,
 		},
 	}
 	fl := cmd.Flags()
-	fl.StringVar(&f.dir, "dir", "", "also make a plain folder `DIR` with the branch's files")
+	fl.StringVar(&f.dir, "dir", "", "make a folder `DIR`, too: read-only files that may share disk with the store")
 	fl.IntVarP(&f.connections, "connections", "j", 0, "most connections at once, `N` (default 8)")
 	fl.StringVar(&f.limitRate, "limit-rate", "", "at most `R` bytes per second, such as 10M or 2MiB")
 	fl.BoolVar(&f.dryRun, "dry-run", false, "say what would be fetched, and stop")
@@ -61,9 +65,6 @@ func (f getFlags) options(refs int) (app.GetOptions, error) {
 	o := app.GetOptions{Dir: f.dir, Connections: f.connections, DryRun: f.dryRun}
 	if f.dir != "" && refs > 1 {
 		return o, &usageError{msg: "--dir takes one branch", hint: "give each branch a command and a folder of its own"}
-	}
-	if f.connections < 0 {
-		return o, &usageError{msg: fmt.Sprintf("-j %d: want at least 1", f.connections)}
 	}
 	if f.limitRate != "" {
 		rate, err := parseRate(f.limitRate)
@@ -96,8 +97,10 @@ func (r *run) get(ctx context.Context, refs []app.Ref, o app.GetOptions) error {
 	if err != nil {
 		return err
 	}
-	failed := 0
+	partial := &partialError{total: len(refs)}
 	for i, ref := range refs {
+		stats := &app.Stats{}
+		o.Stats = stats
 		err := r.getOne(ctx, a, ref, o, i == len(refs)-1)
 		if err == nil {
 			continue
@@ -105,29 +108,32 @@ func (r *run) get(ctx context.Context, refs []app.Ref, o app.GetOptions) error {
 		if len(refs) == 1 || ctx.Err() != nil {
 			return err
 		}
-		r.report(ctx, ref.String(), err)
-		failed++
+		code := r.report(ctx, ref.String(), err)
+		partial.failed++
+		if stats.Done.Load() > 0 && (code == exitNetwork || code == exitStorage) {
+			partial.resumable = true
+		}
 	}
-	if failed > 0 {
-		return &partialError{failed, len(refs)}
+	if partial.failed > 0 {
+		return partial
 	}
 	return nil
 }
 
 func (r *run) getOne(ctx context.Context, a *app.App, ref app.Ref, o app.GetOptions, last bool) error {
-	stats := &app.Stats{}
+	stats := o.Stats
 	p := r.newProgress(ref.RevisionOrMain(), func() sample {
 		return sample{total: stats.Total.Load(), done: stats.Done.Load(), received: stats.Received.Load(),
 			verified: stats.Verified.Load(), retries: stats.Retries.Load(), conns: stats.Connections.Load()}
 	})
 	v := &getView{run: r, ref: ref, p: p, dryRun: o.DryRun}
-	o.Stats, o.Notify = stats, v.event
+	o.Notify = v.event
 	p.start()
 	res, err := a.Get(ctx, ref, o)
 	p.stop()
 	switch {
 	case err != nil && ctx.Err() != nil && stats.Total.Load() > 0:
-		return &interruptedError{stats.Done.Load(), stats.Total.Load(), err}
+		return &interruptedError{ref, stats.Done.Load(), stats.Total.Load(), err}
 	case err != nil:
 		return err
 	case o.DryRun:
@@ -142,6 +148,7 @@ type getView struct {
 	ref    app.Ref
 	p      *progress
 	dryRun bool // the plan is the answer, and printed at the end
+	told   bool // a fatal finding is left to the error that it becomes
 }
 
 func (v *getView) event(e app.Event) {
@@ -156,9 +163,11 @@ func (v *getView) event(e app.Event) {
 	case e.Plan != nil && !v.dryRun:
 		v.p.message(planText(v.ref, *e.Plan))
 	case e.Findings != nil && !v.dryRun:
-		for _, f := range v.worthTelling(e.Findings) {
+		for _, f := range v.worthTelling(withoutFirstFatal(e.Findings, &v.told)) {
 			v.p.message(v.errColor.findingText(f))
 		}
+	case e.CannotRun != "":
+		v.p.message("  " + cannotRunText(e.CannotRun))
 	case e.Judged != "" && v.verbose:
 		v.p.message("  judged: " + clean(e.Judged))
 	case e.Fetch != nil:
@@ -183,6 +192,22 @@ func (r *run) worthTelling(findings []app.Finding) []app.Finding {
 	return slices.DeleteFunc(slices.Clone(findings), func(f app.Finding) bool {
 		return f.Severity == app.Info && !r.verbose || f.Severity != app.Fatal && r.quiet
 	})
+}
+
+// withoutFirstFatal leaves out the first fatal finding of a fetch: the error
+// that ends it quotes it.
+func withoutFirstFatal(findings []app.Finding, told *bool) []app.Finding {
+	i := slices.IndexFunc(findings, func(f app.Finding) bool { return f.Severity == app.Fatal })
+	if i < 0 || *told {
+		return findings
+	}
+	*told = true
+	return slices.Delete(slices.Clone(findings), i, i+1)
+}
+
+// cannotRunText says what the branch is still good for.
+func cannotRunText(reason string) string {
+	return "qbranch gen cannot run it: " + clean(reason) + "; fetching and verifying work"
 }
 
 // findingText is one line: severity, code, place, message, hint.
@@ -285,12 +310,25 @@ func (p paint) gotText(storeDir string, ref app.Ref, res *app.GetResult, last bo
 	if res.Dir != "" {
 		where, next = res.Dir, res.Dir
 	}
-	text := fmt.Sprintf("%s %s: %s, sha256 verified\n  %s\n", p.green("got"), clean(ref.String()), bytesText(res.Plan.Bytes), movedText(res))
-	if last {
-		text += fmt.Sprintf("  in %s\n  next: qbranch gen %s -p \"Hello\"\n", clean(where), clean(next))
+	size, name := bytesText(res.Plan.Bytes), clean(ref.String())
+	text := fmt.Sprintf("%s %s: %s, sha256 verified\n  %s\n", p.green("got"), name, size, movedText(res))
+	if !hashed(res) {
+		text = fmt.Sprintf("%s %s, %s (checked when it was fetched; 'qbranch verify %s' hashes it again)\n",
+			p.green("already here:"), name, size, name)
+	}
+	if !last {
+		return text
+	}
+	text += fmt.Sprintf("  in %s\n", clean(where))
+	if res.CannotRun == "" {
+		text += fmt.Sprintf("  next: qbranch gen %s -p \"Hello\"\n", clean(next))
 	}
 	return text
 }
+
+// hashed reports whether the fetch read anything: what the store held already
+// was checked when it came, and is not read again.
+func hashed(res *app.GetResult) bool { return res.Received > 0 || res.Kept > 0 }
 
 // movedText is "1.17 MB moved in 2.0 s (583.0 kB/s), 1.05 MB kept, 1.8 kB reused".
 func movedText(res *app.GetResult) string {
@@ -361,9 +399,10 @@ type (
 		Refetched int64         `json:"refetched_bytes"`
 		Reused    int64         `json:"reused_bytes"`
 		Seconds   float64       `json:"seconds"`
-		Verified  string        `json:"verified"` // "sha256"
+		Verified  string        `json:"verified"` // "sha256"; "earlier" when nothing was fetched, and so nothing hashed
 		Store     string        `json:"store"`
 		Dir       string        `json:"dir,omitempty"`
+		CannotRun string        `json:"cannot_run,omitempty"`
 		Findings  []app.Finding `json:"findings"`
 	}
 )
@@ -413,9 +452,13 @@ func fetchJSON(e app.FetchEvent, now time.Time) fetchObject {
 }
 
 func getSummary(storeDir string, ref app.Ref, res *app.GetResult) getObject {
+	verified := "sha256"
+	if !hashed(res) {
+		verified = "earlier"
+	}
 	return getObject{Type: "summary", Schema: getSchema, Time: timeText(time.Now()), Ref: ref.String(),
 		Repo: res.Plan.Repo.String(), Branch: res.Plan.Branch, Commit: string(res.Plan.Commit),
 		Files: len(res.Plan.Files), Bytes: res.Plan.Bytes, Received: res.Received, Kept: res.Kept, Refetched: res.Refetched,
-		Reused: res.Reused, Seconds: res.Elapsed.Seconds(), Verified: "sha256", Store: storeDir, Dir: res.Dir,
-		Findings: list(res.Findings)}
+		Reused: res.Reused, Seconds: res.Elapsed.Seconds(), Verified: verified, Store: storeDir, Dir: res.Dir,
+		CannotRun: res.CannotRun, Findings: list(res.Findings)}
 }

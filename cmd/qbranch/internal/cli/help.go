@@ -41,6 +41,41 @@ func usage(cmd *cobra.Command) error {
 	return err
 }
 
+// helpCommand is cobra's own, with an error for a command that is not there.
+func helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "help [COMMAND]",
+		GroupID: groupTry,
+		Short:   "Show the help of a command",
+		Example: "  qbranch help get",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			of, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return unknownCommand(cmd.Root(), strings.Join(args, " "))
+			}
+			of.InitDefaultHelpFlag()
+			return of.Help()
+		},
+	}
+}
+
+// flagErrorText says what a flag wants in place of what a parser made of it.
+func flagErrorText(err error) string {
+	text, parser, ok := strings.Cut(err.Error(), ": strconv.Parse")
+	if !ok {
+		return text
+	}
+	switch {
+	case strings.HasPrefix(parser, "Float"):
+		return text + ": want a number"
+	case strings.HasPrefix(parser, "Int"):
+		return text + ": want a whole number"
+	case strings.HasPrefix(parser, "Uint"):
+		return text + ": want a whole number, 0 or more"
+	}
+	return text
+}
+
 func commandList(cmd *cobra.Command, group string) string {
 	var b strings.Builder
 	for _, c := range cmd.Commands() {

@@ -12,9 +12,10 @@ import (
 
 func (r *run) lsCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "ls REPO",
-		GroupID: groupFetch,
-		Short:   "List the branches of a repository",
+		Use:        "ls REPO",
+		GroupID:    groupFetch,
+		SuggestFor: []string{"list", "branches"},
+		Short:      "List the branches of a repository",
 		Long: `List the branches of a repository: bits, group size (GS), act-order, size and commit, and
 what the store holds of each. The size of the weights is the real one; the column Card is
 what the model card says. Where card, name, config and files disagree, a note says so.`,
@@ -41,7 +42,7 @@ what the model card says. Where card, name, config and files disagree, a note sa
 			if r.json {
 				return r.emit(lsJSON(l))
 			}
-			fmt.Fprint(r.out, lsText(l))
+			fmt.Fprint(r.out, lsText(l, r.outWidth()))
 			return nil
 		},
 	}
@@ -62,18 +63,28 @@ func lsJSON(l *app.Listing) lsObject {
 	return o
 }
 
-// lsText is the table and its notes.
-func lsText(l *app.Listing) string {
+// lsText is the table and its notes. A table that is wider than the terminal
+// does without the commits; width 0 is any width.
+func lsText(l *app.Listing, width int) string {
 	unit, div := sizeUnit(l.Branches)
 	columns := []column{{title: "Branch"}, {"Bits", true}, {"GS", true}, {title: "Act"},
-		{"Size " + unit, true}, {"Card", true}, {title: "Commit"}, {title: "Local"}}
+		{"Size " + unit, true}, {"Card " + unit, true}, {title: "Commit"}, {title: "Local"}}
 	rows := make([][]string, len(l.Branches))
 	for i, b := range l.Branches {
 		rows[i] = []string{clean(b.Branch), number(b.Bits), groupText(b.GroupSize), yesNo(b.ActOrder),
 			sizeCell(b, div), cardCell(b.CardBytes, div), short(b.Commit), localText(b)}
 	}
 	var out strings.Builder
-	out.WriteString(table(columns, rows))
+	text := table(columns, rows)
+	if width > 0 && tableWidth(text) > width {
+		const commit = 6
+		columns = slices.Delete(columns, commit, commit+1)
+		for i := range rows {
+			rows[i] = slices.Delete(rows[i], commit, commit+1)
+		}
+		text = table(columns, rows)
+	}
+	out.WriteString(text)
 	for _, b := range l.Branches {
 		if b.Error != "" {
 			fmt.Fprintf(&out, "note: %s: %s\n", clean(b.Branch), clean(b.Error))
@@ -89,11 +100,10 @@ func lsText(l *app.Listing) string {
 	return out.String()
 }
 
-// sizeUnit picks one decimal unit for the whole column.
+// sizeUnit picks one decimal unit for both columns of sizes, by the real sizes:
+// what a card says may be far off.
 func sizeUnit(rows []app.BranchRow) (unit string, div float64) {
-	if slices.ContainsFunc(rows, func(b app.BranchRow) bool {
-		return b.WeightBytes >= 1e9 || b.CardBytes != nil && *b.CardBytes >= 1e9
-	}) {
+	if slices.ContainsFunc(rows, func(b app.BranchRow) bool { return b.WeightBytes >= 1e9 }) {
 		return "GB", 1e9
 	}
 	return "MB", 1e6

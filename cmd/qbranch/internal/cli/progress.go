@@ -131,6 +131,14 @@ func (r *run) newProgress(label string, sample func() sample) *progress {
 	return p
 }
 
+// outWidth is the width of standard output, 0 when it is no terminal.
+func (r *run) outWidth() int {
+	if !isTerminal(r.Out) {
+		return 0
+	}
+	return terminalWidth(r.Out)
+}
+
 func terminalWidth(w io.Writer) int {
 	if f, ok := w.(*os.File); ok {
 		if n, _, err := term.GetSize(int(f.Fd())); err == nil && n > 0 {
@@ -200,7 +208,9 @@ func (p *progress) show(now time.Time) {
 	p.meter.add(s)
 	switch p.mode {
 	case progressBar:
-		fmt.Fprint(p.w, "\r"+barLine(p.label, &p.meter, p.width()-1, p.ascii)+"\x1b[K")
+		// The last two columns are left to the ^C that a terminal echoes: one that
+		// wrapped would leave the bar behind.
+		fmt.Fprint(p.w, "\r"+barLine(p.label, &p.meter, p.width()-2, p.ascii)+"\x1b[K")
 		p.drawn = true
 	case progressPlain:
 		percent := 100 * s.done / s.total
@@ -227,11 +237,19 @@ func statusText(m *meter) string {
 }
 
 // barLine fits label, bar and status into width columns: first the bar
-// shrinks, then the label goes, then the bar, and the status is cut last.
+// shrinks, then the label, which then goes, then the bar, and the status is cut
+// last.
 func barLine(label string, m *meter, width int, ascii bool) string {
-	const widest, narrowest = 40, 8
+	const widest, narrowest, shortest = 40, 8, 8
 	status := statusText(m)
 	room := width - runewidth.StringWidth(status) - 2
+	if most := room - narrowest - 1; most >= shortest {
+		tail := "…"
+		if ascii {
+			tail = "~"
+		}
+		label = runewidth.Truncate(label, most, tail)
+	}
 	if withLabel := room - runewidth.StringWidth(label) - 1; withLabel >= narrowest {
 		return label + " " + bar(m.last, min(withLabel, widest), ascii) + "  " + status
 	}

@@ -29,7 +29,8 @@ func TestBarLine(t *testing.T) {
 		want  string
 	}{
 		{"wide", 120, false, label + " ████████████████████····················   50%  20.00 MB of 40.00 MB  10.00 MB/s  2 s left"},
-		{"a terminal of 80: the label goes first", 79, true, "##############...............   50%  20.00 MB of 40.00 MB  10.00 MB/s  2 s left"},
+		{"a terminal of 80: the label is cut", 78, true, "gptq-4bit-32g-acto~ ####....   50%  20.00 MB of 40.00 MB  10.00 MB/s  2 s left"},
+		{"a narrower one: the label goes", 66, true, "########........   50%  20.00 MB of 40.00 MB  10.00 MB/s  2 s left"},
 		{"too narrow for a bar", 50, false, " 50%  20.00 MB of 40.00 MB  10.00 MB/s  2 s left"},
 		{"cut", 20, false, " 50%  20.00 MB of 40"},
 	} {
@@ -138,8 +139,8 @@ func TestBarAndMessages(t *testing.T) {
 		time.Sleep(barInterval)
 		synctest.Wait()
 		p.stop()
-		const drawn = "\rx ##################..................   50%  50 B of 100 B\x1b[K"
-		const again = "\rx ##############...............   50%  50 B of 100 B  0 B/s\x1b[K"
+		const drawn = "\rx #################..................   50%  50 B of 100 B\x1b[K"
+		const again = "\rx ##############..............   50%  50 B of 100 B  0 B/s\x1b[K"
 		const erased = "\r\x1b[K"
 		if got, want := out.String(), "plan\n"+drawn+erased+"hello\n"+again+erased; got != want {
 			t.Errorf("got %q, want %q", got, want)

@@ -2,8 +2,12 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
+	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -34,24 +38,31 @@ func listing() *app.Listing {
 
 func TestLsText(t *testing.T) {
 	want := `
-Branch                       Bits    GS  Act  Size GB  Card  Commit   Local
-main                            4   128  no      7.26  7.26  4a1c9d2  verified
-gptq-4bit-32g-actorder_True     4    32  yes     8.00  8.00  4a1c9d2  partial 43%
-gptq-8bit--1g-actorder_True     8  none  yes    13.36     -  4a1c9d2
-odd                             ?     ?  ?          ?     -
+Branch                       Bits    GS  Act  Size GB  Card GB  Commit   Local
+main                            4   128  no      7.26     7.26  4a1c9d2  verified
+gptq-4bit-32g-actorder_True     4    32  yes     8.00     8.00  4a1c9d2  partial 43%
+gptq-8bit--1g-actorder_True     8  none  yes    13.36        -  4a1c9d2
+odd                             ?     ?  ?          ?        -
 note: odd: list the files: refused
 note: main: the card says act-order, the config says not (ACT_ORDER)
 note: the card names a branch that is not there (CARD_ABSENT)
 `
-	if got := "\n" + lsText(listing()); got != want {
-		t.Errorf("got%s\nwant%s", got, want)
+	for _, width := range []int{0, 85} { // no terminal, and one that is wide enough
+		if got := "\n" + lsText(listing(), width); got != want {
+			t.Errorf("width %d: got%s\nwant%s", width, got, want)
+		}
+	}
+	narrow := lsText(listing(), 80)
+	if got := tableWidth(narrow[:strings.Index(narrow, "note:")]); got > 80 || strings.Contains(narrow, "Commit") || !strings.Contains(narrow, "partial 43%") {
+		t.Errorf("%d columns wide:\n%s", got, narrow)
 	}
 }
 
-// One unit for the column, and its name in the header.
+// One unit for both columns, and its name in the header. A card that is far off
+// does not choose it.
 func TestLsUnit(t *testing.T) {
-	small := &app.Listing{Branches: []app.BranchRow{{Branch: "main", Files: 9, WeightBytes: 2_090_000}}}
-	if got := lsText(small); !strings.Contains(got, "Size MB") || !strings.Contains(got, "2.09") {
+	small := &app.Listing{Branches: []app.BranchRow{{Branch: "main", Files: 9, WeightBytes: 2_090_000, CardBytes: p[int64](7_260_000_000)}}}
+	if got := lsText(small, 0); !strings.Contains(got, "Size MB") || !strings.Contains(got, "2.09") {
 		t.Errorf("got\n%s", got)
 	}
 }
@@ -113,7 +124,10 @@ func TestGetText(t *testing.T) {
 			"got o/n:main: 2.22 MB, sha256 verified\n  1.17 MB moved in 2.0 s (583.0 kB/s), 1.05 MB kept, 1.8 kB reused\n" +
 				"  in store /data/qbranch\n  next: qbranch gen o/n:main -p \"Hello\"\n"},
 		{"one of several, all of it here", paint(false).gotText("/data/qbranch", main, &app.GetResult{Plan: plan(), Reused: 2_216_280}, false),
-			"got o/n:main: 2.22 MB, sha256 verified\n  nothing to move, 2.22 MB reused\n"},
+			"already here: o/n:main, 2.22 MB (checked when it was fetched; 'qbranch verify o/n:main' hashes it again)\n"},
+		{"nothing here can run it", paint(false).gotText("/data/qbranch", main, &app.GetResult{Plan: plan(), Received: 2_216_280, Elapsed: time.Second, CannotRun: "no tokenizer.json"}, true),
+			"got o/n:main: 2.22 MB, sha256 verified\n  2.22 MB moved in 1.0 s (2.22 MB/s)\n  in store /data/qbranch\n"},
+		{"a note about that", cannotRunText("no tokenizer.json"), "qbranch gen cannot run it: no tokenizer.json; fetching and verifying work"},
 		{"finding", paint(false).findingText(app.Finding{Code: "J3", Severity: "warn", Where: "config.json", Message: "bits differ", Hint: "trust the tensors"}),
 			"  warn J3 config.json: bits differ (trust the tensors)"},
 		{"mismatch", fetchText(fetch.Event{Kind: fetch.EventMismatch, Path: "m", Err: errors.New("sha"), Ranges: []app.Range{{Offset: 0, Length: 1 << 20}, {Offset: 3 << 20, Length: 1 << 20}}}, false),
@@ -123,8 +137,8 @@ func TestGetText(t *testing.T) {
 		{"retry is for -v", fetchText(fetch.Event{Kind: fetch.EventRetry, Path: "m", Err: errors.New("reset"), Wait: time.Second}, false), ""},
 		{"retry with -v", fetchText(fetch.Event{Kind: fetch.EventRetry, Path: "m", Err: errors.New("reset"), Wait: time.Second}, true),
 			"  retry m in 1.0 s: reset"},
-		{"interrupted", (&interruptedError{kept: 1_048_576, total: 2_216_280}).Error(),
-			"interrupted; 1.05 MB of 2.22 MB kept: run the same command to resume"},
+		{"interrupted", (&interruptedError{ref: main, kept: 1_048_576, total: 2_216_280}).Error(),
+			"get o/n:main: interrupted; 1.05 MB of 2.22 MB kept: run the same command to resume"},
 	} {
 		if tc.got != tc.want {
 			t.Errorf("%s: got\n%s\nwant\n%s", tc.name, tc.got, tc.want)
@@ -162,6 +176,9 @@ func TestGetJSON(t *testing.T) {
 func TestVerifyText(t *testing.T) {
 	for _, tc := range []struct{ got, want string }{
 		{paint(false).checkText(app.FileCheck{Path: "a", Size: 1000, OK: true, Checked: "blake3"}), "ok   a  1.0 kB  blake3"},
+		{paint(false).checkText(app.FileCheck{Path: "a", Size: 1000, OK: true, Checked: "read"}), "read  a  1.0 kB"},
+		{paint(false).verifiedText(&app.VerifyReport{Target: "dd3", Files: []app.FileCheck{{Path: "a", OK: true, Checked: "read"}}}),
+			"read dd3: 1 file; no digests recorded, so the bytes were not compared"},
 		{paint(false).checkText(app.FileCheck{Path: "a", Ranges: []app.Range{{Offset: 1 << 20, Length: 1 << 20}}}), "BAD  a  bytes 1048576-2097151 (1.05 MB)"},
 		{paint(false).checkText(app.FileCheck{Path: "a", Missing: true}), "missing  a"},
 		{paint(false).verifiedText(&app.VerifyReport{Target: "o/n:main", Files: make([]app.FileCheck, 9), Bytes: 2e6, Elapsed: time.Second, Repaired: 1 << 20}),
@@ -174,10 +191,30 @@ func TestVerifyText(t *testing.T) {
 	}
 }
 
+// The lines of verify have told the findings, and their hints.
+func TestVerifyTold(t *testing.T) {
+	findings := []app.Finding{{Code: "D6", Severity: app.Fatal, Where: "w", Message: "NaN", Hint: "take another branch"}, {Severity: app.Warn}}
+	e := &toldError{&app.VerifyReport{Target: "dd", Findings: findings}, &app.FindingsError{Findings: findings}}
+	if got, want := e.Error(), "verify dd: 1 fatal finding"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if code, h := exitCode(t.Context(), e), hint(e, exitIntegrity); code != exitIntegrity || h != "" {
+		t.Errorf("code %d, hint %q", code, h)
+	}
+	findings[0].Hint = ""
+	if h := hint(e, exitIntegrity); h == "" {
+		t.Error("no advice at all")
+	}
+}
+
 func TestGenOutput(t *testing.T) {
 	g := &app.Generation{IDs: []int{5, 9}, Text: "Once", FinishReason: "stop", PromptTokens: 30, Prefill: time.Second, Decode: 500 * time.Millisecond}
-	if got, want := speedText(g), "stop: prompt 30 tokens at 30/s, then 2 tokens at 4/s"; got != want {
-		t.Errorf("got %q, want %q", got, want)
+	for reason, want := range map[string]string{"stop": "finished", "length": "stopped at -n 2", "context": "stopped where the model's context ends"} {
+		g := *g
+		g.FinishReason = reason
+		if got, want := speedText(&g, 2), want+"; prompt 30 tokens at 30 tokens/s, 2 generated at 4 tokens/s"; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
 	}
 	want := `{"type":"summary","schema":"qbranch/gen/v1","target":"o/n:main","ids":[5,9],"text":"Once","finish_reason":"stop",` +
 		`"prompt_tokens":30,"prefill_tokens_per_second":30,"decode_tokens_per_second":4}`
@@ -191,12 +228,60 @@ func TestGenOutput(t *testing.T) {
 
 // The prompt may come from standard input, without its last line break.
 func TestGenPromptFromStdin(t *testing.T) {
-	f := genFlags{prompt: "-", request: app.Request{MaxTokens: 1, TopP: 1, RepetitionPenalty: 1}}
-	if err := f.settle(strings.NewReader("two\nlines\n"), true); err != nil {
-		t.Fatal(err)
+	r := &run{Program: Program{In: strings.NewReader("two\nlines\n")}}
+	got, err := r.readPrompt(t.Context())
+	if want := "two\nlines"; err != nil || got != want {
+		t.Errorf("got %q, %v, want %q", got, err, want)
 	}
-	if got, want := f.request.Prompt, "two\nlines"; got != want {
-		t.Errorf("got %q, want %q", got, want)
+}
+
+// Ctrl-C ends the wait for a prompt that never comes.
+func TestGenPromptInterrupted(t *testing.T) {
+	never, end := io.Pipe()
+	defer end.Close()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(&SignalError{os.Interrupt})
+	_, err := (&run{Program: Program{In: never}}).readPrompt(ctx)
+	if got := exitCode(ctx, err); got != exitInterrupted {
+		t.Errorf("code %d, %v", got, err)
+	}
+}
+
+// Where the logits cannot be written is known before anything is loaded.
+func TestCanCreate(t *testing.T) {
+	dir := t.TempDir()
+	for path, want := range map[string]int{"new": 0, "no/such/folder": exitStorage, ".": exitStorage} {
+		err := canCreate(filepath.Join(dir, path))
+		if got := exitCode(t.Context(), err); got != want {
+			t.Errorf("%s: code %d, %v, want %d", path, got, err, want)
+		}
+		if err != nil && strings.Contains(err.Error(), ".qbranch-") {
+			t.Errorf("%s: %v names a temporary file", path, err)
+		}
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("%d files left behind, %v", len(left), err)
+	}
+}
+
+// The error that ends a fetch quotes the first fatal finding; the line above it
+// would say the same.
+func TestFatalFindingsOnce(t *testing.T) {
+	findings := []app.Finding{{Code: "A", Severity: app.Warn}, {Code: "B", Severity: app.Fatal}, {Code: "C", Severity: app.Fatal}}
+	told := false
+	for range 2 { // only the first of all
+		var codes string
+		for _, f := range withoutFirstFatal(findings, &told) {
+			codes += f.Code
+		}
+		want := "AC"
+		if len(findings) == 1 {
+			want = "B"
+		}
+		if codes != want {
+			t.Errorf("got %q, want %q", codes, want)
+		}
+		findings = findings[1:2]
 	}
 }
 
@@ -204,7 +289,6 @@ func TestCardText(t *testing.T) {
 	c := &app.Card{Layout: "gptq10", Repo: p("o/n"), QuantizedBy: "TheBloke", PromptTemplate: "[INST] {prompt}\n[/INST]"}
 	c.Rows = []card.Row{{Branch: "main", Bits: p(4.0), ActOrder: p(true), Damp: p(0.1), Dataset: p("wikitext"), SeqLen: p(4096), SizeBytes: p[int64](7_260_000_000)}}
 	want := `repository      o/n
-layout          gptq10
 quantised by    TheBloke
 prompt template
     [INST] {prompt}
@@ -218,6 +302,12 @@ main       4  none  yes   0.1  4096  7.26 GB  wikitext
 	}
 }
 
+func TestCardWithoutTable(t *testing.T) {
+	if got, want := cardText(&app.Card{Layout: "none"}), "no table of branches found\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestStoreText(t *testing.T) {
 	items := []app.StoreItem{
 		{Repo: "o/n", Branch: "main", Commit: commit, Files: 9, Bytes: 2_100_000, SharedBytes: 40_000, State: app.LocalVerified, Created: time.Date(2026, 1, 2, 3, 4, 0, 0, time.Local)},
@@ -227,8 +317,15 @@ func TestStoreText(t *testing.T) {
 o/n:main                                      4a1c9d2      9  2.10 MB  40.0 kB  verified  2026-01-02 03:04
 o/n@4a1c9d2e00000000000000000000000000000000  4a1c9d2      9  2.10 MB      0 B  corrupt   2026-01-02 03:04
 `
-	if got := storeText(items); got != want {
-		t.Errorf("got\n%s\nwant\n%s", got, want)
+	narrow := `Branch      Files     Size   Shared  State     Fetched
+o/n
+  main          9  2.10 MB  40.0 kB  verified  2026-01-02
+  @4a1c9d2      9  2.10 MB      0 B  corrupt   2026-01-02
+`
+	for width, want := range map[int]string{0: want, 106: want, 80: narrow} {
+		if got := storeText(items, width); got != want {
+			t.Errorf("width %d: got\n%s\nwant\n%s", width, got, want)
+		}
 	}
 }
 

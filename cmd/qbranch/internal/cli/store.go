@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -51,7 +53,7 @@ stored once.`,
 				r.note("nothing in %s yet: 'qbranch get REF' fetches a branch", a.StoreDir())
 				return nil
 			}
-			fmt.Fprint(r.out, storeText(items))
+			fmt.Fprint(r.out, storeText(items, r.outWidth()))
 			return nil
 		},
 	}
@@ -91,12 +93,38 @@ func itemRef(i app.StoreItem) string {
 	return i.Repo + ":" + i.Branch
 }
 
-func storeText(items []app.StoreItem) string {
+// storeText is a table with a row a branch. Where that is wider than the
+// terminal, each repository has a line of its own above its branches; width 0
+// is any width.
+func storeText(items []app.StoreItem, width int) string {
 	rows := make([][]string, len(items))
 	for n, i := range items {
 		rows[n] = []string{clean(itemRef(i)), short(i.Commit), fmt.Sprint(i.Files), bytesText(i.Bytes), bytesText(i.SharedBytes),
 			clean(string(i.State)), i.Created.Local().Format("2006-01-02 15:04")}
 	}
-	return table([]column{{title: "Branch"}, {title: "Commit"}, {"Files", true}, {"Size", true}, {"Shared", true},
+	text := table([]column{{title: "Branch"}, {title: "Commit"}, {"Files", true}, {"Size", true}, {"Shared", true},
 		{title: "State"}, {title: "Fetched"}}, rows)
+	if width > 0 && tableWidth(text) > width {
+		return narrowStoreText(items)
+	}
+	return text
+}
+
+func narrowStoreText(items []app.StoreItem) string {
+	rows := make([][]string, len(items))
+	for n, i := range items {
+		rows[n] = []string{"  " + cmp.Or(clean(i.Branch), "@"+short(i.Commit)), fmt.Sprint(i.Files),
+			bytesText(i.Bytes), bytesText(i.SharedBytes), clean(string(i.State)), i.Created.Local().Format("2006-01-02")}
+	}
+	lines := strings.SplitAfter(table([]column{{title: "Branch"}, {"Files", true}, {"Size", true}, {"Shared", true},
+		{title: "State"}, {title: "Fetched"}}, rows), "\n")
+	var b strings.Builder
+	b.WriteString(lines[0])
+	for n, i := range items {
+		if n == 0 || items[n-1].Repo != i.Repo {
+			b.WriteString(clean(i.Repo) + "\n")
+		}
+		b.WriteString(lines[n+1])
+	}
+	return b.String()
 }

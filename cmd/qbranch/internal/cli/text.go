@@ -172,6 +172,15 @@ func table(columns []column, rows [][]string) string {
 	return b.String()
 }
 
+// tableWidth is how many columns of a terminal the widest line takes.
+func tableWidth(text string) int {
+	width := 0
+	for line := range strings.Lines(text) {
+		width = max(width, runewidth.StringWidth(strings.TrimRight(line, "\n")))
+	}
+	return width
+}
+
 // list makes nothing an empty list, which is how JSON output has it.
 func list[T any](s []T) []T {
 	if s == nil {

@@ -2,7 +2,9 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -67,7 +69,37 @@ func (r *run) verify(ctx context.Context, t app.Target, repair bool) error {
 	} else if err == nil && !r.quiet {
 		fmt.Fprintln(r.out, r.outColor.verifiedText(report))
 	}
+	var fatal *app.FindingsError
+	if !r.json && errors.As(err, &fatal) {
+		return &toldError{report, err}
+	}
 	return err
+}
+
+// toldError is an error whose findings stand above it already.
+type toldError struct {
+	report *app.VerifyReport
+	err    error
+}
+
+func (e *toldError) Error() string {
+	fatal := 0
+	for _, f := range e.report.Findings {
+		if f.Severity == app.Fatal {
+			fatal++
+		}
+	}
+	return fmt.Sprintf("verify %s: %s", e.report.Target, plural(fatal, "fatal finding"))
+}
+func (e *toldError) Unwrap() error { return e.err }
+
+// Hint is the error's, unless it stands with its finding.
+func (e *toldError) Hint() string {
+	h := app.HintOf(e.err)
+	if slices.ContainsFunc(e.report.Findings, func(f app.Finding) bool { return f.Hint == h }) {
+		return ""
+	}
+	return h
 }
 
 // verifyView shows the files as they are checked.
@@ -115,11 +147,19 @@ func (p paint) checkText(f app.FileCheck) string {
 		return fmt.Sprintf("%s  %s", p.red("missing"), path)
 	case !f.OK:
 		return fmt.Sprintf("%s  %s  %s", p.red("BAD"), path, rangesText(f.Ranges))
+	case f.Checked == checkedRead:
+		return fmt.Sprintf("read  %s  %s", path, bytesText(f.Size))
 	}
 	return fmt.Sprintf("%s   %s  %s  %s", p.green("ok"), path, bytesText(f.Size), clean(f.Checked))
 }
 
+// checkedRead is FileCheck.Checked of a file of which no digest was recorded.
+const checkedRead = "read"
+
 func (p paint) verifiedText(v *app.VerifyReport) string {
+	if slices.ContainsFunc(v.Files, func(f app.FileCheck) bool { return f.Checked == checkedRead }) {
+		return fmt.Sprintf("read %s: %s; no digests recorded, so the bytes were not compared", clean(v.Target), plural(len(v.Files), "file"))
+	}
 	text := fmt.Sprintf("%s %s: %s, %s in %s (%s)", p.green("verified"), clean(v.Target),
 		plural(len(v.Files), "file"), bytesText(v.Bytes), durationText(v.Elapsed), rateText(v.Bytes, v.Elapsed))
 	if v.Repaired > 0 {
