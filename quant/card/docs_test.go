@@ -20,7 +20,11 @@ func TestCodesAreDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	var documented []string
-	for _, m := range regexp.MustCompile(`(?m)^\| ([A-Z_]{4,}) \|`).FindAllStringSubmatch(string(page), -1) {
+	_, section, found := strings.Cut(string(page), "\n## Model cards\n")
+	if !found {
+		t.Fatal("docs/findings.md has other headings")
+	}
+	for _, m := range regexp.MustCompile(`(?m)^\| ([A-Z_]{4,}) \|`).FindAllStringSubmatch(section, -1) {
 		documented = append(documented, m[1])
 	}
 	files, err := filepath.Glob("*.go")
