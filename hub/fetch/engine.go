@@ -19,17 +19,18 @@ import (
 
 // engine is one Run.
 type engine struct {
-	hub    Hub
-	store  *store.Store
-	plan   Plan
-	most   int // connections
-	stall  time.Duration
-	wait   time.Duration // bound of the first one
-	limit  *Limiter
-	stats  *Stats
-	notify func(Event)
-	log    *slog.Logger
-	queue  *queue
+	hub     Hub
+	store   *store.Store
+	plan    Plan
+	most    int // connections
+	stall   time.Duration
+	wait    time.Duration // bound of the first one
+	limit   *Limiter
+	stats   *Stats
+	counted bool // Fetcher.Counted
+	notify  func(Event)
+	log     *slog.Logger
+	queue   *queue
 
 	received atomic.Int64 // bytes, for the ramp
 	failures atomic.Int64 // of requests, for the ramp
@@ -54,6 +55,9 @@ func newEngine(f *Fetcher, p Plan) *engine {
 	}
 	if e.most <= 0 {
 		e.most = defaultConnections
+	}
+	if e.counted = f.Counted; e.counted {
+		e.high = p.Held
 	}
 	e.queue = newQueue(e.most, newRamp(e.most).conns)
 	return e
@@ -91,7 +95,9 @@ func (e *engine) run(ctx context.Context) (store.Snapshot, error) {
 	}
 	var little, big []*content
 	for _, c := range all {
-		e.stats.Total.Add(c.file.Size)
+		if !e.counted {
+			e.stats.Total.Add(c.file.Size)
+		}
 		var ok bool
 		switch c.digest, ok = e.store.Find(c.want); {
 		case ok:

@@ -71,6 +71,7 @@ type Fetcher struct {
 	RetryWait   time.Duration // bound of the wait after a first failure, doubled for each further one; 0 = 500 ms
 	Limit       *Limiter      // nil = none
 	Stats       *Stats        // nil = not counted
+	Counted     bool          // Total and Done of Stats count the plan's Bytes and Held already
 	Notify      func(Event)   // one call at a time, from several goroutines; must not block for long; nil = nobody listens
 	Logger      *slog.Logger  // nil = silent
 }

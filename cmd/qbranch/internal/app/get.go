@@ -170,7 +170,13 @@ func (g *getter) plan(ctx context.Context) (err error) {
 	if !g.o.DryRun && p.DiskNeeded > p.DiskFree {
 		return &store.NoSpaceError{Dir: g.st.Dir(), Need: p.DiskNeeded, Free: p.DiskFree}
 	}
-	return g.checkDir()
+	if err := g.checkDir(); err != nil || g.o.DryRun {
+		return err
+	}
+	// Known from here on, and not only when the headers have been read.
+	g.o.Stats.Total.Add(p.Bytes)
+	g.o.Stats.Done.Add(p.Held)
+	return nil
 }
 
 // checkDir refuses a folder that the branch could not be put into, before
@@ -257,6 +263,8 @@ func (g *getter) fetch(ctx context.Context) error {
 	}
 	f := g.app.fetcher(g.st, g.o)
 	f.Limit = g.limit
+	g.o.Stats.Done.Add(p.Held - g.res.Plan.Held)
+	f.Counted = true
 	f.Notify = func(e fetch.Event) {
 		if e.Kind == fetch.EventReuse && g.read[e.Path] {
 			e.Kind = fetch.EventFile // it was not there when the verb began
