@@ -34,7 +34,7 @@ func (r *run) storeLsCommand() *cobra.Command {
 		Use:   "ls",
 		Short: "List the branches in the store",
 		Long: `List the branches in the store. Shared is what of a branch another one holds too: it is
-stored once.`,
+stored once. A last line sums up the files whose fetch has not been finished.`,
 		Example: "  qbranch store ls --json | jq -r '.snapshots[].repo'",
 		Args:    args(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -46,14 +46,22 @@ stored once.`,
 			if err != nil {
 				return err
 			}
+			var u unfinishedObject
+			if u.Files, u.Kept, u.Bytes, err = a.Unfinished(cmd.Context()); err != nil {
+				return err
+			}
 			if r.json {
-				return r.emit(storeObject{"qbranch/store-ls/v1", a.StoreDir(), list(items)})
+				return r.emit(storeObject{"qbranch/store-ls/v1", a.StoreDir(), list(items), u})
 			}
-			if len(items) == 0 {
+			if len(items) > 0 {
+				fmt.Fprint(r.out, storeText(items, r.outWidth()))
+			}
+			if u.Files > 0 {
+				fmt.Fprintln(r.out, unfinishedText(u))
+			}
+			if len(items) == 0 && u.Files == 0 {
 				r.note("nothing in %s yet: 'qbranch get REF' fetches a branch", a.StoreDir())
-				return nil
 			}
-			fmt.Fprint(r.out, storeText(items, r.outWidth()))
 			return nil
 		},
 	}
@@ -80,9 +88,22 @@ func (r *run) storePathCommand() *cobra.Command {
 
 // storeObject is the JSON of store ls.
 type storeObject struct {
-	Schema    string          `json:"schema"`
-	Store     string          `json:"store"`
-	Snapshots []app.StoreItem `json:"snapshots"`
+	Schema     string           `json:"schema"`
+	Store      string           `json:"store"`
+	Snapshots  []app.StoreItem  `json:"snapshots"`
+	Unfinished unfinishedObject `json:"unfinished"`
+}
+
+// unfinishedObject sums up the files that a get has begun and not finished.
+type unfinishedObject struct {
+	Files int   `json:"files"`
+	Kept  int64 `json:"kept_bytes"`
+	Bytes int64 `json:"bytes"` // of the whole files
+}
+
+func unfinishedText(u unfinishedObject) string {
+	return fmt.Sprintf("unfinished: %s, %s of %s kept; 'qbranch get' of the same branch goes on",
+		plural(u.Files, "file"), bytesText(u.Kept), bytesText(u.Bytes))
 }
 
 // itemRef is what to type for a snapshot.

@@ -157,7 +157,7 @@ func (p paint) checkText(f app.FileCheck) string {
 const checkedRead = "read"
 
 func (p paint) verifiedText(v *app.VerifyReport) string {
-	if slices.ContainsFunc(v.Files, func(f app.FileCheck) bool { return f.Checked == checkedRead }) {
+	if !v.Compared() {
 		return fmt.Sprintf("read %s: %s; no digests recorded, so the bytes were not compared", clean(v.Target), plural(len(v.Files), "file"))
 	}
 	text := fmt.Sprintf("%s %s: %s, %s in %s (%s)", p.green("verified"), clean(v.Target),
