@@ -111,6 +111,10 @@ func TestListContradictions(t *testing.T) {
 		{"config is not JSON", func(t *testing.T, b map[string]files) {
 			b[main32]["quantize_config.json"] = append(slices.Clone(b[main32]["quantize_config.json"]), ']', '}')
 		}, []string{main32 + " CONFIG_UNREADABLE: quantize_config.json"}, ""},
+		{"GGUF", func(t *testing.T, b map[string]files) {
+			clear(b[main32])
+			b[main32]["model.Q4_K_M.gguf"] = []byte("GGUF")
+		}, []string{main32 + " NOT_GPTQ: this is GGUF, not GPTQ"}, ""},
 		{"no card", func(t *testing.T, b map[string]files) { delete(b["main"], "README.md") }, []string{" NO_CARD: README.md"}, ""},
 		{"card without a table", func(t *testing.T, b map[string]files) { b["main"]["README.md"] = []byte("# Hello\n") }, []string{" NO_CARD_TABLE: "}, ""},
 	}
