@@ -1,7 +1,6 @@
 package infer
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -110,7 +109,7 @@ var shardName = regexp.MustCompile(`^(.*)-\d+-of-(\d+)\.safetensors$`)
 func (f Files) weights() ([]model.WeightFile, error) {
 	in := quant.Input{Files: make(map[string]int64), JSON: make(map[string][]byte)}
 	indexed := make(map[string]string) // shard → index
-	var bad error                      // an index that cannot be read, which matters only if nothing else says what to load
+	var bad error                      // an index that cannot be read
 	for name := range f {
 		in.Files[name] = 0
 		isIndex := strings.HasSuffix(name, ".safetensors.index.json")
@@ -135,8 +134,13 @@ func (f Files) weights() ([]model.WeightFile, error) {
 		}
 	}
 	names := in.WeightFiles()
-	if len(names) == 0 {
-		return nil, cmp.Or(bad, f.noWeights())
+	cfg, _ := in.Config()
+	named := len(names) == 1 && names[0] == cfg.FileBaseName+".safetensors"
+	switch {
+	case bad != nil && !named: // it may be what says which files to load
+		return nil, bad
+	case len(names) == 0:
+		return nil, f.noWeights()
 	}
 	known := true
 	for _, name := range names {
@@ -144,9 +148,6 @@ func (f Files) weights() ([]model.WeightFile, error) {
 			return nil, &model.Error{Kind: ErrCheckpoint, File: name, Reason: "named by " + indexed[name] + " but not there", Help: "fetch the missing file"}
 		}
 		known = known && indexed[name] != ""
-	}
-	if len(names) > 1 && !known && bad != nil {
-		return nil, bad
 	}
 	if len(names) > 1 && !known {
 		return f.shards(names)
