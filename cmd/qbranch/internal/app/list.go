@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/qbranch/qbranch/hub"
 	"github.com/qbranch/qbranch/quant"
 	"github.com/qbranch/qbranch/quant/card"
+	"github.com/qbranch/qbranch/store"
 )
 
 // LocalState says what the store holds of a branch.
@@ -106,24 +108,24 @@ type branchFacts struct {
 }
 
 // List reconciles the card's table, the refs, each branch's tree and its
-// quantize_config.json. Requests: refs, the card, and two per branch; two
-// round trips. A third one looks for the configuration elsewhere in branches
-// that have no quantize_config.json.
+// quantize_config.json. Requests: refs, one tree and at most one configuration
+// per branch, and the card; three round trips. What the store holds, and what
+// branches share, is not asked for again.
 func (a *App) List(ctx context.Context, repo RepoID) (*Listing, error) {
 	before := a.hub.Requests()
 	refs, err := a.hub.Refs(ctx, repo)
 	if err != nil {
 		return nil, err
 	}
-	facts, md, cardErr := a.readBranches(ctx, repo, refs)
+	st, storeErr := a.existingStore()
+	facts, md, cardErr := a.readBranches(ctx, repo, refs, st)
 	if err := errors.Join(ctx.Err(), noneReadable(facts)); err != nil {
 		return nil, err
 	}
 	l := &Listing{Repo: repo.String(), Endpoint: a.Endpoint(), Branches: []BranchRow{}, Notes: []Note{}}
 	c := l.readCard(md, cardErr)
-	st, err := a.existingStore()
-	if err != nil {
-		l.note("", "STORE_UNREADABLE", "what is here already is not known: %v", err)
+	if storeErr != nil {
+		l.note("", "STORE_UNREADABLE", "what is here already is not known: %v", storeErr)
 	}
 	for _, f := range facts {
 		row := l.addRow(f, cardRow(c, f.Name))
@@ -140,72 +142,82 @@ func (l *Listing) note(branch, code, format string, args ...any) {
 	l.Notes = append(l.Notes, Note{branch, code, fmt.Sprintf(format, args...)})
 }
 
-// readBranches asks for all trees, configurations and the card at once.
-func (a *App) readBranches(ctx context.Context, repo RepoID, refs []hub.Branch) (facts []branchFacts, md []byte, cardErr error) {
+// readBranches asks for all trees, then for what they list: each branch's
+// configuration, and the card of the first one.
+func (a *App) readBranches(ctx context.Context, repo RepoID, refs []hub.Branch, st *store.Store) (facts []branchFacts, md []byte, cardErr error) {
 	facts = make([]branchFacts, len(refs))
 	var g errgroup.Group // each branch keeps its own error
 	g.SetLimit(listConns)
-	cardErr = hub.ErrEntryNotFound
 	for i, ref := range refs {
 		f := &facts[i]
 		f.Branch = ref
-		if i == 0 { // main, when there is one
-			g.Go(func() error {
-				md, cardErr = a.hub.ReadFile(ctx, repo, ref.Commit, readme, cardLimit)
-				return nil
-			})
-		}
 		g.Go(func() error {
 			f.files, f.treeErr = a.hub.Tree(ctx, repo, ref.Commit)
 			return nil
 		})
+	}
+	g.Wait() // nothing returns an error
+	r := contentReader{app: a, st: st, repo: repo}
+	for i := range facts {
+		f := &facts[i]
+		f.configFile = f.configName()
 		g.Go(func() error {
-			f.configFile = quantizeConfig
-			f.config, f.configErr = a.hub.ReadFile(ctx, repo, ref.Commit, quantizeConfig, configLimit)
+			f.config, f.configErr = r.read(ctx, f, f.configFile, configLimit)
 			return nil
 		})
 	}
-	g.Wait() // nothing returns an error
-	for i := range facts {
-		f := &facts[i]
-		if name := f.otherConfig(); name != "" {
-			g.Go(func() error {
-				f.configFile = name
-				f.config, f.configErr = a.hub.ReadFile(ctx, repo, f.Commit, name, configLimit)
-				return nil
-			})
-		}
+	cardErr = hub.ErrEntryNotFound
+	if len(facts) > 0 { // the first is main, when there is one
+		md, cardErr = r.read(ctx, &facts[0], readme, cardLimit)
 	}
 	g.Wait() // nothing returns an error
-	for i := range facts {
-		facts[i].checkConfig()
-	}
 	return facts, md, cardErr
 }
 
-// otherConfig names the file to read in place of a quantize_config.json that
-// is not there; "" when there is no need or no other.
-func (f *branchFacts) otherConfig() string {
-	if !errors.Is(f.configErr, hub.ErrEntryNotFound) || f.treeErr != nil {
-		return ""
-	}
-	for _, name := range []string{quantConfig, modelConfig} {
+// configName names the file that declares the quantisation: the first that is
+// there of those that AutoGPTQ and GPTQModel look for.
+func (f *branchFacts) configName() string {
+	for _, name := range []string{quantizeConfig, quantConfig, modelConfig} {
 		if _, ok := find(f.files, name); ok {
 			return name
 		}
 	}
-	return ""
+	return quantizeConfig
 }
 
-// checkConfig holds the configuration against the listing, which came by
-// another request.
-func (f *branchFacts) checkConfig() {
-	if f.configErr != nil || f.treeErr != nil {
-		return
+// contentReader reads small files for a listing: from the store when it has
+// them, and from the hub once, however many branches have the same content.
+type contentReader struct {
+	app  *App
+	st   *store.Store // nil when there is none
+	repo RepoID
+	once sync.Map // store.Want → func() ([]byte, error)
+}
+
+// read returns the content of a file that the branch's tree lists, checked
+// against its digest.
+func (r *contentReader) read(ctx context.Context, f *branchFacts, path string, limit int64) ([]byte, error) {
+	if f.treeErr != nil {
+		return nil, f.treeErr
 	}
-	if file, ok := find(f.files, f.configFile); ok {
-		f.configErr = checkContent(file, f.config)
+	file, ok := find(f.files, path)
+	if !ok {
+		return nil, fmt.Errorf("read %s: %w", path, hub.ErrEntryNotFound)
 	}
+	w := wanted(file)
+	get, _ := r.once.LoadOrStore(w, sync.OnceValues(func() ([]byte, error) {
+		if r.st != nil {
+			if d, ok := r.st.Find(w); ok {
+				return readBlob(r.st, d, limit)
+			}
+		}
+		data, err := r.app.hub.ReadFile(ctx, r.repo, f.Commit, path, limit)
+		if err == nil {
+			err = checkContent(file, data)
+		}
+		return data, err
+	}))
+	return get.(func() ([]byte, error))()
 }
 
 // find returns the file of that path.

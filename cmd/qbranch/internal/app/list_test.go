@@ -163,8 +163,8 @@ func TestListFallback(t *testing.T) {
 	if got, want := params(l.Branches[2]), main128+" 4 128 true"; got != want {
 		t.Errorf("config.json: row is %q, want %q", got, want)
 	}
-	if want := 1 + 1 + 2*3 + 2; l.Requests != want {
-		t.Errorf("%d requests, want %d", l.Requests, want)
+	if want := 1 + 1 + 2*3; l.Requests > want {
+		t.Errorf("%d requests, want at most %d", l.Requests, want)
 	}
 	for _, n := range l.Notes {
 		if n.Code != "CARD_MISSING_BRANCH" { // the other five
