@@ -199,7 +199,7 @@ func (g *generation) take(id int) error {
 	r := g.result
 	r.IDs = append(r.IDs, id)
 	switch {
-	case g.m.eos[id]:
+	case g.m.eos[id] && !g.request.IgnoreEOS:
 		r.FinishReason = "stop"
 	case len(r.IDs) == g.request.MaxTokens:
 		r.FinishReason = "length"

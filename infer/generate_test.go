@@ -399,3 +399,21 @@ func TestUnquantised(t *testing.T) {
 		t.Errorf("got %q, %s", r.Text, r.FinishReason)
 	}
 }
+
+// Whoever compares runners wants as many tokens as were asked for.
+func TestIgnoreEOS(t *testing.T) {
+	m := load(t, demoFiles(t, "main"), 1)
+	request := infer.Request{Prompt: "Write a story about llamas", MaxTokens: 200}
+	told, err := m.Generate(t.Context(), request, nil)
+	if err != nil || told.FinishReason != "stop" || len(told.IDs) == 200 {
+		t.Fatalf("got %d tokens, %q, %v; want a story that ends by itself", len(told.IDs), told.FinishReason, err)
+	}
+	request.TokenIDs, request.IgnoreEOS = told.PromptIDs, true
+	on, err := m.Generate(t.Context(), request, nil)
+	if err != nil || on.FinishReason != "length" || len(on.IDs) != 200 {
+		t.Fatalf("got %d tokens, %q, %v; want 200", len(on.IDs), on.FinishReason, err)
+	}
+	if !slices.Equal(on.IDs[:len(told.IDs)], told.IDs) {
+		t.Error("the same prompt began otherwise")
+	}
+}

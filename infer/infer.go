@@ -47,6 +47,7 @@ type Request struct {
 	Raw               bool  // no chat template: Prompt is tokenized as it is and continued
 	TokenIDs          []int // instead of Prompt
 	MaxTokens         int   // 0 = 256
+	IgnoreEOS         bool  // go on past tokens that end a text, to MaxTokens
 	Temperature       float64
 	TopP              float64 // 0 = 1
 	TopK              int     // 0 = all

@@ -107,5 +107,5 @@ func (r *run) browseDemo(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	return r.browseWith(ctx, a, demo.RepoID)
+	return r.browseWith(ctx, a, demo.RepoID, r.storeDir == "")
 }

@@ -46,6 +46,7 @@ standard error. The default, temperature 0, always takes the likeliest token.`,
 			if err != nil {
 				return badArgument(err)
 			}
+			f.request.IgnoreEOS = f.tokenIDs != "" && cmd.Flags().Changed("tokens") // for those who compare runners
 			if err := f.settle(cmd.Flags().Changed("prompt")); err != nil {
 				return err
 			}
@@ -67,7 +68,7 @@ standard error. The default, temperature 0, always takes the likeliest token.`,
 	fl.Float64Var(&q.RepetitionPenalty, "repetition-penalty", 1, "above 1, `R` makes tokens seen before less likely")
 	fl.Uint64Var(&q.Seed, "seed", 0, "random `SEED` (default 0); the same one gives the same text")
 	fl.BoolVar(&q.Raw, "raw", false, "no chat template: the prompt as it is")
-	fl.StringVar(&f.tokenIDs, "token-ids", "", "`IDS` such as 1,306,412 in place of a prompt")
+	fl.StringVar(&f.tokenIDs, "token-ids", "", "`IDS` such as 1,306,412, no prompt; with -n exactly N follow")
 	fl.StringVar(&f.dumpLogits, "dump-logits", "", "write the logits of every position to `FILE` (safetensors)")
 	fl.IntVar(&f.threads, "threads", 0, "use `N` cores (default all)")
 	r.jsonFlag(cmd)

@@ -43,10 +43,10 @@ func (r *run) browse(ctx context.Context, repo string) error {
 	if err != nil {
 		return err
 	}
-	return r.browseWith(ctx, a, repo)
+	return r.browseWith(ctx, a, repo, false)
 }
 
-func (r *run) browseWith(ctx context.Context, a *app.App, repo string) error {
+func (r *run) browseWith(ctx context.Context, a *app.App, repo string, temporary bool) error {
 	in, _ := r.In.(*os.File)
 	out, _ := r.Out.(*os.File)
 	if in == nil || out == nil || !isTerminal(in) || !isTerminal(out) {
@@ -59,5 +59,5 @@ func (r *run) browseWith(ctx context.Context, a *app.App, repo string) error {
 	case theme == "" && r.color == "never":
 		theme = "mono"
 	}
-	return tui.Run(ctx, a, tui.Options{Repo: repo, ASCII: asciiOnly(r.Getenv), Theme: theme, Version: r.build().Version, In: in, Out: out})
+	return tui.Run(ctx, a, tui.Options{Repo: repo, ASCII: asciiOnly(r.Getenv), Theme: theme, Version: r.build().Version, Temporary: temporary, In: in, Out: out})
 }
