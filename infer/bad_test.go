@@ -168,6 +168,8 @@ func TestBadCheckpoints(t *testing.T) {
 		{"Marlin", func(c *checkpoint) {
 			c.replace(config, `"quant_method": "gptq"`, `"quant_method": "gptq", "checkpoint_format": "marlin"`)
 		}, infer.ErrUnsupported, "marlin"},
+		{"a width that does not exist", func(c *checkpoint) { c.replace(config, `"bits": 4`, `"bits": 5`) }, infer.ErrUnsupported, "bits 5"},
+		{"a width that the tensors do not have", func(c *checkpoint) { c.replace(config, `"bits": 4`, `"bits": 3`) }, infer.ErrCheckpoint, "says bits 3"},
 		{"quantize_config not JSON", func(c *checkpoint) {
 			c.replace(config, `(?s)"quantization_config": \{.*?\},`, "")
 			c.write("quantize_config.json", []byte("{]"))

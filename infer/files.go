@@ -13,6 +13,7 @@ import (
 
 	"github.com/qbranch/qbranch/infer/model"
 	"github.com/qbranch/qbranch/quant"
+	"github.com/qbranch/qbranch/quant/gptq"
 	"github.com/qbranch/qbranch/quant/safetensors"
 )
 
@@ -95,6 +96,9 @@ func (f Files) quantConfig(config []byte) (quant.Config, error) {
 	}
 	if ok && !slices.Contains([]string{"gptq", "gptq_v2", "gptq_p"}, q.Format) {
 		return q, notGPTQ(q.File, "checkpoint format "+q.Format)
+	}
+	if ok && q.Bits != 0 && !gptq.Supported(q.Bits) {
+		return q, &model.Error{Kind: ErrUnsupported, File: q.File, Reason: fmt.Sprintf("bits %d is not supported, only 2, 3, 4 and 8", q.Bits)}
 	}
 	return q, nil
 }
