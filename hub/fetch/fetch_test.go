@@ -2,7 +2,6 @@ package fetch
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -77,33 +76,6 @@ func TestPlan(t *testing.T) {
 			t.Errorf("after the run: got %+v", f)
 		}
 	}
-}
-
-func TestPlanJSON(t *testing.T) {
-	p := Plan{
-		Repo: testRepo, Branch: "main", Commit: testCommit,
-		Files: []FilePlan{{File: hub.File{Path: "a", Size: 7}, State: StatePartial, Held: 3, Parts: 1}},
-		Bytes: 7, Held: 3, Move: 4, DiskNeeded: 5, DiskFree: 6,
-	}
-	got, err := json.Marshal(p)
-	want := `{"repo":"o/n","branch":"main","commit":"` + string(testCommit) + `",` +
-		`"files":[{"path":"a","size":7,"state":"partial","held_bytes":3,"parts":1}],` +
-		`"bytes":7,"held_bytes":3,"move_bytes":4,"disk_needed_bytes":5,"disk_free_bytes":6}`
-	if err != nil || string(got) != want {
-		t.Errorf("got  %s, %v\nwant %s", got, err, want)
-	}
-	// No files is an empty list, not null.
-	var v struct{ Files []any }
-	if err := json.Unmarshal(must(json.Marshal(Plan{})), &v); err != nil || v.Files == nil {
-		t.Errorf("empty plan: files %v, %v", v.Files, err)
-	}
-}
-
-func must(b []byte, err error) []byte {
-	if err != nil {
-		panic(err)
-	}
-	return b
 }
 
 func TestRun(t *testing.T) {

@@ -2,7 +2,6 @@ package fetch
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -103,34 +102,4 @@ func planFile(f hub.File, w store.Want, s *store.Store) FilePlan {
 	// Only the last part may be short, so this is exact whether or not it is held.
 	fp.Parts = int((f.Size - fp.Held + store.PartSize - 1) / store.PartSize)
 	return fp
-}
-
-// MarshalJSON writes the form that docs/output.md describes.
-func (p Plan) MarshalJSON() ([]byte, error) {
-	files := p.Files
-	if files == nil {
-		files = []FilePlan{}
-	}
-	return json.Marshal(struct {
-		Repo       string     `json:"repo"`
-		Branch     string     `json:"branch"`
-		Commit     hub.Commit `json:"commit"`
-		Files      []FilePlan `json:"files"`
-		Bytes      int64      `json:"bytes"`
-		Held       int64      `json:"held_bytes"`
-		Move       int64      `json:"move_bytes"`
-		DiskNeeded int64      `json:"disk_needed_bytes"`
-		DiskFree   int64      `json:"disk_free_bytes"`
-	}{p.Repo.String(), p.Branch, p.Commit, files, p.Bytes, p.Held, p.Move, p.DiskNeeded, p.DiskFree})
-}
-
-// MarshalJSON writes one element of a plan's "files".
-func (f FilePlan) MarshalJSON() ([]byte, error) {
-	return json.Marshal(struct {
-		Path  string `json:"path"`
-		Size  int64  `json:"size"`
-		State string `json:"state"`
-		Held  int64  `json:"held_bytes"`
-		Parts int    `json:"parts"`
-	}{f.File.Path, f.File.Size, f.State, f.Held, f.Parts})
 }
