@@ -63,6 +63,8 @@ func (e *Error) Hint() string {
 	switch e.Kind {
 	case ErrNotHub:
 		return "check HF_ENDPOINT: it has to be the address of a Hugging Face hub; a login page of the network or a proxy may also answer in its place"
+	case ErrTooLarge:
+		return "nothing sound is that large: the file or listing is not what its name says, or a mirror is wrong; try again later, or another HF_ENDPOINT"
 	case ErrBadListing:
 		return "the hub, or a mirror before it, is wrong about this repository: try again later, or another HF_ENDPOINT"
 	case ErrRange:

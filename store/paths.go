@@ -159,6 +159,11 @@ func isDeviceName(name string) bool {
 	return false
 }
 
+// CheckPath says why a snapshot cannot hold a file of this path: one that could
+// leave a folder, or could not be written, on any system. Whoever is about to
+// fetch it wants to know before.
+func CheckPath(path string) error { return checkFilePath(path) }
+
 // checkFilePath refuses a file path that could leave a folder, on any system,
 // whatever system this is. Listings were checked when they came in; this is the
 // last door before the disk.

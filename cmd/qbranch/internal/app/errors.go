@@ -212,3 +212,21 @@ func editDistance(a, b string) int {
 	}
 	return row[len(b)]
 }
+
+// pathError is a file of the listing that cannot be kept.
+type pathError struct {
+	repo RepoID
+	err  error
+}
+
+func (e *pathError) Error() string {
+	return fmt.Sprintf("list the files of %s: a name that cannot be kept: %v", e.repo, e.err)
+}
+
+// Unwrap makes it a listing that is wrong.
+func (e *pathError) Unwrap() []error { return []error{hub.ErrBadListing, e.err} }
+
+// Hint says what to do next.
+func (e *pathError) Hint() string {
+	return "such a name is refused because it could not be written on every system: ask the repository's owner to rename the file"
+}

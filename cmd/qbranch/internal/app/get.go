@@ -205,8 +205,15 @@ func (g *getter) list(ctx context.Context) (err error) {
 		}
 		return nil
 	}
-	g.all, err = g.app.hub.Tree(ctx, g.repo, g.commit)
-	return err
+	if g.all, err = g.app.hub.Tree(ctx, g.repo, g.commit); err != nil {
+		return err
+	}
+	for _, f := range g.all {
+		if err := store.CheckPath(f.Path); err != nil {
+			return &pathError{g.repo, err}
+		}
+	}
+	return nil
 }
 
 // heldByPlan sums the bytes of unfinished files and of whole files that the

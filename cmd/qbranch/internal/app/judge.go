@@ -147,14 +147,7 @@ func (g *getter) readSmall(ctx context.Context, f hub.File, limit int64) (data [
 	if f.Size > limit {
 		return nil, false, fmt.Errorf("read %s: %s, at most %s are allowed: %w", f.Path, BytesText(f.Size), BytesText(limit), hub.ErrTooLarge)
 	}
-	if data, err = g.app.hub.ReadFile(ctx, g.repo, g.commit, f.Path, limit); err != nil {
-		return nil, false, err
-	}
-	g.o.Stats.Received.Add(int64(len(data)))
-	if err := g.limit.Wait(ctx, len(data)); err != nil {
-		return nil, false, err
-	}
-	if err := checkContent(f, data); err != nil {
+	if data, err = g.fetchSmall(ctx, f, limit); err != nil {
 		return nil, false, err
 	}
 	// When somebody else is writing these very bytes, he may have the honour.
@@ -162,6 +155,26 @@ func (g *getter) readSmall(ctx context.Context, f hub.File, limit int64) (data [
 		return nil, false, fmt.Errorf("keep %s: %w", f.Path, err)
 	}
 	return data, true, nil
+}
+
+// fetchSmall reads a file from the hub. One that comes wrong is read again,
+// since a proxy may have a bad moment.
+func (g *getter) fetchSmall(ctx context.Context, f hub.File, limit int64) ([]byte, error) {
+	const attempts = 3
+	for attempt := 1; ; attempt++ {
+		data, err := g.app.hub.ReadFile(ctx, g.repo, g.commit, f.Path, limit)
+		if err != nil {
+			return nil, err
+		}
+		g.o.Stats.Received.Add(int64(len(data)))
+		if err := g.limit.Wait(ctx, len(data)); err != nil {
+			return nil, err
+		}
+		if err = checkContent(f, data); err == nil || attempt == attempts {
+			return data, err
+		}
+		g.o.Stats.Refetched.Add(int64(len(data)))
+	}
 }
 
 // shardHeader is the header of one safetensors file, or why it is bad.
