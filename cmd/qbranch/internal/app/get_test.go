@@ -379,6 +379,9 @@ func TestGetBadAnswers(t *testing.T) {
 		{"a name that leaves the folder", hubtest.Fault{PathContains: "/tree/", Rewrite: func(b []byte) []byte {
 			return bytes.ReplaceAll(b, []byte(`"added_tokens.json"`), []byte(`"../evil"`))
 		}}, hub.ErrBadListing},
+		{"a name that cannot be kept everywhere", hubtest.Fault{PathContains: "/tree/", Rewrite: func(b []byte) []byte {
+			return bytes.ReplaceAll(b, []byte(`"added_tokens.json"`), []byte(`"a|b.json"`))
+		}}, hub.ErrBadListing},
 		{"listing cut short", hubtest.Fault{PathContains: "/tree/", Rewrite: func(b []byte) []byte { return b[:len(b)/2] }}, hub.ErrNotHub},
 		{"no network", hubtest.Fault{ResetAfter: -1}, hub.ErrNetwork},
 	}
@@ -393,6 +396,15 @@ func TestGetBadAnswers(t *testing.T) {
 				t.Errorf("store: %+v, %v; want nothing published", items, err)
 			}
 		})
+	}
+}
+
+// TestGetConfigSpoiltOnce: a config that comes wrong is read again.
+func TestGetConfigSpoiltOnce(t *testing.T) {
+	w := newWorld(t, demoBranches(t, main32))
+	w.hub.AddFault(hubtest.Fault{PathContains: "/quantize_config.json", Times: 1, Rewrite: bytes.ToUpper})
+	if res := w.get(main32, app.GetOptions{}); res.Refetched == 0 {
+		t.Error("nothing was fetched again")
 	}
 }
 

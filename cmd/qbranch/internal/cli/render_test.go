@@ -199,7 +199,7 @@ func TestVerifyTold(t *testing.T) {
 	if got, want := e.Error(), "verify dd: 1 fatal finding"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if code, h := exitCode(t.Context(), e), hint(e, exitIntegrity); code != exitIntegrity || h != "" {
+	if code, h := exitCode(t.Context(), e), hint(e, exitIntegrity); code != exitIntegrity || h != "the findings above say what to do" {
 		t.Errorf("code %d, hint %q", code, h)
 	}
 	findings[0].Hint = ""

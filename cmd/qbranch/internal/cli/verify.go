@@ -97,7 +97,7 @@ func (e *toldError) Unwrap() error { return e.err }
 func (e *toldError) Hint() string {
 	h := app.HintOf(e.err)
 	if slices.ContainsFunc(e.report.Findings, func(f app.Finding) bool { return f.Hint == h }) {
-		return ""
+		return "the findings above say what to do"
 	}
 	return h
 }
