@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -384,6 +385,7 @@ func TestGetBadAnswers(t *testing.T) {
 		}}, hub.ErrBadListing},
 		{"listing cut short", hubtest.Fault{PathContains: "/tree/", Rewrite: func(b []byte) []byte { return b[:len(b)/2] }}, hub.ErrNotHub},
 		{"no network", hubtest.Fault{ResetAfter: -1}, hub.ErrNetwork},
+		{"storage that asks to wait for an hour", hubtest.Fault{Origin: "cdn", Status: 429, Header: http.Header{"Retry-After": {"3600"}}}, hub.ErrRateLimited},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -13,6 +13,9 @@ const (
 	headerTries = 6                // in a row without a byte
 	rangedChunk = 16 << 10         // bytes read at once, so that a low rate flows
 	headerStall = 15 * time.Second // without a byte
+
+	// What asks for a longer wait is told to the user instead.
+	headerPatience = 60 * time.Second
 )
 
 // stallError says that a connection brought nothing for too long.
@@ -38,11 +41,12 @@ func (g *getter) readRange(ctx context.Context, f hub.File, got []byte, n int64)
 		if len(buf) > before {
 			failures = 0
 		}
-		if failures++; failures == headerTries || ctx.Err() != nil || !hub.Temporary(err) {
+		after := hub.RetryAfter(err)
+		if failures++; failures == headerTries || ctx.Err() != nil || !hub.Temporary(err) || after > headerPatience {
 			return nil, err
 		}
 		g.o.Stats.Retries.Add(1)
-		wait := time.NewTimer(max(hub.RetryAfter(err), g.app.pause<<(failures-1)))
+		wait := time.NewTimer(max(after, g.app.pause<<(failures-1)))
 		select {
 		case <-ctx.Done():
 			wait.Stop()

@@ -226,12 +226,15 @@ func (p paint) findingText(f app.Finding) string {
 	return text
 }
 
+// tellWait is the wait before a retry that a user is told of without -v.
+const tellWait = 5 * time.Second
+
 // fetchText is the line of an event, "" for one that only -v shows.
 func fetchText(e app.FetchEvent, verbose bool) string {
 	path := clean(e.Path)
 	switch e.Kind {
 	case app.EventRetry:
-		if verbose {
+		if verbose || e.Wait >= tellWait {
 			return fmt.Sprintf("  retry %s in %s: %s", path, durationText(e.Wait), errText(e.Err))
 		}
 	case app.EventMismatch:
