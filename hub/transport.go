@@ -94,7 +94,7 @@ func (c *Client) dataTransport(maxConns int) *http.Transport {
 	return t
 }
 
-const headerTimeout = 30 * time.Second
+const headerTimeout = 15 * time.Second
 
 // locationHeader is where the observer puts Location. Without one net/http
 // follows no redirect, and does not repeat in its errors one that it cannot

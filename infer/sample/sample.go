@@ -12,6 +12,12 @@ import (
 // ErrNotFinite means that the model computed NaN, or no finite logit at all.
 var ErrNotFinite = errors.New("the logits are not finite")
 
+// Bounds of a repetition penalty: beyond them logits leave the range of float32.
+const (
+	minPenalty = 0.001
+	maxPenalty = 1000
+)
+
 // Options may be zero: greedy.
 type Options struct {
 	Temperature       float64 // 0 = greedy
@@ -30,8 +36,8 @@ func (o Options) Check() error {
 		return fmt.Errorf("top-p %v is not between 0 and 1", o.TopP)
 	case o.TopK < 0:
 		return fmt.Errorf("top-k %d is negative", o.TopK)
-	case !(o.RepetitionPenalty >= 0) || math.IsInf(o.RepetitionPenalty, 0):
-		return fmt.Errorf("repetition penalty %v is not a positive number", o.RepetitionPenalty)
+	case o.RepetitionPenalty != 0 && !(o.RepetitionPenalty >= minPenalty && o.RepetitionPenalty <= maxPenalty):
+		return fmt.Errorf("repetition penalty %v is not between %v and %v", o.RepetitionPenalty, minPenalty, maxPenalty)
 	}
 	return nil
 }

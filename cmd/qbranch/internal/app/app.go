@@ -64,6 +64,9 @@ const (
 	Info  = quant.Info
 )
 
+// tokenLimit bounds what is read of a token file.
+const tokenLimit = 64 << 10
+
 // HubFromEnv reads what the environment says about the hub (hub.OptionsFromEnv).
 // A token file takes the place of the environment's token.
 func HubFromEnv(getenv func(string) string, tokenFile string) (HubOptions, error) {
@@ -71,7 +74,7 @@ func HubFromEnv(getenv func(string) string, tokenFile string) (HubOptions, error
 	if err != nil || tokenFile == "" {
 		return o, err
 	}
-	secret, err := os.ReadFile(tokenFile)
+	secret, err := readFileAtMost(tokenFile, tokenLimit)
 	if err != nil {
 		return o, fmt.Errorf("read the token: %w", err)
 	}

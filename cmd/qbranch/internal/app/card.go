@@ -32,6 +32,8 @@ func (a *App) readCard(ctx context.Context, arg string) ([]byte, error) {
 		return readFileAtMost(path, cardLimit)
 	case statErr == nil && fi.IsDir() && isPath(arg):
 		return readFileAtMost(filepath.Join(path, readme), cardLimit)
+	case isPath(arg) && statErr == nil:
+		return nil, fmt.Errorf("read the card: %w", &fs.PathError{Op: "open", Path: path, Err: errors.New("no regular file")})
 	case isPath(arg):
 		return nil, fmt.Errorf("read the card: %w", statErr)
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	headerTries = 6                // in a row without a byte
+	headerTries = 4                // in a row without a byte
 	rangedChunk = 16 << 10         // bytes read at once, so that a low rate flows
 	headerStall = 15 * time.Second // without a byte
 
