@@ -54,6 +54,22 @@ func getUntilCancelled(started chan<- struct{}, ended *atomic.Bool) func(context
 	}
 }
 
+// quitOnceStarted types enter, which does nothing before the listing is there,
+// until a transfer has started, and then quits.
+func quitOnceStarted(typed io.Writer, started <-chan struct{}) {
+	for {
+		select {
+		case <-started:
+			// Bubble Tea holds back letters at the very end of a full read, since
+			// more may follow; ctrl+l, which does nothing here, ends them.
+			io.WriteString(typed, "qy\x0c")
+			return
+		default:
+			io.WriteString(typed, "\r")
+		}
+	}
+}
+
 // Quitting while a transfer runs: Run waits for its end, then says on the
 // normal screen what is resumable and how.
 func TestQuitWhileTransferring(t *testing.T) {
@@ -61,16 +77,7 @@ func TestQuitWhileTransferring(t *testing.T) {
 	f := &fake{listing: talesListing(), get: getUntilCancelled(started, &ended)}
 	f.listing.Branches[0].Local = app.LocalNone
 	typed, wait := program(t, t.Context(), f, Options{Repo: tales.String()})
-	io.WriteString(typed, "\r") // may come before the listing, and then does nothing
-	for typing := true; typing; {
-		select {
-		case <-started:
-			typing = false
-		default:
-			io.WriteString(typed, "\r")
-		}
-	}
-	io.WriteString(typed, "qy")
+	quitOnceStarted(typed, started)
 	got, err := wait()
 	if err != nil {
 		t.Fatal(err)
@@ -101,15 +108,7 @@ func TestQuitTemporary(t *testing.T) {
 	f := &fake{listing: talesListing(), get: getUntilCancelled(started, &ended)}
 	f.listing.Branches[0].Local = app.LocalNone
 	typed, wait := program(t, t.Context(), f, Options{Repo: tales.String(), Temporary: true})
-	for typing := true; typing; {
-		select {
-		case <-started:
-			typing = false
-		default:
-			io.WriteString(typed, "\r")
-		}
-	}
-	io.WriteString(typed, "qy")
+	quitOnceStarted(typed, started)
 	got, err := wait()
 	if err != nil {
 		t.Fatal(err)
