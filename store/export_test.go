@@ -249,7 +249,7 @@ func TestCopyChecked(t *testing.T) {
 func TestCheckFilePath(t *testing.T) {
 	t.Parallel()
 	for _, ok := range []string{"a", "a/b.c", "model-00001-of-00002.safetensors", "ünï/çode", "a..b", ".gitattributes", "consul", "com10"} {
-		if err := checkFilePath(ok); err != nil {
+		if err := CheckPath(ok); err != nil {
 			t.Errorf("%q: %v", ok, err)
 		}
 	}
@@ -261,7 +261,7 @@ func TestCheckFilePath(t *testing.T) {
 		".qbranch/manifest.json", ".QBRANCH", // ours
 		strings.Repeat("a", 256), strings.Repeat("a/", 3000) + "a", // too long
 	} {
-		if err := checkFilePath(bad); err == nil {
+		if err := CheckPath(bad); err == nil {
 			t.Errorf("%q: no error", bad)
 		}
 	}

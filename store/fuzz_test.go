@@ -206,7 +206,7 @@ func FuzzCheckFilePath(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, p string) {
-		if checkFilePath(p) == nil && (filepath.Clean(p) != p || !filepath.IsLocal(p) || strings.ContainsAny(p, "\\:\x00")) {
+		if CheckPath(p) == nil && (filepath.Clean(p) != p || !filepath.IsLocal(p) || strings.ContainsAny(p, "\\:\x00")) {
 			t.Fatalf("accepted %q", p)
 		}
 	})

@@ -162,12 +162,9 @@ func isDeviceName(name string) bool {
 // CheckPath says why a snapshot cannot hold a file of this path: one that could
 // leave a folder, or could not be written, on any system. Whoever is about to
 // fetch it wants to know before.
-func CheckPath(path string) error { return checkFilePath(path) }
-
-// checkFilePath refuses a file path that could leave a folder, on any system,
-// whatever system this is. Listings were checked when they came in; this is the
-// last door before the disk.
-func checkFilePath(path string) error {
+//
+// Listings were checked when they came in; this is the last door before the disk.
+func CheckPath(path string) error {
 	bad := func(why string) error { return fmt.Errorf("file path %q %s", path, why) }
 	if path == "" || len(path) > 4096 || !utf8.ValidString(path) {
 		return bad("is empty, too long or not valid UTF-8")

@@ -63,7 +63,7 @@ func (snap Snapshot) check() error {
 	}
 	seen := make(map[string]bool, len(snap.Files))
 	for _, f := range snap.Files {
-		if err := checkFilePath(f.Path); err != nil {
+		if err := CheckPath(f.Path); err != nil {
 			return err
 		}
 		if f.Size < 0 || f.Size > maxBlob {

@@ -58,7 +58,7 @@ var theirs = map[string][]string{
 	"github.com/goccy/go-yaml":              {"quant/card"},
 	"github.com/gofrs/flock":                {"store"},
 	"github.com/hashicorp/go-retryablehttp": {"hub"},
-	"github.com/klauspost/compress":         {"store", "cmd/qbranch/internal/demo"},
+	"github.com/klauspost/compress":         {"cmd/qbranch/internal/demo"},
 	"github.com/mattn/go-runewidth":         {"cmd/qbranch/internal/cli", "cmd/qbranch/internal/tui"},
 	"github.com/muesli/termenv":             {"cmd/qbranch/internal/tui"},
 	"github.com/spf13":                      {"cmd/qbranch/internal/cli"},

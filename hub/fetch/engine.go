@@ -76,7 +76,7 @@ func contents(files []FilePlan) []*content {
 	var out []*content
 	byWant := make(map[store.Want]*content)
 	for _, f := range files {
-		w := wanted(f.File)
+		w := Wanted(f.File)
 		c := byWant[w]
 		if c == nil {
 			c = &content{file: f.File, want: w}

@@ -285,7 +285,7 @@ func (b *bench) unpublished(paths ...string) {
 		b.t.Error("a snapshot was published")
 	}
 	for _, path := range paths {
-		if _, ok := b.Store.Find(wanted(describe(path, b.hub.files[path]))); ok {
+		if _, ok := b.Store.Find(Wanted(describe(path, b.hub.files[path]))); ok {
 			b.t.Errorf("%s was published", path)
 		}
 	}

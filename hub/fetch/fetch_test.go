@@ -47,7 +47,7 @@ func TestPlan(t *testing.T) {
 	}
 
 	// Two parts of a: its file is reserved, so the disk has to give less than moves.
-	in, err := b.Store.Ingest(t.Context(), wanted(describe("a.safetensors", same)))
+	in, err := b.Store.Ingest(t.Context(), Wanted(describe("a.safetensors", same)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -425,7 +425,7 @@ func TestRunBadPlan(t *testing.T) {
 
 func TestRunLocked(t *testing.T) {
 	b := newBench(t, map[string][]byte{weights: random(1, 2*MiB)})
-	other, err := openStore(t, b.Store.Dir()).Ingest(t.Context(), wanted(b.files[0]))
+	other, err := openStore(t, b.Store.Dir()).Ingest(t.Context(), Wanted(b.files[0]))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -358,7 +358,7 @@ func TestHubResumes(t *testing.T) {
 				if small(f) {
 					continue
 				}
-				in, err := l.Store.Ingest(t.Context(), wanted(f))
+				in, err := l.Store.Ingest(t.Context(), Wanted(f))
 				if err != nil {
 					t.Fatal(err)
 				}

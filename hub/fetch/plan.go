@@ -49,7 +49,7 @@ func MakePlan(repo hub.RepoID, branch string, at hub.Commit, files []hub.File, s
 	p := Plan{Repo: repo, Branch: branch, Commit: at, DiskFree: free}
 	seen := make(map[store.Want]bool)
 	for _, f := range sorted(files) {
-		w := wanted(f)
+		w := Wanted(f)
 		fp := planFile(f, w, s)
 		if seen[w] {
 			fp.Parts = 0
@@ -82,9 +82,9 @@ func sorted(files []hub.File) []hub.File {
 // small reports whether a file is fetched in one piece.
 func small(f hub.File) bool { return !f.LFS && f.Size <= store.PartSize }
 
-// wanted names the content of a file. The OID of an LFS file is that of its
+// Wanted names the content of a file. The OID of an LFS file is that of its
 // pointer and says nothing of the content.
-func wanted(f hub.File) store.Want {
+func Wanted(f hub.File) store.Want {
 	if f.LFS {
 		return store.Want{Size: f.Size, SHA256: store.Digest(f.SHA256)}
 	}

@@ -190,7 +190,7 @@ func (g *getter) checkDir() error {
 		t.Branch = g.local.Branch
 	}
 	for _, f := range g.files {
-		t.Files[f.Path] = wanted(f)
+		t.Files[f.Path] = fetch.Wanted(f)
 	}
 	return store.CheckFolder(g.o.Dir, t)
 }
@@ -221,7 +221,7 @@ func (g *getter) list(ctx context.Context) (err error) {
 func heldByPlan(p Plan) (partial, whole int64) {
 	seen := make(map[store.Want]bool)
 	for _, f := range p.Files {
-		w := wanted(f.File)
+		w := fetch.Wanted(f.File)
 		switch {
 		case seen[w]:
 		case f.State == fetch.StateHeld:

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/qbranch/qbranch/hub"
+	"github.com/qbranch/qbranch/hub/fetch"
 	"github.com/qbranch/qbranch/infer"
 	"github.com/qbranch/qbranch/quant"
 	"github.com/qbranch/qbranch/quant/safetensors"
@@ -137,7 +138,7 @@ func (g *getter) readJSON(ctx context.Context) (map[string][]byte, error) {
 
 // readSmall reads a file from the store, or from the hub into the store.
 func (g *getter) readSmall(ctx context.Context, f hub.File, limit int64) (data []byte, fetched bool, err error) {
-	w := wanted(f)
+	w := fetch.Wanted(f)
 	if d, ok := g.st.Find(w); ok {
 		if data, err = readBlob(g.st, d, limit); err != nil {
 			err = fmt.Errorf("read %s: %w", f.Path, err)
@@ -213,7 +214,7 @@ func (g *getter) readHeaders(ctx context.Context) ([]shardHeader, error) {
 // holds all of it and need not be fetched again. Of a file that is here in
 // part only the header is read.
 func (g *getter) readHeader(ctx context.Context, h *shardHeader) (err error) {
-	w := wanted(h.file)
+	w := fetch.Wanted(h.file)
 	if d, ok := g.st.Find(w); ok {
 		blob, err := g.st.OpenBlob(d)
 		if err != nil {
@@ -261,7 +262,7 @@ func (g *getter) keepFirstParts(ctx context.Context, headers []shardHeader) erro
 		if len(h.first) == 0 {
 			continue
 		}
-		in, err := g.st.Ingest(ctx, wanted(h.file))
+		in, err := g.st.Ingest(ctx, fetch.Wanted(h.file))
 		if err == nil {
 			err = errors.Join(in.WritePart(ctx, 0, h.first), in.Close())
 		}

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/qbranch/qbranch/hub"
+	"github.com/qbranch/qbranch/hub/fetch"
 	"github.com/qbranch/qbranch/quant"
 	"github.com/qbranch/qbranch/quant/card"
 	"github.com/qbranch/qbranch/store"
@@ -204,7 +205,7 @@ func (r *contentReader) read(ctx context.Context, f *branchFacts, path string, l
 	if !ok {
 		return nil, fmt.Errorf("read %s: %w", path, hub.ErrEntryNotFound)
 	}
-	w := wanted(file)
+	w := fetch.Wanted(file)
 	get, _ := r.once.LoadOrStore(w, sync.OnceValues(func() ([]byte, error) {
 		if r.st != nil {
 			if d, ok := r.st.Find(w); ok {

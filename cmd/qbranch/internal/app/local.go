@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/qbranch/qbranch/hub"
+	"github.com/qbranch/qbranch/hub/fetch"
 	"github.com/qbranch/qbranch/store"
 )
 
@@ -23,15 +24,6 @@ func isPickle(p string) bool {
 		return true
 	}
 	return false
-}
-
-// wanted names the content of a file. The OID of an LFS file is that of its
-// pointer and says nothing of the content.
-func wanted(f hub.File) store.Want {
-	if f.LFS {
-		return store.Want{Size: f.Size, SHA256: store.Digest(f.SHA256)}
-	}
-	return store.Want{Size: f.Size, GitOID: f.OID}
 }
 
 // checkContent compares a small file that was read whole with its listing.
@@ -85,7 +77,7 @@ func localState(st *store.Store, repo string, f branchFacts) (LocalState, int64)
 func heldBytes(st *store.Store, files []hub.File) (all, weights int64) {
 	for _, f := range files {
 		n := f.Size
-		if w := wanted(f); !found(st, w) {
+		if w := fetch.Wanted(f); !found(st, w) {
 			n = min(st.Held(w), f.Size)
 		}
 		all += n

@@ -20,6 +20,14 @@ type StoreItem struct {
 	Created     time.Time  `json:"created"`
 }
 
+// Ref is what to type for the snapshot; what was fetched by commit has no branch.
+func (i StoreItem) Ref() string {
+	if i.Branch == "" {
+		return i.Repo + "@" + i.Commit
+	}
+	return i.Repo + ":" + i.Branch
+}
+
 // StoreList lists the snapshots, by repository and branch. One that cannot be
 // read does not hide the others: the list comes with the error.
 func (a *App) StoreList(ctx context.Context) ([]StoreItem, error) {

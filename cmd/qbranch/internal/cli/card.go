@@ -81,7 +81,7 @@ func cardText(c *app.Card) string {
 		}
 		size := unknown
 		if row.SizeBytes != nil {
-			size = bytesText(*row.SizeBytes)
+			size = app.BytesText(*row.SizeBytes)
 		}
 		rows = append(rows, []string{clean(row.Branch), float(row.Bits), group, yesNo(row.ActOrder),
 			float(row.Damp), number(row.SeqLen), size, words(row.Dataset)})

@@ -235,7 +235,7 @@ func (r *run) completeRefs(cmd *cobra.Command, _ []string, _ string) ([]string, 
 	}
 	var refs []string
 	for _, i := range items {
-		refs = append(refs, clean(itemRef(i)))
+		refs = append(refs, clean(i.Ref()))
 	}
 	return refs, cobra.ShellCompDirectiveDefault
 }

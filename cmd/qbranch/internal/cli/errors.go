@@ -96,7 +96,7 @@ type interruptedError struct {
 }
 
 func (e *interruptedError) Error() string {
-	return fmt.Sprintf("get %s: interrupted; %s of %s kept: run the same command to resume", e.ref, bytesText(e.kept), bytesText(e.total))
+	return fmt.Sprintf("get %s: interrupted; %s of %s kept: run the same command to resume", e.ref, app.BytesText(e.kept), app.BytesText(e.total))
 }
 func (e *interruptedError) Unwrap() error { return e.err }
 

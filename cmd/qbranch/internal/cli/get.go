@@ -180,9 +180,9 @@ func (v *getView) event(e app.Event) {
 // planText is what a fetch is about to do.
 func planText(ref app.Ref, p app.Plan) string {
 	text := fmt.Sprintf("%s at %s\n  %s, %s: %s held, %s to move", clean(ref.String()), short(string(p.Commit)),
-		plural(len(p.Files), "file"), bytesText(p.Bytes), bytesText(p.Held), bytesText(p.Move))
+		plural(len(p.Files), "file"), app.BytesText(p.Bytes), app.BytesText(p.Held), app.BytesText(p.Move))
 	if p.DiskNeeded > 0 {
-		text += fmt.Sprintf("\n  disk: %s needed, %s free", bytesText(p.DiskNeeded), bytesText(p.DiskFree))
+		text += fmt.Sprintf("\n  disk: %s needed, %s free", app.BytesText(p.DiskNeeded), app.BytesText(p.DiskFree))
 	}
 	return text
 }
@@ -244,11 +244,11 @@ func fetchText(e app.FetchEvent, verbose bool) string {
 		return fmt.Sprintf("  %s does not match its digest: fetching %s again", path, rangesText(e.Ranges))
 	case app.EventFile:
 		if verbose {
-			return fmt.Sprintf("  done %s, %s", path, bytesText(e.Bytes))
+			return fmt.Sprintf("  done %s, %s", path, app.BytesText(e.Bytes))
 		}
 	case app.EventReuse:
 		if verbose {
-			return fmt.Sprintf("  reused %s, %s", path, bytesText(e.Bytes))
+			return fmt.Sprintf("  reused %s, %s", path, app.BytesText(e.Bytes))
 		}
 	}
 	return ""
@@ -275,7 +275,7 @@ func rangesText(ranges []app.Range) string {
 	if n := len(spans); n > 5 {
 		spans = append(spans[:5], fmt.Sprintf("and %d more", n-5))
 	}
-	return fmt.Sprintf("bytes %s (%s)", strings.Join(spans, ", "), bytesText(total))
+	return fmt.Sprintf("bytes %s (%s)", strings.Join(spans, ", "), app.BytesText(total))
 }
 
 func (r *run) dryRun(ref app.Ref, res *app.GetResult) error {
@@ -284,7 +284,7 @@ func (r *run) dryRun(ref app.Ref, res *app.GetResult) error {
 	}
 	fmt.Fprintln(r.out, planText(ref, res.Plan))
 	for _, f := range res.Plan.Files {
-		fmt.Fprintf(r.out, "  %-8s %10s  %s\n", f.State, bytesText(f.File.Size), clean(f.File.Path))
+		fmt.Fprintf(r.out, "  %-8s %10s  %s\n", f.State, app.BytesText(f.File.Size), clean(f.File.Path))
 	}
 	for _, f := range r.worthTelling(res.Findings) {
 		fmt.Fprintln(r.out, r.outColor.findingText(f))
@@ -313,7 +313,7 @@ func (p paint) gotText(storeDir string, ref app.Ref, res *app.GetResult, last bo
 	if res.Dir != "" {
 		where, next = res.Dir, res.Dir
 	}
-	size, name := bytesText(res.Plan.Bytes), clean(ref.String())
+	size, name := app.BytesText(res.Plan.Bytes), clean(ref.String())
 	text := fmt.Sprintf("%s %s: %s, sha256 verified\n  %s\n", p.green("got"), name, size, movedText(res))
 	if !hashed(res) {
 		text = fmt.Sprintf("%s %s, %s (checked when it was fetched; 'qbranch verify %s' hashes it again)\n",
@@ -337,14 +337,14 @@ func hashed(res *app.GetResult) bool { return res.Received > 0 || res.Kept > 0 }
 func movedText(res *app.GetResult) string {
 	text := "nothing to move"
 	if res.Received > 0 {
-		text = fmt.Sprintf("%s moved in %s (%s)", bytesText(res.Received), durationText(res.Elapsed), rateText(res.Received, res.Elapsed))
+		text = fmt.Sprintf("%s moved in %s (%s)", app.BytesText(res.Received), durationText(res.Elapsed), rateText(res.Received, res.Elapsed))
 	}
 	for _, part := range []struct {
 		n    int64
 		what string
 	}{{res.Refetched, "of it twice"}, {res.Kept, "kept"}, {res.Reused, "reused"}} {
 		if part.n > 0 {
-			text += fmt.Sprintf(", %s %s", bytesText(part.n), part.what)
+			text += fmt.Sprintf(", %s %s", app.BytesText(part.n), part.what)
 		}
 	}
 	return text

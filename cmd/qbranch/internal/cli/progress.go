@@ -11,6 +11,8 @@ import (
 
 	"github.com/mattn/go-runewidth"
 	"golang.org/x/term"
+
+	"github.com/qbranch/qbranch/cmd/qbranch/internal/app"
 )
 
 // sample is what the counters of a running verb said at a moment.
@@ -226,9 +228,9 @@ func (p *progress) show(now time.Time) {
 // statusText is percent, bytes, rate and time left.
 func statusText(m *meter) string {
 	s := m.last
-	text := fmt.Sprintf("%3d%%  %s of %s", 100*s.done/s.total, bytesText(s.done), bytesText(s.total))
+	text := fmt.Sprintf("%3d%%  %s of %s", 100*s.done/s.total, app.BytesText(s.done), app.BytesText(s.total))
 	if m.warm {
-		text += fmt.Sprintf("  %s/s", bytesText(int64(m.rate)))
+		text += fmt.Sprintf("  %s/s", app.BytesText(int64(m.rate)))
 	}
 	if left, ok := m.left(); ok && s.done < s.total {
 		text += "  " + strings.Replace(durationText(left.Round(time.Second)), ".0 s", " s", 1) + " left"

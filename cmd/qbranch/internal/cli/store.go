@@ -103,15 +103,7 @@ type unfinishedObject struct {
 
 func unfinishedText(u unfinishedObject) string {
 	return fmt.Sprintf("unfinished: %s, %s of %s kept; 'qbranch get' of the same branch goes on",
-		plural(u.Files, "file"), bytesText(u.Kept), bytesText(u.Bytes))
-}
-
-// itemRef is what to type for a snapshot.
-func itemRef(i app.StoreItem) string {
-	if i.Branch == "" {
-		return i.Repo + "@" + i.Commit
-	}
-	return i.Repo + ":" + i.Branch
+		plural(u.Files, "file"), app.BytesText(u.Kept), app.BytesText(u.Bytes))
 }
 
 // storeText is a table with a row a branch. Where that is wider than the
@@ -120,7 +112,7 @@ func itemRef(i app.StoreItem) string {
 func storeText(items []app.StoreItem, width int) string {
 	rows := make([][]string, len(items))
 	for n, i := range items {
-		rows[n] = []string{clean(itemRef(i)), short(i.Commit), fmt.Sprint(i.Files), bytesText(i.Bytes), bytesText(i.SharedBytes),
+		rows[n] = []string{clean(i.Ref()), short(i.Commit), fmt.Sprint(i.Files), app.BytesText(i.Bytes), app.BytesText(i.SharedBytes),
 			clean(string(i.State)), i.Created.Local().Format("2006-01-02 15:04")}
 	}
 	text := table([]column{{title: "Branch"}, {title: "Commit"}, {"Files", true}, {"Size", true}, {"Shared", true},
@@ -135,7 +127,7 @@ func narrowStoreText(items []app.StoreItem) string {
 	rows := make([][]string, len(items))
 	for n, i := range items {
 		rows[n] = []string{"  " + cmp.Or(clean(i.Branch), "@"+short(i.Commit)), fmt.Sprint(i.Files),
-			bytesText(i.Bytes), bytesText(i.SharedBytes), clean(string(i.State)), i.Created.Local().Format("2006-01-02")}
+			app.BytesText(i.Bytes), app.BytesText(i.SharedBytes), clean(string(i.State)), i.Created.Local().Format("2006-01-02")}
 	}
 	lines := strings.SplitAfter(table([]column{{title: "Branch"}, {"Files", true}, {"Size", true}, {"Shared", true},
 		{title: "State"}, {title: "Fetched"}}, rows), "\n")

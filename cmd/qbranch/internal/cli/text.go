@@ -11,6 +11,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/mattn/go-runewidth"
+
+	"github.com/qbranch/qbranch/cmd/qbranch/internal/app"
 )
 
 // clean makes a string from outside safe for one line of a terminal: escape
@@ -93,25 +95,12 @@ func afterString(s string) string {
 	return s
 }
 
-// bytesText is a size in decimal units, as the hub and model cards have them.
-func bytesText(n int64) string {
-	switch {
-	case n < 1000:
-		return fmt.Sprintf("%d B", n)
-	case n < 1e6:
-		return fmt.Sprintf("%.1f kB", float64(n)/1e3)
-	case n < 1e9:
-		return fmt.Sprintf("%.2f MB", float64(n)/1e6)
-	}
-	return fmt.Sprintf("%.2f GB", float64(n)/1e9)
-}
-
 // rateText is bytes per second.
 func rateText(n int64, d time.Duration) string {
 	if d <= 0 {
-		return bytesText(n) + "/s"
+		return app.BytesText(n) + "/s"
 	}
-	return bytesText(int64(float64(n)/d.Seconds())) + "/s"
+	return app.BytesText(int64(float64(n)/d.Seconds())) + "/s"
 }
 
 func durationText(d time.Duration) string {

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"github.com/qbranch/qbranch/cmd/qbranch/internal/app"
 )
 
 func TestClean(t *testing.T) {
@@ -76,11 +78,11 @@ func FuzzClean(f *testing.F) {
 
 func TestSizesAndTimes(t *testing.T) {
 	for _, tc := range []struct{ got, want string }{
-		{bytesText(0), "0 B"},
-		{bytesText(999), "999 B"},
-		{bytesText(35_110), "35.1 kB"},
-		{bytesText(2_216_000), "2.22 MB"},
-		{bytesText(36_650_000_000), "36.65 GB"},
+		{app.BytesText(0), "0 B"},
+		{app.BytesText(999), "999 B"},
+		{app.BytesText(35_110), "35.1 kB"},
+		{app.BytesText(2_216_000), "2.22 MB"},
+		{app.BytesText(36_650_000_000), "36.65 GB"},
 		{rateText(5_000_000, 2*time.Second), "2.50 MB/s"},
 		{rateText(5_000_000, 0), "5.00 MB/s"},
 		{durationText(8 * time.Millisecond), "8 ms"},

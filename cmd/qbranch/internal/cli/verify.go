@@ -148,9 +148,9 @@ func (p paint) checkText(f app.FileCheck) string {
 	case !f.OK:
 		return fmt.Sprintf("%s  %s  %s", p.red("BAD"), path, rangesText(f.Ranges))
 	case f.Checked == checkedRead:
-		return fmt.Sprintf("read  %s  %s", path, bytesText(f.Size))
+		return fmt.Sprintf("read  %s  %s", path, app.BytesText(f.Size))
 	}
-	return fmt.Sprintf("%s   %s  %s  %s", p.green("ok"), path, bytesText(f.Size), clean(f.Checked))
+	return fmt.Sprintf("%s   %s  %s  %s", p.green("ok"), path, app.BytesText(f.Size), clean(f.Checked))
 }
 
 // checkedRead is FileCheck.Checked of a file of which no digest was recorded.
@@ -161,9 +161,9 @@ func (p paint) verifiedText(v *app.VerifyReport) string {
 		return fmt.Sprintf("read %s: %s; no digests recorded, so the bytes were not compared", clean(v.Target), plural(len(v.Files), "file"))
 	}
 	text := fmt.Sprintf("%s %s: %s, %s in %s (%s)", p.green("verified"), clean(v.Target),
-		plural(len(v.Files), "file"), bytesText(v.Bytes), durationText(v.Elapsed), rateText(v.Bytes, v.Elapsed))
+		plural(len(v.Files), "file"), app.BytesText(v.Bytes), durationText(v.Elapsed), rateText(v.Bytes, v.Elapsed))
 	if v.Repaired > 0 {
-		text += fmt.Sprintf("; %s fetched again", bytesText(v.Repaired))
+		text += fmt.Sprintf("; %s fetched again", app.BytesText(v.Repaired))
 	}
 	return text
 }

@@ -201,12 +201,12 @@ func sizeText(r app.BranchRow) string {
 	if r.TotalBytes <= 0 {
 		return "not known"
 	}
-	text := size(r.TotalBytes) + " in " + plural(r.Files, "file", "files")
+	text := app.BytesText(r.TotalBytes) + " in " + plural(r.Files, "file", "files")
 	if r.CardBytes != nil {
-		text = "card says " + size(*r.CardBytes) + "; " + text
+		text = "card says " + app.BytesText(*r.CardBytes) + "; " + text
 	}
 	if r.WeightBytes > 0 {
-		text = "weights " + size(r.WeightBytes) + ", " + text
+		text = "weights " + app.BytesText(r.WeightBytes) + ", " + text
 	}
 	return text
 }
@@ -219,7 +219,7 @@ func (s *branchesScreen) localText(m *model, r app.BranchRow) (role, string) {
 	case app.LocalVerified:
 		return good, "all of it, verified"
 	case app.LocalPartial:
-		return warn, fmt.Sprintf("%s of %s, resumable", size(r.LocalBytes), size(r.TotalBytes))
+		return warn, fmt.Sprintf("%s of %s, resumable", app.BytesText(r.LocalBytes), app.BytesText(r.TotalBytes))
 	case app.LocalCorrupt:
 		return bad, "bytes on disk changed; enter fetches the bad parts again"
 	case app.LocalOutdated:

@@ -31,19 +31,6 @@ func (u unit) of(n int64) string {
 	return strconv.FormatFloat(float64(n)/u.bytes, 'f', 2, 64)
 }
 
-// size prints n with the unit that suits it.
-func size(n int64) string {
-	switch {
-	case n < 1e3:
-		return fmt.Sprintf("%d B", n)
-	case n < 1e6:
-		return fmt.Sprintf("%.1f kB", float64(n)/1e3)
-	case n < 1e9:
-		return fmt.Sprintf("%.2f MB", float64(n)/1e6)
-	}
-	return fmt.Sprintf("%.2f GB", float64(n)/1e9)
-}
-
 // rate prints bytes per second.
 func rate(n float64) string {
 	switch {

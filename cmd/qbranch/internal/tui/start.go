@@ -49,7 +49,7 @@ func (s *startScreen) loaded(msg storeMsg) {
 func (s *startScreen) open(m *model) tea.Cmd {
 	text := strings.TrimSpace(s.input.text())
 	if s.cursor > 0 {
-		text = itemRef(s.recent[s.cursor-1])
+		text = s.recent[s.cursor-1].Ref()
 	}
 	ref, err := app.ParseRef(text)
 	s.err = err
@@ -93,7 +93,7 @@ func (s *startScreen) status(*model) remark {
 	if s.err == nil {
 		return remark{}
 	}
-	return remark{bad, "✗ " + s.err.Error(), hintOf(s.err)}
+	return remark{bad, "✗ " + s.err.Error(), app.HintOf(s.err)}
 }
 
 func (s *startScreen) leave(*model) tea.Cmd { return nil }
@@ -116,15 +116,6 @@ func (s *startScreen) body(m *model, w, h int) []line {
 		say(plain, "     https://huggingface.co/TheBloke/Llama-2-7B-Chat-GPTQ"))
 }
 
-// itemRef is the reference of what is in the store; what was fetched by commit
-// has no branch.
-func itemRef(it app.StoreItem) string {
-	if it.Branch == "" {
-		return it.Repo + "@" + it.Commit
-	}
-	return it.Repo + ":" + it.Branch
-}
-
 func (s *startScreen) recentTable(w, h int) []line {
 	largest := int64(0)
 	for _, it := range s.recent {
@@ -133,7 +124,7 @@ func (s *startScreen) recentTable(w, h int) []line {
 	u := unitFor(largest)
 	cols := []column{
 		{title: "Branch", cell: func(i int) span {
-			return span{plain, itemRef(s.recent[i])}
+			return span{plain, s.recent[i].Ref()}
 		}},
 		{title: "Size " + u.name, width: 8, right: true, cell: func(i int) span { return span{plain, u.of(s.recent[i].Bytes)} }},
 		{title: "State", width: 11, cell: func(i int) span { return stateSpan(s.recent[i].State, "") }},

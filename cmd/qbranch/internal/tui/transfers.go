@@ -179,7 +179,7 @@ func (t *transfer) note(e app.Event) {
 	case e.Plan != nil:
 		t.planned, t.total, t.commit = true, e.Plan.Bytes, string(e.Plan.Commit)
 		say(dim, "plan: %s in %s, %s here already, %s free on disk",
-			size(e.Plan.Bytes), plural(len(e.Plan.Files), "file", "files"), size(e.Plan.Held), size(e.Plan.DiskFree))
+			app.BytesText(e.Plan.Bytes), plural(len(e.Plan.Files), "file", "files"), app.BytesText(e.Plan.Held), app.BytesText(e.Plan.DiskFree))
 	case e.Judged != "":
 		say(dim, "%s judged, before any weight moved", e.Judged)
 	case e.Findings != nil:
@@ -232,7 +232,7 @@ func (s *transfersScreen) ended(m *model, msg transferMsg) tea.Cmd {
 		case transferDone:
 			m.notice = remark{role: good, text: "✓ " + t.branch() + " is here and verified"}
 		case transferFailed:
-			m.notice = remark{bad, "✗ " + t.branch() + ": " + t.err.Error(), hintOf(t.err)}
+			m.notice = remark{bad, "✗ " + t.branch() + ": " + t.err.Error(), app.HintOf(t.err)}
 		}
 	}
 	return s.next(m)

@@ -126,7 +126,7 @@ func (t *transfer) detail(w, h int) []line {
 	case transferFailed:
 		out = append(failure(t.err, w), say(plain, "   What is on disk stays; enter resumes."))
 	case transferStopped:
-		out = append(out, fact("stopped", warn, fmt.Sprintf("%s of %s on disk; enter resumes", size(t.done), size(t.total)), w)...)
+		out = append(out, fact("stopped", warn, fmt.Sprintf("%s of %s on disk; enter resumes", app.BytesText(t.done), app.BytesText(t.total)), w)...)
 	case transferDone:
 		out = append(out, t.account(w)...)
 	case transferQueued:
@@ -134,7 +134,7 @@ func (t *transfer) detail(w, h int) []line {
 	default:
 		out = append(out, fact("now", accent, strings.TrimSpace(t.progressText()), w)...)
 		out = append(out, fact("network", plain, fmt.Sprintf("%s, %s, %s on disk before",
-			plural(int(t.conns), "connection", "connections"), plural(int(t.retries), "retry", "retries"), size(t.kept)), w)...)
+			plural(int(t.conns), "connection", "connections"), plural(int(t.retries), "retry", "retries"), app.BytesText(t.kept)), w)...)
 	}
 	room := h - len(out) - len(wrapCommand(t.command(), w-4))
 	return withCommand(append(out, t.latest(w, room)...), t.command(), w, h)
@@ -168,8 +168,8 @@ func (t *transfer) account(w int) []line {
 	if r == nil {
 		return nil
 	}
-	out := fact("verified", good, fmt.Sprintf("%s in %s", size(r.Plan.Bytes), duration(r.Elapsed)), w)
-	text := size(r.Received) + " fetched"
+	out := fact("verified", good, fmt.Sprintf("%s in %s", app.BytesText(r.Plan.Bytes), duration(r.Elapsed)), w)
+	text := app.BytesText(r.Received) + " fetched"
 	for _, part := range []struct {
 		n    int64
 		what string
@@ -177,7 +177,7 @@ func (t *transfer) account(w int) []line {
 		{r.Refetched, "of it twice"}, {r.Kept, "kept from before"}, {r.Reused, "shared with other branches"},
 	} {
 		if part.n > 0 {
-			text += ", " + size(part.n) + " " + part.what
+			text += ", " + app.BytesText(part.n) + " " + part.what
 		}
 	}
 	return append(out, fact("bytes", plain, text, w)...)

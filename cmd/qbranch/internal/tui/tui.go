@@ -79,24 +79,15 @@ func farewell(out io.Writer, m *model) {
 		}
 		line := "  " + t.command()
 		if t.total > 0 {
-			line += fmt.Sprintf("   # %s here, %s of %s", percent(t.done, t.total), size(t.done), size(t.total))
+			line += fmt.Sprintf("   # %s here, %s of %s", percent(t.done, t.total), app.BytesText(t.done), app.BytesText(t.total))
 		}
 		fmt.Fprintln(out, clean(line))
 	}
 }
 
-// hintOf finds what an error advises to do next.
-func hintOf(err error) string {
-	var h interface{ Hint() string }
-	if errors.As(err, &h) {
-		return h.Hint()
-	}
-	return ""
-}
-
 // hintOr is the error's advice, else ours.
 func hintOr(err error, advice string) string {
-	if h := hintOf(err); h != "" {
+	if h := app.HintOf(err); h != "" {
 		return h
 	}
 	return advice

@@ -550,7 +550,7 @@ func TestMeter(t *testing.T) {
 
 func TestFormats(t *testing.T) {
 	for _, tc := range []struct{ got, want string }{
-		{size(999), "999 B"}, {size(398_000), "398.0 kB"}, {size(2_110_000), "2.11 MB"}, {size(36_650_000_000), "36.65 GB"},
+		{app.BytesText(999), "999 B"}, {app.BytesText(398_000), "398.0 kB"}, {app.BytesText(2_110_000), "2.11 MB"}, {app.BytesText(36_650_000_000), "36.65 GB"},
 		{percent(0, 0), "0%"}, {percent(999, 1000), "99%"}, {percent(1000, 1000), "100%"}, {percent(1<<60, 1<<61), "50%"},
 		{duration(4 * time.Millisecond), "4 ms"}, {duration(7 * time.Second), "7 s"}, {duration(195 * time.Second), "3m 15s"},
 		{duration(2*time.Hour + 5*time.Minute), "2h 05m"},

@@ -216,7 +216,7 @@ func (s *verifyScreen) verdict(m *model, w, h int) []line {
 	case s.task.running():
 		text := spinner(m.frame) + " reading"
 		if s.total > 0 {
-			text = bar(s.done, s.total, 20) + right(percent(s.done, s.total), 5) + "  of " + size(s.total)
+			text = bar(s.done, s.total, 20) + right(percent(s.done, s.total), 5) + "  of " + app.BytesText(s.total)
 		}
 		out = append(out, line{{plain, "   "}, {accent, text}})
 	case s.stopped:
@@ -258,7 +258,7 @@ func (s *verifyScreen) summary(w int) []line {
 			badFiles++
 		}
 	}
-	read := fmt.Sprintf("%s in %s", size(r.Bytes), duration(r.Elapsed))
+	read := fmt.Sprintf("%s in %s", app.BytesText(r.Bytes), duration(r.Elapsed))
 	switch {
 	case badFiles > 0:
 		return append(fact("✗ corrupt", bad, fmt.Sprintf("%d of %s bad; read %s", badFiles, plural(len(r.Files), "file", "files"), read), w),
@@ -271,7 +271,7 @@ func (s *verifyScreen) summary(w int) []line {
 		text += ", " + rate(float64(r.Bytes)/seconds)
 	}
 	if r.Repaired > 0 {
-		text = size(r.Repaired) + " repaired; " + text
+		text = app.BytesText(r.Repaired) + " repaired; " + text
 	}
 	return fact("✓ good", good, text, w)
 }

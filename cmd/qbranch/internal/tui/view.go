@@ -3,6 +3,8 @@ package tui
 import (
 	"fmt"
 	"strings"
+
+	"github.com/qbranch/qbranch/cmd/qbranch/internal/app"
 )
 
 func (m *model) tooSmall() bool {
@@ -93,7 +95,7 @@ func failure(err error, w int) []line {
 		}
 		out = append(out, line{{bad, sign}, {plain, row}})
 	}
-	if hint := hintOf(err); hint != "" {
+	if hint := app.HintOf(err); hint != "" {
 		for _, row := range wrap(hint, w-4) {
 			out = append(out, line{{plain, "   "}, {warn, row}})
 		}
