@@ -97,7 +97,7 @@ func (t *Tokenizer) Decode(ids []int, skipSpecial bool) string {
 // parseDecoder appends the stages of one entry, sequences flattened. fused says
 // whether the tokens were joined to one before: what comes then is one token
 // that arrives in parts.
-func parseDecoder(list []stageFunc, fused *bool, data json.RawMessage, depth int) ([]stageFunc, error) {
+func parseDecoder(list []stageFunc, g *growth, fused *bool, data json.RawMessage, depth int) ([]stageFunc, error) {
 	c, err := parseComponent("decoder", data)
 	if c == nil || err != nil {
 		return list, err
@@ -111,7 +111,7 @@ func parseDecoder(list []stageFunc, fused *bool, data json.RawMessage, depth int
 	switch c.Type {
 	case "Sequence":
 		for _, sub := range c.Decoders {
-			if list, err = parseDecoder(list, fused, sub, depth+1); err != nil {
+			if list, err = parseDecoder(list, g, fused, sub, depth+1); err != nil {
 				return nil, err
 			}
 		}
@@ -125,7 +125,7 @@ func parseDecoder(list []stageFunc, fused *bool, data json.RawMessage, depth int
 		*fused = true
 		return list, nil
 	case "Replace":
-		replace, err := replacer(c.Pattern, c.Content)
+		replace, err := replacer(c.Pattern, c.Content, g)
 		if err != nil {
 			return nil, err
 		}

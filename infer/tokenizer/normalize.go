@@ -62,7 +62,7 @@ func parseComponent(kind string, data json.RawMessage) (*component, error) {
 }
 
 // parseNormalizer appends the normalizers of one entry, sequences flattened.
-func parseNormalizer(list []normalizer, data json.RawMessage, depth int) ([]normalizer, error) {
+func parseNormalizer(list []normalizer, g *growth, data json.RawMessage, depth int) ([]normalizer, error) {
 	c, err := parseComponent("normalizer", data)
 	if c == nil || err != nil {
 		return list, err
@@ -73,12 +73,15 @@ func parseNormalizer(list []normalizer, data json.RawMessage, depth int) ([]norm
 	switch c.Type {
 	case "Sequence":
 		for _, sub := range c.Normalizers {
-			if list, err = parseNormalizer(list, sub, depth+1); err != nil {
+			if list, err = parseNormalizer(list, g, sub, depth+1); err != nil {
 				return nil, err
 			}
 		}
 		return list, nil
 	case "Prepend":
+		if len(c.Prepend) > maxPrepend {
+			return nil, formatError("Prepend of %d bytes", len(c.Prepend))
+		}
 		return append(list, func(s string) string {
 			if s == "" {
 				return s
@@ -86,7 +89,7 @@ func parseNormalizer(list []normalizer, data json.RawMessage, depth int) ([]norm
 			return c.Prepend + s
 		}), nil
 	case "Replace":
-		replace, err := replacer(c.Pattern, c.Content)
+		replace, err := replacer(c.Pattern, c.Content, g)
 		if err != nil {
 			return nil, err
 		}
@@ -121,10 +124,35 @@ func stripNormalizer(c *component) normalizer {
 	}
 }
 
+// Bounds of what a file may make of a text. Real ones write ▁ for a blank, three
+// times its length; a dozen stages that each write four letters for one would
+// make gigabytes of a line.
+const (
+	maxGrowth  = 64   // of all Replace stages of a pipeline together
+	maxPrepend = 1024 // bytes
+)
+
+// growth is how many times longer the Replace stages so far can make a text.
+type growth float64
+
+func (g *growth) add(from, to string) error {
+	by := max(1, float64(len(to))/float64(len(from)))
+	if *g == 0 {
+		*g = 1
+	}
+	if *g *= growth(by); *g > maxGrowth {
+		return formatError("its Replace stages make a text more than %d times longer", maxGrowth)
+	}
+	return nil
+}
+
 // replacer replaces every occurrence of a fixed text by another.
-func replacer(p *pattern, content string) (func(string) string, error) {
+func replacer(p *pattern, content string, g *growth) (func(string) string, error) {
 	switch {
 	case p != nil && p.String != nil && *p.String != "":
+		if err := g.add(*p.String, content); err != nil {
+			return nil, err
+		}
 		r := strings.NewReplacer(*p.String, content)
 		return r.Replace, nil
 	case p != nil && p.String != nil:

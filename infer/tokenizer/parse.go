@@ -53,14 +53,14 @@ func Parse(data []byte) (*Tokenizer, error) {
 		ids:     make(map[string]int),
 		maxID:   len(model.tokens) - 1,
 	}
-	if t.normalizers, err = parseNormalizer(nil, f.Normalizer, 0); err != nil {
+	if t.normalizers, err = parseNormalizer(nil, new(growth), f.Normalizer, 0); err != nil {
 		return nil, err
 	}
 	if t.splitters, err = parsePreTokenizer(nil, f.PreTokenizer, 0); err != nil {
 		return nil, err
 	}
 	fused := false
-	if t.decoder, err = parseDecoder(nil, &fused, f.Decoder, 0); err != nil {
+	if t.decoder, err = parseDecoder(nil, new(growth), &fused, f.Decoder, 0); err != nil {
 		return nil, err
 	}
 	if string(f.Decoder) == "null" || len(f.Decoder) == 0 {

@@ -253,7 +253,7 @@ func TestNormalizers(t *testing.T) {
 		{`{"type": "Replace", "pattern": {"String": ""}, "content": "x"}`, "a", "a"},
 	}
 	for _, test := range tests {
-		list, err := parseNormalizer(nil, json.RawMessage(test.config), 0)
+		list, err := parseNormalizer(nil, new(growth), json.RawMessage(test.config), 0)
 		if err != nil {
 			t.Errorf("%s: %v", test.config, err)
 			continue
@@ -266,6 +266,8 @@ func TestNormalizers(t *testing.T) {
 
 func TestParseErrors(t *testing.T) {
 	const model = `"model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": ["a b"]}`
+	// Twelve of these make 16 MiB of each letter.
+	const grow = `{"type": "Replace", "pattern": {"String": "a"}, "content": "aaaa"}`
 	tests := []struct {
 		name, data string
 		want       error
@@ -286,6 +288,9 @@ func TestParseErrors(t *testing.T) {
 		{"id 2^31", `{"model": {"type": "BPE", "vocab": {"a": 2147483647}, "merges": []}}`, ErrFormat, "2147483647"},
 		{"added id 2^40", `{"added_tokens": [{"id": 1099511627776, "content": "x"}], ` + model + `}`, ErrFormat, "1099511627776"},
 		{"unk not there", `{"model": {"type": "BPE", "vocab": {}, "merges": [], "unk_token": "u"}}`, ErrFormat, `"u"`},
+		{"growing normalizer", `{"normalizer": {"type": "Sequence", "normalizers": [` + strings.TrimSuffix(strings.Repeat(grow+",", 12), ",") + `]}, ` + model + `}`, ErrFormat, "longer"},
+		{"growing decoder", `{"decoder": {"type": "Sequence", "decoders": [` + strings.TrimSuffix(strings.Repeat(grow+",", 12), ",") + `]}, ` + model + `}`, ErrFormat, "longer"},
+		{"long prefix", `{"normalizer": {"type": "Prepend", "prepend": "` + strings.Repeat("a", 1025) + `"}, ` + model + `}`, ErrFormat, "1025"},
 		{"deep nesting", `{"normalizer": ` + strings.Repeat(`{"type": "Sequence", "normalizers": [`, 50) + strings.Repeat(`]}`, 50) + `, ` + model + `}`, ErrFormat, "nested"},
 	}
 	for _, test := range tests {
