@@ -72,7 +72,10 @@ func (s *Server) find(id string, v visitor) (*repo, *refusal) {
 
 // mayRead refuses the files of a gated repository.
 func (p *repo) mayRead(v visitor) *refusal {
-	if !p.gated || v == owner {
+	switch {
+	case p.disabled:
+		return &refusal{status: http.StatusForbidden, message: "Access to this resource is disabled."}
+	case !p.gated || v == owner:
 		return nil
 	}
 	switch v {
@@ -228,13 +231,13 @@ func (p *repo) refs() any {
 type lfsInfo struct {
 	OID         string `json:"oid,omitempty"`    // in a tree
 	SHA256      string `json:"sha256,omitempty"` // the same, in model info
-	Size        int    `json:"size"`
+	Size        int64  `json:"size"`
 	PointerSize int    `json:"pointerSize"`
 }
 
 type sibling struct {
 	Name   string   `json:"rfilename"`
-	Size   *int     `json:"size,omitempty"`
+	Size   *int64   `json:"size,omitempty"`
 	BlobID string   `json:"blobId,omitempty"`
 	LFS    *lfsInfo `json:"lfs,omitempty"`
 }
@@ -249,10 +252,9 @@ func (p *repo) info(c *commit, blobs bool) any {
 		}
 		f := sibling{Name: name}
 		if blobs {
-			size := len(o.data)
-			f.Size, f.BlobID = &size, o.oid
+			f.Size, f.BlobID = &o.size, o.oid
 			if o.sha256 != "" {
-				f.LFS = &lfsInfo{SHA256: o.sha256, Size: size, PointerSize: len(o.pointer)}
+				f.LFS = &lfsInfo{SHA256: o.sha256, Size: o.size, PointerSize: len(o.pointer)}
 			}
 		}
 		siblings = append(siblings, f)
@@ -265,7 +267,7 @@ func (p *repo) info(c *commit, blobs bool) any {
 	const when = "2023-09-27T07:33:20.000Z"
 	return map[string]any{
 		"_id": p.key, "id": p.id, "modelId": p.id, "author": author, "sha": c.id,
-		"lastModified": when, "createdAt": when, "private": p.private, "gated": gated, "disabled": false,
+		"lastModified": when, "createdAt": when, "private": p.private, "gated": gated, "disabled": p.disabled,
 		"downloads": 0, "likes": 0, "tags": []string{}, "siblings": siblings, "spaces": []string{}, "usedStorage": c.bytes,
 	}
 }
@@ -273,7 +275,7 @@ func (p *repo) info(c *commit, blobs bool) any {
 type treeItem struct {
 	Type string   `json:"type"`
 	OID  string   `json:"oid"`
-	Size int      `json:"size"`
+	Size int64    `json:"size"`
 	Path string   `json:"path"`
 	LFS  *lfsInfo `json:"lfs,omitempty"`
 }
@@ -283,9 +285,9 @@ func (c *commit) item(name string) treeItem {
 	if o == nil {
 		return treeItem{Type: "directory", OID: c.trees[name], Path: name}
 	}
-	t := treeItem{Type: "file", OID: o.oid, Size: len(o.data), Path: name}
+	t := treeItem{Type: "file", OID: o.oid, Size: o.size, Path: name}
 	if o.sha256 != "" {
-		t.LFS = &lfsInfo{OID: o.sha256, Size: len(o.data), PointerSize: len(o.pointer)}
+		t.LFS = &lfsInfo{OID: o.sha256, Size: o.size, PointerSize: len(o.pointer)}
 	}
 	return t
 }
@@ -330,10 +332,10 @@ func (c *commit) treeSize(dir string) (any, *refusal) {
 	if _, ok := c.trees[dir]; !ok {
 		return nil, entryNotFound
 	}
-	size := 0
+	var size int64
 	for name, o := range c.files {
 		if dir == "" || strings.HasPrefix(name, dir+"/") {
-			size += len(o.data)
+			size += o.size
 		}
 	}
 	return map[string]any{"path": "/" + dir, "size": size}, nil

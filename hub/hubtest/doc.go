@@ -16,7 +16,8 @@
 // shows a signature that has not expired. It never needs a token, and refuses
 // a request that carries one, as S3 does; the log tells (Entry.Auth).
 //
-// A repository lives in memory as branch → path → content ([RepoData]).
+// A repository is branch → path → content ([RepoData]): in memory, made from a
+// seed while it is read, or on disk ([Content]).
 // Object ids are git's own: blob, tree and commit ids are what git would
 // compute, so the same contents have the same commits everywhere. A file is
 // stored by LFS when the hub's default .gitattributes would say so, or from
@@ -25,6 +26,9 @@
 // A [Fault] makes matching requests go wrong: a status, a reset connection, a
 // short body, a flipped bit, a stall, a wrong range, a rewritten listing.
 // Faults wrap the handlers; the handlers know nothing of them.
+//
+// Rates, latency and sizes are the server's: SetRate, SetConnRate, SetLatency,
+// Synthetic, SmallFiles.
 //
 // Not given: writing (uploads, git), Xet, datasets and spaces, search, rate
 // limits that really count, and gzip'd answers.

@@ -2,12 +2,12 @@ package hubtest
 
 import (
 	"context"
+	"io"
 	"net/http"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/time/rate"
 )
 
 // Entry is one request in the log.
@@ -19,6 +19,7 @@ type Entry struct {
 	Range  string // the Range header
 	Status int    // 0 while, or because, no answer was sent
 	Sent   int64  // body bytes written
+	Conn   int64  // number of the connection it came over, from 1 on each origin
 	Auth   bool   // an Authorization header was present
 	Fault  string // the names of the faults that acted, joined by "+"
 }
@@ -53,6 +54,7 @@ func (l *requestLog) wrap(origin string, h http.Handler) http.Handler {
 			Method: r.Method,
 			Path:   r.URL.Path,
 			Range:  r.Header.Get("Range"),
+			Conn:   connOf(r).number,
 			Auth:   r.Header.Get("Authorization") != "",
 		}}
 		l.mu.Lock()
@@ -97,6 +99,50 @@ func (w *loggedWriter) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
+// copyChunk is how much of a content is read, sent and counted at a time.
+const copyChunk = 256 << 10
+
+// ReadFrom sends a file without a copy of it in this process, in pieces, so
+// that the log follows.
+func (w *loggedWriter) ReadFrom(src io.Reader) (int64, error) {
+	var total int64
+	file, left, ok := onDisk(src)
+	if !ok || w.head {
+		return io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{src}, make([]byte, bufferFor(src)))
+	}
+	w.rec.status.CompareAndSwap(0, http.StatusOK)
+	for left > 0 {
+		piece := min(left, copyChunk)
+		w.rec.sent.Add(piece)
+		n, err := io.CopyN(w.ResponseWriter, file, piece)
+		w.rec.sent.Add(n - piece)
+		total, left = total+n, left-n
+		if err != nil {
+			return total, err
+		}
+	}
+	return total, nil
+}
+
+// onDisk says whether src is a piece of a file, and how long.
+func onDisk(src io.Reader) (file *os.File, left int64, ok bool) {
+	limited, ok := src.(*io.LimitedReader)
+	if !ok {
+		return nil, 0, false
+	}
+	file, ok = limited.R.(*os.File)
+	return file, limited.N, ok
+}
+
+// bufferFor is the size of a buffer for a copy of src, which is small for a
+// small file.
+func bufferFor(src io.Reader) int64 {
+	if limited, ok := src.(*io.LimitedReader); ok {
+		return max(min(limited.N, copyChunk), 1)
+	}
+	return copyChunk
+}
+
 // Write counts before it writes: a client that has seen the last byte must
 // find it in the log.
 func (w *loggedWriter) Write(p []byte) (int, error) {
@@ -108,62 +154,4 @@ func (w *loggedWriter) Write(p []byte) (int, error) {
 	n, err := w.ResponseWriter.Write(p)
 	w.rec.sent.Add(int64(n - len(p)))
 	return n, err
-}
-
-// maxRateChunk bounds what the bucket of SetRate hands out at a time: a
-// fiftieth of a second's bytes, so that a new rate is felt at once.
-const maxRateChunk = 64 << 10
-
-// SetRate limits the CDN to bytes per second over all connections; 0 = none.
-func (s *Server) SetRate(bytesPerSecond int64) {
-	if bytesPerSecond <= 0 {
-		s.limiter.SetLimit(rate.Inf)
-		s.limiter.SetBurst(maxRateChunk)
-		return
-	}
-	chunk := int(min(max(bytesPerSecond/50, 1), maxRateChunk))
-	s.limiter.SetBurst(chunk)
-	s.limiter.SetLimit(rate.Limit(bytesPerSecond))
-}
-
-func (s *Server) limit(h http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h.ServeHTTP(&limitedWriter{ResponseWriter: w, ctx: r.Context(), limiter: s.limiter}, r)
-	})
-}
-
-type limitedWriter struct {
-	http.ResponseWriter
-	ctx     context.Context
-	limiter *rate.Limiter
-}
-
-func (w *limitedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-func (w *limitedWriter) Write(p []byte) (int, error) {
-	written := 0
-	for written < len(p) {
-		piece := p[written:]
-		if w.limiter.Limit() != rate.Inf {
-			piece = piece[:min(len(piece), w.limiter.Burst())]
-			// An error other than the end of the request means that the rate
-			// changed in between; the next piece will fit.
-			if err := w.limiter.WaitN(w.ctx, len(piece)); err != nil {
-				if w.ctx.Err() != nil {
-					return written, w.ctx.Err()
-				}
-				continue
-			}
-		}
-		n, err := w.ResponseWriter.Write(piece)
-		written += n
-		if err != nil {
-			return written, err
-		}
-		if w.limiter.Limit() != rate.Inf {
-			// Without this the pieces would gather in the server's buffer.
-			http.NewResponseController(w.ResponseWriter).Flush()
-		}
-	}
-	return written, nil
 }

@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"path"
@@ -16,19 +15,26 @@ import (
 	"strings"
 )
 
-// RepoData is a repository in memory: branch → path → content. Contents are
-// shared, never copied or written to. Paths are served as they are: a hostile
-// repository is a fair thing to test against.
+// RepoData is a repository: branch → path → content, in memory (Branches) or
+// of any kind (Files); a branch is in one of them. Contents are shared, never
+// copied or written to. Paths are served as they are: a hostile repository is a
+// fair thing to test against.
+//
+// A branch called refs/pr/1, refs/convert/parquet or refs/tags/v1 is not a
+// branch but a pull request, a conversion or a tag, as on the hub.
 type RepoData struct {
 	ID       string // owner/name
 	Branches map[string]map[string][]byte
+	Files    map[string]map[string]*Content
 	Gated    bool // metadata is public, files need Token
 	Private  bool // everything needs Token
+	Disabled bool // nobody gets at the files
 }
 
-// FromDir reads a repository from disk: each sub-folder of dir is a branch.
+// FromDir describes a repository on disk: each sub-folder of dir is a branch.
+// The files stay where they are (see [OnDisk]).
 func FromDir(id, dir string) (RepoData, error) {
-	r := RepoData{ID: id, Branches: make(map[string]map[string][]byte)}
+	r := RepoData{ID: id, Files: make(map[string]map[string]*Content)}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return RepoData{}, fmt.Errorf("read the branches of %s: %w", id, err)
@@ -37,23 +43,11 @@ func FromDir(id, dir string) (RepoData, error) {
 		if !e.IsDir() {
 			continue
 		}
-		root := filepath.Join(dir, e.Name())
-		files := make(map[string][]byte)
-		err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() {
-				return err
-			}
-			rel, err := filepath.Rel(root, name)
-			if err != nil {
-				return err
-			}
-			files[filepath.ToSlash(rel)], err = os.ReadFile(name)
-			return err
-		})
+		files, err := Folder(filepath.Join(dir, e.Name()))
 		if err != nil {
 			return RepoData{}, fmt.Errorf("read branch %s of %s: %w", e.Name(), id, err)
 		}
-		r.Branches[e.Name()] = files
+		r.Files[e.Name()] = files
 	}
 	return r, nil
 }
@@ -62,7 +56,8 @@ type repo struct {
 	id             string // owner/name
 	key            string // 24 hex digits, the hub's internal _id
 	gated, private bool
-	branches       map[string]*commit
+	disabled       bool
+	branches       map[string]*commit // and pull requests and the like, as refs/…
 	commits        map[string]*commit // every commit there ever was
 }
 
@@ -77,7 +72,7 @@ type commit struct {
 
 // object is one file of a commit.
 type object struct {
-	data    []byte
+	*Content
 	oid     string // git blob id; of the pointer text for an LFS file
 	sha256  string // "" unless LFS
 	pointer []byte // the pointer text of an LFS file
@@ -93,11 +88,21 @@ func (s *Server) Add(r RepoData) error {
 	}
 	sum := sha256.Sum256([]byte(r.ID))
 	p := &repo{
-		id: r.ID, key: hex.EncodeToString(sum[:12]), gated: r.Gated, private: r.Private,
+		id: r.ID, key: hex.EncodeToString(sum[:12]), gated: r.Gated, private: r.Private, disabled: r.Disabled,
 		branches: make(map[string]*commit), commits: make(map[string]*commit),
 	}
+	all := maps.Clone(r.Files)
+	if all == nil {
+		all = make(map[string]map[string]*Content)
+	}
 	for branch, files := range r.Branches {
-		c := newCommit(files)
+		all[branch] = inMemory(files)
+	}
+	for branch, files := range all {
+		c, err := newCommit(files)
+		if err != nil {
+			return fmt.Errorf("add branch %s of %s: %w", branch, r.ID, err)
+		}
 		p.branches[branch], p.commits[c.id] = c, c
 	}
 	s.mu.Lock()
@@ -112,9 +117,28 @@ func (s *Server) Add(r RepoData) error {
 // SetBranch moves a branch to a new commit with these files, or makes it; nil
 // files delete the branch. Old commits stay resolvable. It returns the commit.
 func (s *Server) SetBranch(repo, branch string, files map[string][]byte) (string, error) {
+	return s.SetFiles(repo, branch, inMemory(files))
+}
+
+func inMemory(files map[string][]byte) map[string]*Content {
+	if files == nil {
+		return nil
+	}
+	out := make(map[string]*Content, len(files))
+	for name, data := range files {
+		out[name] = Bytes(data)
+	}
+	return out
+}
+
+// SetFiles is [Server.SetBranch] for contents of any kind.
+func (s *Server) SetFiles(repo, branch string, files map[string]*Content) (string, error) {
 	var c *commit
 	if files != nil {
-		c = newCommit(files)
+		var err error
+		if c, err = newCommit(files); err != nil {
+			return "", fmt.Errorf("set branch %s of %s: %w", branch, repo, err)
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -135,7 +159,7 @@ func (s *Server) SetBranch(repo, branch string, files map[string][]byte) (string
 func (s *Server) keep(c *commit) {
 	for _, f := range c.files {
 		if f.sha256 != "" {
-			s.blobs[f.sha256] = f.data
+			s.blobs[f.sha256] = f.Content
 		}
 	}
 }
@@ -158,13 +182,16 @@ func (p *repo) resolve(rev string) *commit {
 	return p.commits[rev]
 }
 
-func newCommit(files map[string][]byte) *commit {
+func newCommit(files map[string]*Content) (*commit, error) {
 	c := &commit{files: make(map[string]*object, len(files)), trees: make(map[string]string)}
 	folders := map[string]map[string]treeEntry{"": {}}
-	for name, data := range files {
-		o := newObject(name, data)
+	for name, content := range files {
+		o, err := newObject(name, content)
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", name, err)
+		}
 		c.files[name] = o
-		c.bytes += int64(len(data))
+		c.bytes += content.size
 		addEntry(folders, name, treeEntry{mode: "100644", oid: o.oid})
 	}
 	// Deepest first: a folder's id goes into its parent's.
@@ -187,7 +214,7 @@ func newCommit(files map[string][]byte) *commit {
 	slices.Sort(c.paths)
 	const who = "hubtest <hubtest@localhost> 1695800000 +0000"
 	c.id = gitID("commit", fmt.Appendf(nil, "tree %s\nauthor %s\ncommitter %s\n\nadd files\n", c.trees[""], who, who))
-	return c
+	return c, nil
 }
 
 type treeEntry struct{ mode, oid string }
@@ -237,13 +264,14 @@ func gitID(kind string, data []byte) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-func newObject(name string, data []byte) *object {
-	if !isLFS(name, len(data)) {
-		return &object{data: data, oid: gitID("blob", data)}
+func newObject(name string, c *Content) (*object, error) {
+	if !isLFS(name, c.size) {
+		oid, err := c.blobID()
+		return &object{Content: c, oid: oid}, err
 	}
-	sum := sha256.Sum256(data)
-	pointer := fmt.Appendf(nil, "version https://git-lfs.github.com/spec/v1\noid sha256:%x\nsize %d\n", sum, len(data))
-	return &object{data: data, oid: gitID("blob", pointer), sha256: hex.EncodeToString(sum[:]), pointer: pointer}
+	sum, err := c.SHA256()
+	pointer := fmt.Appendf(nil, "version https://git-lfs.github.com/spec/v1\noid sha256:%x\nsize %d\n", sum, c.size)
+	return &object{Content: c, oid: gitID("blob", pointer), sha256: hex.EncodeToString(sum[:]), pointer: pointer}, err
 }
 
 // lfsFrom is the size from which the hub asks for LFS whatever the name.
@@ -255,7 +283,7 @@ const lfsExtensions = " .7z .arrow .bin .bz2 .ckpt .ftz .gz .h5 .joblib .mlmodel
 
 // isLFS says whether a file would be stored by LFS. An empty file never is:
 // git-lfs leaves it alone.
-func isLFS(name string, size int) bool {
+func isLFS(name string, size int64) bool {
 	ext := path.Ext(name)
 	return size > 0 && (size >= lfsFrom || ext != "" && strings.Contains(lfsExtensions, " "+ext+" "))
 }

@@ -1,7 +1,6 @@
 package hubtest
 
 import (
-	"bytes"
 	"crypto/hmac"
 	"crypto/sha1"
 	"crypto/sha256"
@@ -32,7 +31,7 @@ func (s *Server) serveFile(w http.ResponseWriter, r *http.Request, id, route, re
 	case no != nil:
 		refuseText(w, no)
 	case route == "raw" && o.sha256 != "":
-		serveContent(w, r, "text/plain; charset=utf-8", o.oid, o.pointer)
+		serveContent(w, r, "text/plain; charset=utf-8", o.oid, Bytes(o.pointer))
 	case route == "resolve" && o.sha256 != "":
 		s.redirectToCDN(w, r, p, name, o)
 	case route == "resolve" && rev != c.id && (v == anonymous || v == impostor):
@@ -41,7 +40,7 @@ func (s *Server) serveFile(w http.ResponseWriter, r *http.Request, id, route, re
 		h := w.Header()
 		h.Set("X-Hub-Cache", "MISS")
 		h.Set("Content-Disposition", "inline; filename="+strconv.Quote(path.Base(name)))
-		serveContent(w, r, "text/plain; charset=utf-8", o.oid, o.data)
+		serveContent(w, r, "text/plain; charset=utf-8", o.oid, o.Content)
 	}
 }
 
@@ -69,7 +68,7 @@ func (s *Server) lookup(id, rev, name string, v visitor) (*repo, *commit, *objec
 // redirectToCDN is the 302 of an LFS file.
 func (s *Server) redirectToCDN(w http.ResponseWriter, r *http.Request, p *repo, name string, o *object) {
 	h := w.Header()
-	h.Set("X-Linked-Size", strconv.Itoa(len(o.data)))
+	h.Set("X-Linked-Size", strconv.FormatInt(o.size, 10))
 	h.Set("X-Linked-Etag", strconv.Quote(o.sha256))
 	h.Set("Accept-Ranges", "bytes")
 	h.Set("Cache-Control", "no-store")
@@ -170,17 +169,23 @@ func storageError(w http.ResponseWriter, status int, code, message string) {
 }
 
 // serveContent sends data, or the ranges of it that were asked for.
-func serveContent(w http.ResponseWriter, r *http.Request, contentType, etag string, data []byte) {
+func serveContent(w http.ResponseWriter, r *http.Request, contentType, etag string, c *Content) {
 	h := w.Header()
 	h.Set("Content-Type", contentType)
 	h.Set("ETag", strconv.Quote(etag))
 	h.Set("Accept-Ranges", "bytes")
-	if len(data) == 0 && r.Header.Get("Range") != "" {
+	if c.size == 0 && r.Header.Get("Range") != "" {
 		// net/http would ignore the range; storage does not.
 		h.Set("Content-Range", "bytes */0")
 		h.Set("Content-Length", "0")
 		w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
 		return
 	}
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(data))
+	body, err := c.open()
+	if err != nil {
+		refuseText(w, &refusal{status: http.StatusInternalServerError, message: "the file cannot be read"})
+		return
+	}
+	defer body.Close()
+	http.ServeContent(w, r, "", time.Time{}, body)
 }

@@ -1,6 +1,7 @@
 package hubtest
 
 import (
+	"context"
 	"crypto/rand"
 	"fmt"
 	"io"
@@ -31,13 +32,14 @@ type Server struct {
 	log      requestLog
 	faults   faultList
 	limiter  *rate.Limiter // over all CDN connections
+	latency  atomic.Int64  // a time.Duration
 	requests atomic.Int64  // numbers the X-Request-Id
 	signed   atomic.Int64  // numbers the signed URLs, so that no two are equal
 
 	mu    sync.RWMutex
-	key   []byte            // signs CDN URLs
-	repos map[string]*repo  // by owner/name
-	blobs map[string][]byte // LFS content by hex SHA-256
+	key   []byte              // signs CDN URLs
+	repos map[string]*repo    // by owner/name
+	blobs map[string]*Content // LFS content by hex SHA-256
 }
 
 // Start listens on both origins and serves until Close.
@@ -56,10 +58,10 @@ func Start(o Options) (*Server, error) {
 	}
 	s := &Server{
 		opts:    o,
-		limiter: rate.NewLimiter(rate.Inf, maxRateChunk),
+		limiter: newLimiter(),
 		key:     newKey(),
 		repos:   make(map[string]*repo),
-		blobs:   make(map[string][]byte),
+		blobs:   make(map[string]*Content),
 	}
 	var err error
 	if s.api, err = listen("api", o.Addr); err != nil {
@@ -90,7 +92,7 @@ func (s *Server) wrap(name string, h http.Handler) http.Handler {
 	if name == "cdn" {
 		h = s.limit(h)
 	}
-	return s.log.wrap(name, h)
+	return s.log.wrap(name, s.delay(h))
 }
 
 // URL is the API origin.
@@ -128,8 +130,10 @@ type origin struct {
 	server   *http.Server
 	wg       sync.WaitGroup // the accept loop and the handlers
 
-	mu    sync.Mutex
-	conns map[*trackedConn]struct{}
+	mu       sync.Mutex
+	conns    map[*trackedConn]struct{}
+	accepted int64 // connections so far
+	connRate int64 // bytes per second of each connection; 0 = no limit
 }
 
 func listen(name, addr string) (*origin, error) {
@@ -149,6 +153,9 @@ func (o *origin) serve(h http.Handler) {
 			defer o.wg.Done()
 			h.ServeHTTP(w, r)
 		}),
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, connKey{}, c)
+		},
 		ErrorLog: log.New(io.Discard, "", 0), // faults break connections on purpose
 	}
 	o.wg.Add(1)
@@ -179,6 +186,15 @@ func (o *origin) drop() int {
 	return len(conns)
 }
 
+func (o *origin) setRate(bytesPerSecond int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.connRate = bytesPerSecond
+	for c := range o.conns {
+		setRate(c.limiter, bytesPerSecond)
+	}
+}
+
 // sendBuffer bounds what the kernel holds of a connection, so that the bytes
 // the log calls sent are near those the other side has seen.
 const sendBuffer = 128 << 10
@@ -193,18 +209,29 @@ func (l *trackingListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &trackedConn{TCPConn: conn.(*net.TCPConn), origin: l.origin}
+	c := &trackedConn{TCPConn: conn.(*net.TCPConn), origin: l.origin, limiter: newLimiter()}
 	c.SetWriteBuffer(sendBuffer) // a wish; the default buffer serves too
 	l.origin.mu.Lock()
+	defer l.origin.mu.Unlock()
+	l.origin.accepted++
+	c.number = l.origin.accepted
+	setRate(c.limiter, l.origin.connRate)
 	l.origin.conns[c] = struct{}{}
-	l.origin.mu.Unlock()
 	return c, nil
 }
 
 type trackedConn struct {
 	*net.TCPConn
-	origin *origin
+	origin  *origin
+	number  int64 // of the connections of its origin, from 1
+	limiter *rate.Limiter
+	used    atomic.Bool // a request came over it
 }
+
+type connKey struct{}
+
+// connOf returns the connection of a request.
+func connOf(r *http.Request) *trackedConn { return r.Context().Value(connKey{}).(*trackedConn) }
 
 func (c *trackedConn) Close() error {
 	c.origin.mu.Lock()

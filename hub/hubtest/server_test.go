@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -94,10 +95,13 @@ func cdnURL(t *testing.T, s *Server) string {
 // The expected ids were made by git itself, from the same files. The names
 // a-b, a.json and a/ are in the order in which git alone sorts them.
 func TestGitIDs(t *testing.T) {
-	c := newCommit(map[string][]byte{
+	c, err := newCommit(inMemory(map[string][]byte{
 		"README.md": []byte("hello\n"), "a.json": []byte("{}"), "a/b/c.txt": []byte("deep"), "a-b": []byte("x"),
 		"model.safetensors": []byte("weights"), "empty.bin": {},
-	})
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
 	want := map[string]string{
 		"README.md":         "ce013625030ba8dba906f756967f9e9ca394464a",
 		"a-b":               "c1b0730e0133447badcfd47fd144e254807b06e1",
@@ -136,7 +140,7 @@ func TestLFSRule(t *testing.T) {
 		{"model.safetensors", 0, false},
 	}
 	for _, tt := range tests {
-		if got := isLFS(tt.name, tt.size); got != tt.want {
+		if got := isLFS(tt.name, int64(tt.size)); got != tt.want {
 			t.Errorf("isLFS(%s, %d) = %v, want %v", tt.name, tt.size, got, tt.want)
 		}
 	}
@@ -169,7 +173,7 @@ func TestListings(t *testing.T) {
 		ID, SHA  string
 		Siblings []struct {
 			RFilename string
-			Size      *int
+			Size      *int64
 			LFS       *struct{ SHA256 string }
 		}
 	}
@@ -180,7 +184,7 @@ func TestListings(t *testing.T) {
 		}
 	}
 	getJSON(t, api+"/revision/main?blobs=true", &info)
-	if f := info.Siblings[2]; f.RFilename != "model.safetensors" || *f.Size != len(weights) || len(f.LFS.SHA256) != 64 {
+	if f := info.Siblings[2]; f.RFilename != "model.safetensors" || *f.Size != int64(len(weights)) || len(f.LFS.SHA256) != 64 {
 		t.Errorf("info with blobs: got %+v", f)
 	}
 	getJSON(t, api+"/revision/odd%2Fb%25", &info) // one encoded segment
@@ -307,7 +311,7 @@ func TestResolve(t *testing.T) {
 func TestAccess(t *testing.T) {
 	s := start(t, Options{Token: goodToken, OtherToken: otherToken})
 	files := map[string]map[string][]byte{"main": {"config.json": config}}
-	for _, r := range []RepoData{{ID: "acme/gated", Branches: files, Gated: true}, {ID: "acme/private", Branches: files, Private: true}} {
+	for _, r := range []RepoData{{ID: "acme/gated", Branches: files, Gated: true}, {ID: "acme/private", Branches: files, Private: true}, {ID: "acme/disabled", Branches: files, Disabled: true}} {
 		if err := s.Add(r); err != nil {
 			t.Fatal(err)
 		}
@@ -326,6 +330,8 @@ func TestAccess(t *testing.T) {
 		{"acme/private", "owner", "200", "200"},
 		{"acme/private", "stranger", "404 RepoNotFound", "404 RepoNotFound"},
 		{"acme/private", "impostor", "401", "401"},
+		{"acme/disabled", "anonymous", "200", "403"},
+		{"acme/disabled", "owner", "200", "403"},
 		{"acme/none", "anonymous", "401", "401"}, // the same as private
 		{"acme/none", "owner", "404 RepoNotFound", "404 RepoNotFound"},
 	}
@@ -457,8 +463,15 @@ func TestFromDir(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := fmt.Sprint(r); got != "{a/b map[gptq-8bit--1g:map[config.json:[56]] main:map[config.json:[123 125] sub/x.txt:[120]]] false false}" {
-		t.Errorf("got %s", got)
+	got := make(map[string]string)
+	for branch, files := range r.Files {
+		for name, c := range files {
+			got[branch+"/"+name] = string(read(t, c))
+		}
+	}
+	want := map[string]string{"main/config.json": "{}", "main/sub/x.txt": "x", "gptq-8bit--1g/config.json": "8"}
+	if r.ID != "a/b" || !maps.Equal(got, want) {
+		t.Errorf("got %s %v, want %v", r.ID, got, want)
 	}
 	if _, err := FromDir("a/b", filepath.Join(dir, "absent")); err == nil {
 		t.Error("read a folder that is not there")
@@ -507,6 +520,10 @@ func TestLog(t *testing.T) {
 		t.Error("an entry has no time")
 	}
 	log[0].Time, log[1].Time = time.Time{}, time.Time{}
+	if log[0].Conn == 0 || log[1].Conn == 0 {
+		t.Error("an entry has no connection")
+	}
+	log[0].Conn, log[1].Conn = 0, 0
 	want := []Entry{
 		{Origin: "cdn", Method: "GET", Path: u.Path, Range: "bytes=0-99", Status: 206, Sent: 100},
 		{Origin: "api", Method: "HEAD", Path: "/" + testRepo + "/resolve/main/config.json", Status: 307, Auth: true},
