@@ -1,6 +1,7 @@
 package store
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -8,32 +9,39 @@ import (
 	"path/filepath"
 )
 
-// ensureDir makes dir, a directory under the store, and its name durable.
+// ensureDir makes dir and what it lies in, and makes their names durable. The
+// store's own directories are this user's; those above it are as usual.
 func (s *Store) ensureDir(dir string) error {
-	if fi, err := os.Stat(dir); err == nil && fi.IsDir() {
-		return nil
+	fi, err := s.fs.Lstat(dir)
+	if err == nil && (fi.IsDir() || fi.Mode()&fs.ModeSymlink != 0) {
+		return nil // a symlink: whoever made it meant a directory
 	}
 	parent := filepath.Dir(dir)
-	if dir != s.dir {
-		if err := s.ensureDir(parent); err != nil {
-			return err
-		}
+	if err == nil || parent == dir {
+		return s.ioError(dir, &fs.PathError{Op: "mkdir", Path: dir, Err: errNotDir})
 	}
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := s.ensureDir(parent); err != nil {
+		return err
+	}
+	perm := fs.FileMode(0o700)
+	if len(dir) < len(s.dir) {
+		perm = 0o755
+	}
+	if err := s.fs.Mkdir(dir, perm); err != nil && !errors.Is(err, fs.ErrExist) {
 		return s.ioError(dir, err)
 	}
-	return s.ioError(parent, syncDir(parent))
+	return s.ioError(parent, s.fs.SyncDir(parent))
 }
 
-// writeFile makes path hold data, whole or not at all: temporary file, fsync,
-// rename, fsync of the directory.
+// writeFile makes path hold data, whole or not at all: temporary file, sync,
+// rename, sync of the directory.
 func (s *Store) writeFile(path string, data []byte, mode fs.FileMode) error {
 	tmp, err := s.writeTemp(data, mode)
 	if err != nil {
 		return err
 	}
 	if err := s.moveInto(tmp, path); err != nil {
-		return errors.Join(err, os.Remove(tmp))
+		return errors.Join(err, s.fs.Remove(tmp))
 	}
 	return nil
 }
@@ -44,21 +52,22 @@ func (s *Store) writeTemp(data []byte, mode fs.FileMode) (path string, err error
 	if err := s.ensureDir(dir); err != nil {
 		return "", err
 	}
-	f, err := os.CreateTemp(dir, "t") // O_EXCL, 0600
+	path = filepath.Join(dir, "t"+rand.Text())
+	f, err := s.fs.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return "", s.ioError(dir, err)
 	}
-	_, err = f.Write(data)
+	_, err = f.WriteAt(data, 0)
 	if err == nil {
-		err = f.Chmod(mode)
+		err = s.fs.Chmod(path, mode)
 	}
 	if err == nil {
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
-		return "", errors.Join(s.ioError(f.Name(), err), os.Remove(f.Name()))
+		return "", errors.Join(s.ioError(path, err), s.fs.Remove(path))
 	}
-	return f.Name(), nil
+	return path, nil
 }
 
 // moveInto renames a durable file into its place and makes the name durable.
@@ -66,20 +75,20 @@ func (s *Store) moveInto(from, to string) error {
 	if err := s.ensureDir(filepath.Dir(to)); err != nil {
 		return err
 	}
-	if err := rename(from, to); err != nil {
+	if err := s.fs.Rename(from, to); err != nil {
 		return s.ioError(to, err)
 	}
-	return s.ioError(to, syncDir(filepath.Dir(to)))
+	return s.ioError(to, s.fs.SyncDir(filepath.Dir(to)))
 }
 
 // removeFile removes path and makes that durable. A missing file is fine.
 func (s *Store) removeFile(path string) error {
-	err := os.Remove(path)
+	err := s.fs.Remove(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err == nil {
-		err = syncDir(filepath.Dir(path))
+		err = s.fs.SyncDir(filepath.Dir(path))
 	}
 	return s.ioError(path, err)
 }

@@ -105,7 +105,7 @@ func (in *Ingest) publish(d Digest) error {
 	if err := in.s.writeParts(partList{blob: d, size: in.want.Size, sums: in.sums}); err != nil {
 		return err
 	}
-	if err := in.data.Chmod(0o444); err != nil {
+	if err := in.s.fs.Chmod(in.p.data(), 0o444); err != nil {
 		return err
 	}
 	if err := in.s.setAlias(in.want, d); err != nil {
@@ -121,7 +121,7 @@ func (in *Ingest) publish(d Digest) error {
 		err = in.s.removeFile(in.s.corruptPath(d))
 	}
 	if err != nil {
-		return errors.Join(err, in.p.lock.Unlock())
+		return errors.Join(err, in.p.lock.Close())
 	}
 	return in.p.remove()
 }

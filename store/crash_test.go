@@ -29,7 +29,7 @@ func crash(t testing.TB, in *Ingest) {
 	if err := in.end(); err != nil {
 		t.Fatal(err)
 	}
-	if err := in.p.lock.Unlock(); err != nil {
+	if err := in.p.lock.Close(); err != nil {
 		t.Fatal(err)
 	}
 }

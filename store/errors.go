@@ -16,6 +16,7 @@ var (
 	ErrNoSpace     = errors.New("not enough disk space")
 	ErrNotWritable = errors.New("the store is not writable")
 	ErrFolder      = errors.New("the folder cannot take an export")
+	ErrNotRegular  = errors.New("not a regular file") // a directory, symlink, pipe or device in its place
 	ErrFormat      = errors.New("the file is damaged or of an unknown format")
 )
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -100,8 +101,8 @@ func folderError(dir string, err error) error {
 	case !isNoSpace(err):
 		return err
 	}
-	free, _ := freeBytes(dir) // only for the message
-	return &NoSpaceError{Dir: dir, Free: free, Err: err}
+	disk, _ := OS().Disk(dir) // only for the message
+	return &NoSpaceError{Dir: dir, Free: disk.Free, Err: err}
 }
 
 // file materialises one file and returns its entry in the manifest.
@@ -187,22 +188,24 @@ func (e *exporter) materialise(ctx context.Context, f ManifestFile, tmp string) 
 		return err
 	}
 	defer blob.Close()
-	dir, err := e.root.Open(path.Dir(tmp))
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	if cloneInto(blob, dir, path.Base(tmp)) == nil {
-		return e.root.Chmod(tmp, 0o644)
-	}
-	if linkInto(e.s.Path(f.SHA256), dir, path.Base(tmp)) == nil {
-		return nil
+	if f, ok := blob.(osFile); ok {
+		dir, err := e.root.Open(path.Dir(tmp))
+		if err != nil {
+			return err
+		}
+		defer dir.Close()
+		if cloneInto(f.File, dir, path.Base(tmp)) == nil {
+			return e.root.Chmod(tmp, 0o644)
+		}
+		if linkInto(f.Name(), dir, path.Base(tmp)) == nil {
+			return nil
+		}
 	}
 	return e.write(tmp, func(out *os.File) error { return copyChecked(ctx, out, blob, f) })
 }
 
 // copyChecked copies a blob and compares every part with its digest on the way.
-func copyChecked(ctx context.Context, out, blob *os.File, f ManifestFile) error {
+func copyChecked(ctx context.Context, out io.Writer, blob io.ReaderAt, f ManifestFile) error {
 	buf := make([]byte, min(PartSize, f.Size))
 	for i, want := range f.Parts {
 		if err := ctx.Err(); err != nil {

@@ -22,7 +22,7 @@ func FuzzReplayJournal(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	j, err := newJournal(file, w)
+	j, err := newJournal(osFile{file}, w)
 	for _, err := range []error{err, j.part(0, Digest{2}), j.part(4, Digest{3}), j.mark(j.off, 1, []byte("state")), j.drop(0), j.part(0, Digest{4}), j.mark(80, 0, nil), j.mark(1<<40, 0, nil), j.part(1<<20, Digest{})} {
 		if err != nil {
 			f.Fatal(err)
@@ -68,7 +68,7 @@ func rewrite(t *testing.T, b []byte, w Want) []byte {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	j, err := newJournal(file, w)
+	j, err := newJournal(osFile{file}, w)
 	if err != nil {
 		t.Fatal(err)
 	}

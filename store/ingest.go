@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"os"
 	"sync"
 	"time"
 )
@@ -37,7 +36,7 @@ type Ingest struct {
 
 	mu      sync.Mutex // guards what follows
 	idle    sync.Cond  // on mu: the follower has stopped
-	data    *os.File
+	data    File
 	jrn     journal
 	state   []partState
 	sums    []Digest // BLAKE3 of held parts
@@ -210,7 +209,7 @@ func (in *Ingest) mark() error {
 	covers, pending := in.jrn.off, in.pending
 	in.mu.Unlock()
 
-	err := datasync(in.data)
+	err := in.data.Sync()
 	in.mu.Lock()
 	if err == nil {
 		err = in.jrn.mark(covers, in.hashed, in.shaState)
@@ -223,7 +222,7 @@ func (in *Ingest) mark() error {
 	}
 	in.mu.Unlock()
 	if err == nil {
-		err = datasync(in.jrn.f)
+		err = in.jrn.f.Sync()
 	}
 
 	in.mu.Lock()
@@ -249,7 +248,7 @@ func (in *Ingest) fail(err error) error {
 			}
 			if dropErr := in.jrn.drop(i); dropErr != nil {
 				// Without the drops the journal would lie: better no journal.
-				in.failed = errors.Join(in.failed, os.Truncate(in.p.journal(), 0))
+				in.failed = errors.Join(in.failed, in.jrn.f.Truncate(0))
 				break
 			}
 		}
@@ -368,7 +367,7 @@ func (in *Ingest) Drop(i int) error {
 		return fmt.Errorf("drop part %d of blob %s: %w", i, in.want.key(), in.s.ioError(in.p.journal(), err))
 	}
 	in.forget(i)
-	if err := datasync(in.jrn.f); err != nil {
+	if err := in.jrn.f.Sync(); err != nil {
 		return in.fail(err)
 	}
 	return nil
@@ -419,7 +418,7 @@ func (in *Ingest) Close() error {
 	if in.held == 0 {
 		return in.discard()
 	}
-	return errors.Join(in.mark(), in.end(), in.p.lock.Unlock())
+	return errors.Join(in.mark(), in.end(), in.p.lock.Close())
 }
 
 // Abort removes the ingestion. A no-op after Commit or Close.
@@ -454,7 +453,7 @@ func (in *Ingest) discard() error {
 }
 
 // closeFile closes *f unless that was done.
-func closeFile(f **os.File) error {
+func closeFile(f *File) error {
 	if *f == nil {
 		return nil
 	}

@@ -449,9 +449,9 @@ func TestDiskFull(t *testing.T) {
 			t.Errorf("%s: the part is held", what)
 		}
 	}
-	in.data = full
+	in.data = osFile{full}
 	refused("no space for the bytes")
-	in.data, in.jrn.f = file, full
+	in.data, in.jrn.f = file, osFile{full}
 	refused("no space for the journal")
 	in.jrn.f = journal
 	in.resume()
@@ -487,7 +487,7 @@ func TestFsyncFails(t *testing.T) {
 	}
 	defer w.Close()
 	defer r.Close()
-	in.data = r
+	in.data = osFile{r}
 	if err := in.mark(); err == nil {
 		t.Skip("this system syncs pipes")
 	}

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
-	"os"
 )
 
 // The journal of a partial, little-endian; docs/journal-format.md. A header of
@@ -35,14 +34,14 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // journal appends records to a file.
 type journal struct {
-	f   *os.File
+	f   File
 	off int64  // where the next record goes
 	crc uint32 // of everything before
 	buf [markRecord + maxState]byte
 }
 
 // newJournal writes a header.
-func newJournal(f *os.File, w Want) (journal, error) {
+func newJournal(f File, w Want) (journal, error) {
 	h := encodeHeader(w)
 	if _, err := f.WriteAt(h[:], 0); err != nil {
 		return journal{}, err

@@ -39,7 +39,7 @@ type ManifestFile struct {
 // has none, ErrFormat when it is damaged.
 func ReadManifest(dir string) (Manifest, error) {
 	p := filepath.Join(dir, filepath.FromSlash(manifestName))
-	b, err := readLimited(p, maxManifest)
+	b, err := readLimited(OS(), p, maxManifest)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Manifest{}, fmt.Errorf("manifest of %s: %w", dir, ErrNotFound)
 	}
@@ -132,7 +132,7 @@ func verifyFile(ctx context.Context, root *os.Root, f ManifestFile, workers int,
 		return nil, err
 	}
 	if !fi.Mode().IsRegular() {
-		return nil, errNotRegular
+		return nil, ErrNotRegular
 	}
 	if fi.Size() != f.Size {
 		return &Damage{Path: f.Path, Ranges: []Range{{0, f.Size}}}, nil

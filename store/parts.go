@@ -81,7 +81,7 @@ func decodeParts(b []byte) (partList, error) {
 
 // readParts reads the parts file of a blob.
 func (s *Store) readParts(d Digest) (partList, error) {
-	b, err := readLimited(s.partsPath(d), partsHeader+32*int64(numParts(maxBlob)+1))
+	b, err := readLimited(s.fs, s.partsPath(d), partsHeader+32*int64(numParts(maxBlob)+1))
 	if errors.Is(err, fs.ErrNotExist) {
 		return partList{}, fmt.Errorf("parts of blob %s: %w", d, ErrNotFound)
 	}

@@ -3,7 +3,6 @@ package store
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -195,6 +194,3 @@ func CheckPath(path string) error {
 	}
 	return nil
 }
-
-// errNotRegular is what a directory, symlink or device in the place of a file gives.
-var errNotRegular = errors.New("not a regular file")

@@ -45,11 +45,11 @@ func (s *Store) DiskNeeded(w Want) int64 {
 	if err != nil || !w.SHA256.IsZero() && s.has(w.SHA256, w.Size) {
 		return 0
 	}
-	if fi, err := os.Stat(s.partialOf(w).data()); err == nil {
-		return max(0, w.Size-allocated(fi))
+	if _, allocated, err := s.fs.Usage(s.partialOf(w).data()); err == nil {
+		return max(0, w.Size-allocated)
 	}
 	if !w.SHA256.IsZero() && s.marked(w.SHA256) {
-		if n, err := linkCount(s.Path(w.SHA256)); err == nil && n == 1 {
+		if n, _, err := s.fs.Usage(s.Path(w.SHA256)); err == nil && n == 1 {
 			return 0 // repaired in its place
 		}
 	}
@@ -62,10 +62,10 @@ func (s *Store) DiskNeeded(w Want) int64 {
 // somebody gigabytes.
 func (s *Store) readJournal(w Want) (*replay, error) {
 	p := s.partialOf(w)
-	_, err := os.Lstat(p.data())
+	_, err := s.fs.Lstat(p.data())
 	var b []byte
 	if err == nil {
-		b, err = readLimited(p.journal(), maxJournal)
+		b, err = readLimited(s.fs, p.journal(), maxJournal)
 	}
 	var r *replay
 	if err == nil {
@@ -146,7 +146,7 @@ func (in *Ingest) giveUp() error {
 	if r, readErr := in.s.readJournal(in.want); r == nil && readErr == nil {
 		return errors.Join(err, in.p.remove())
 	}
-	return errors.Join(err, in.p.lock.Unlock())
+	return errors.Join(err, in.p.lock.Close())
 }
 
 // lookDone reports whether the blob is published, and enters that.
@@ -182,8 +182,8 @@ func (in *Ingest) begin(ctx context.Context) error {
 		return err
 	}
 	const flags = os.O_RDWR | os.O_CREATE | os.O_EXCL
-	if in.data, err = os.OpenFile(in.p.data(), flags, 0o600); err == nil {
-		err = preallocate(in.data, in.want.Size)
+	if in.data, err = in.s.fs.OpenFile(in.p.data(), flags, 0o600); err == nil {
+		err = in.data.Preallocate(in.want.Size)
 	}
 	if err == nil {
 		err = in.createJournal()
@@ -193,23 +193,23 @@ func (in *Ingest) begin(ctx context.Context) error {
 
 // createJournal makes an empty journal and the names in the partial durable.
 func (in *Ingest) createJournal() error {
-	f, err := os.OpenFile(in.p.journal(), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, err := in.s.fs.OpenFile(in.p.journal(), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
 	if in.jrn, err = newJournal(f, in.want); err != nil {
 		return errors.Join(err, f.Close())
 	}
-	return syncDir(in.p.dir)
+	return in.s.fs.SyncDir(in.p.dir)
 }
 
 // takeUp goes on with an ingestion that was left.
 func (in *Ingest) takeUp(ctx context.Context, r *replay) error {
 	path := in.p.data()
 	// A crash in Commit can leave it read-only.
-	err := os.Chmod(path, 0o600)
+	err := in.s.fs.Chmod(path, 0o600)
 	if err == nil {
-		in.data, err = os.OpenFile(path, os.O_RDWR, 0)
+		in.data, err = in.s.fs.OpenFile(path, os.O_RDWR, 0)
 	}
 	if err != nil {
 		return in.s.ioError(path, err)
@@ -218,7 +218,7 @@ func (in *Ingest) takeUp(ctx context.Context, r *replay) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(in.p.journal(), os.O_RDWR, 0)
+	f, err := in.s.fs.OpenFile(in.p.journal(), os.O_RDWR, 0)
 	if err != nil {
 		return in.s.ioError(in.p.journal(), err)
 	}
@@ -233,7 +233,7 @@ func (in *Ingest) takeUp(ctx context.Context, r *replay) error {
 		err = in.data.Truncate(in.want.Size)
 	}
 	if err == nil {
-		err = preallocate(in.data, in.want.Size)
+		err = in.data.Preallocate(in.want.Size)
 	}
 	if err != nil {
 		return in.s.ioError(path, err)

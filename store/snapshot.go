@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -121,14 +120,14 @@ func byPath(files []SnapshotFile) []SnapshotFile {
 
 // usable says why a file's blob cannot be used: fs.ErrNotExist or a *CorruptError.
 func (s *Store) usable(f SnapshotFile) error {
-	fi, err := os.Lstat(s.Path(f.SHA256))
+	fi, err := s.fs.Lstat(s.Path(f.SHA256))
 	switch {
 	case s.marked(f.SHA256):
 		return s.corruption(f.SHA256)
 	case err != nil:
 		return err
 	case !fi.Mode().IsRegular():
-		return fmt.Errorf("blob %s: %w", f.SHA256, errNotRegular)
+		return fmt.Errorf("blob %s: %w", f.SHA256, ErrNotRegular)
 	case fi.Size() != f.Size:
 		// Cut off or grown; Verify says where.
 		return &CorruptError{Digest: f.SHA256, Size: f.Size, Parts: changedParts(f.Size, fi.Size())}
@@ -153,7 +152,7 @@ func (s *Store) Snapshot(repo, commit string) (Snapshot, error) {
 	if err != nil {
 		return Snapshot{}, fmt.Errorf("read snapshot: %w", err)
 	}
-	snap, err := readSnapshot(path)
+	snap, err := s.readSnapshot(path)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && (snap.Repo != repo || snap.Commit != commit) {
 		return Snapshot{}, fmt.Errorf("snapshot %s@%s: %w", repo, commit, ErrNotFound)
 	}
@@ -169,8 +168,8 @@ func (s *Store) Snapshot(repo, commit string) (Snapshot, error) {
 }
 
 // readSnapshot reads and checks one file.
-func readSnapshot(path string) (Snapshot, error) {
-	b, err := readLimited(path, maxSnapshot)
+func (s *Store) readSnapshot(path string) (Snapshot, error) {
+	b, err := readLimited(s.fs, path, maxSnapshot)
 	if err != nil {
 		return Snapshot{}, err
 	}
@@ -198,31 +197,44 @@ func decodeSnapshot(b []byte) (Snapshot, error) {
 // Snapshots lists all snapshots, by repo, then branch, then commit. One that
 // cannot be read does not hide the others: the list comes with the error.
 func (s *Store) Snapshots() ([]Snapshot, error) {
-	root := filepath.Join(s.dir, dirSnapshots)
 	var out []Snapshot
 	var errs []error
-	err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
-		if err != nil {
-			if path != root || !errors.Is(err, fs.ErrNotExist) {
-				errs = append(errs, err)
-			}
-			return nil
+	s.walk(filepath.Join(s.dir, dirSnapshots), 2, func(path string, err error) {
+		if err == nil && filepath.Ext(path) != ".json" {
+			return
 		}
-		if e.IsDir() || filepath.Ext(path) != ".json" {
-			return nil
+		var snap Snapshot
+		if err == nil {
+			snap, err = s.readSnapshot(path)
 		}
-		snap, err := readSnapshot(path)
 		if err != nil {
 			errs = append(errs, err)
-			return nil
+			return
 		}
 		out = append(out, snap)
-		return nil
 	})
 	slices.SortFunc(out, func(a, b Snapshot) int {
 		return cmp.Or(cmp.Compare(a.Repo, b.Repo), cmp.Compare(a.Branch, b.Branch), cmp.Compare(a.Commit, b.Commit))
 	})
-	return out, errors.Join(append(errs, err)...)
+	return out, errors.Join(errs...)
+}
+
+// walk calls each for every file in dir and down to depth directories below it,
+// and for every directory that cannot be read; one that is not there is empty.
+func (s *Store) walk(dir string, depth int, each func(path string, err error)) {
+	entries, err := s.fs.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		each(dir, err)
+	}
+	for _, e := range entries {
+		path := filepath.Join(dir, e.Name())
+		switch {
+		case e.IsDir() && depth > 0:
+			s.walk(path, depth-1, each)
+		case !e.IsDir():
+			each(path, nil)
+		}
+	}
 }
 
 // SnapshotState looks at every blob of a snapshot and returns the paths of the
@@ -303,7 +315,7 @@ func (s *Store) BranchCommit(repo, branch string) (commit string, ok bool) {
 	if err != nil {
 		return "", false
 	}
-	b, err := readLimited(path, 1<<16)
+	b, err := readLimited(s.fs, path, 1<<16)
 	if err != nil {
 		return "", false
 	}

@@ -3,7 +3,6 @@ package store
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -25,14 +24,18 @@ const tmpAge = 24 * time.Hour
 // Store is a directory of blobs. It is safe for concurrent use, also by
 // several processes.
 type Store struct {
-	dir string           // absolute
+	dir string // absolute
+	fs  FS
 	now func() time.Time // the clock that paces the marks
 }
 
 // Open opens the store in dir and creates it when it is absent. It refuses a
 // store of a newer format and a directory that holds something else. A store on
 // a read-only disk can be opened and read.
-func Open(dir string) (*Store, error) {
+func Open(dir string) (*Store, error) { return OpenWith(dir, Options{}) }
+
+// OpenWith is Open with another file system or clock.
+func OpenWith(dir string, o Options) (*Store, error) {
 	if dir == "" {
 		return nil, errors.New("open store: no directory given")
 	}
@@ -40,7 +43,13 @@ func Open(dir string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store %s: %w", dir, err)
 	}
-	s := &Store{dir: abs, now: time.Now}
+	s := &Store{dir: abs, fs: o.FS, now: o.Now}
+	if s.fs == nil {
+		s.fs = OS()
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
 	if err := s.open(); err != nil {
 		return nil, fmt.Errorf("open store %s: %w", abs, err)
 	}
@@ -49,7 +58,7 @@ func Open(dir string) (*Store, error) {
 
 func (s *Store) open() error {
 	path := filepath.Join(s.dir, fileVersion)
-	text, err := readLimited(path, 256)
+	text, err := readLimited(s.fs, path, 256)
 	switch {
 	case err == nil:
 		if err := checkVersion(path, string(text)); err != nil {
@@ -63,9 +72,6 @@ func (s *Store) open() error {
 	if err := s.checkFresh(); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(s.dir), 0o755); err != nil {
-		return s.ioError(filepath.Dir(s.dir), err)
-	}
 	if err := s.ensureDir(s.dir); err != nil {
 		return err
 	}
@@ -75,7 +81,7 @@ func (s *Store) open() error {
 // checkFresh refuses to make a store among somebody's other files. Our own
 // names are allowed: another process may be making the same store right now.
 func (s *Store) checkFresh() error {
-	entries, err := os.ReadDir(s.dir)
+	entries, err := s.fs.ReadDir(s.dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -111,13 +117,13 @@ func checkVersion(path, text string) error {
 // so a failure (a read-only disk) is no reason not to open.
 func (s *Store) sweepTemp() {
 	dir := filepath.Join(s.dir, dirTmp)
-	entries, err := os.ReadDir(dir)
+	entries, err := s.fs.ReadDir(dir)
 	if err != nil {
 		return
 	}
 	for _, e := range entries {
 		if fi, err := e.Info(); err == nil && s.now().Sub(fi.ModTime()) > tmpAge {
-			_ = os.Remove(filepath.Join(dir, e.Name()))
+			_ = s.fs.Remove(filepath.Join(dir, e.Name()))
 		}
 	}
 }
@@ -126,7 +132,13 @@ func (s *Store) sweepTemp() {
 func (s *Store) Dir() string { return s.dir }
 
 // Free returns the free bytes of the store's file system.
-func (s *Store) Free() (int64, error) { return freeBytes(s.dir) }
+func (s *Store) Free() (int64, error) {
+	d, err := s.FileSystem()
+	return d.Free, err
+}
+
+// FileSystem describes the file system that the store is on.
+func (s *Store) FileSystem() (Disk, error) { return s.fs.Disk(s.dir) }
 
 // Find returns the published, not known-corrupt blob that satisfies w. With a
 // SHA-256 that alone decides; else the git blob id does.
@@ -141,14 +153,14 @@ func (s *Store) Find(w Want) (Digest, bool) {
 // has reports whether a blob of that length is published and not known to be
 // corrupt. A length that differs is damage too.
 func (s *Store) has(d Digest, size int64) bool {
-	fi, err := os.Lstat(s.Path(d))
+	fi, err := s.fs.Lstat(s.Path(d))
 	return err == nil && fi.Mode().IsRegular() && fi.Size() == size && !s.marked(d)
 }
 
 // marked reports whether the blob is known to be corrupt. A mark that cannot be
 // looked at counts: better to fetch again than to trust.
 func (s *Store) marked(d Digest) bool {
-	_, err := os.Lstat(s.corruptPath(d))
+	_, err := s.fs.Lstat(s.corruptPath(d))
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
@@ -158,7 +170,7 @@ func (s *Store) resolve(w Want) (Want, error) {
 	if err := w.check(); err != nil || !w.SHA256.IsZero() {
 		return w, err
 	}
-	text, err := readLimited(s.gitPath(w.GitOID), 128)
+	text, err := readLimited(s.fs, s.gitPath(w.GitOID), 128)
 	if err != nil {
 		return w, nil // no alias, or none that can be read: the git id has to do
 	}
@@ -166,7 +178,7 @@ func (s *Store) resolve(w Want) (Want, error) {
 	if err != nil {
 		return w, nil
 	}
-	if _, err := os.Lstat(s.Path(d)); err == nil || s.marked(d) {
+	if _, err := s.fs.Lstat(s.Path(d)); err == nil || s.marked(d) {
 		w.SHA256 = d
 	}
 	return w, nil
@@ -182,11 +194,11 @@ func (s *Store) setAlias(w Want, d Digest) error {
 
 // OpenBlob opens a published blob for reading. ErrNotFound, or a *CorruptError
 // for a blob known to be corrupt.
-func (s *Store) OpenBlob(d Digest) (*os.File, error) {
+func (s *Store) OpenBlob(d Digest) (File, error) {
 	if s.marked(d) {
 		return nil, s.corruption(d)
 	}
-	f, err := os.Open(s.Path(d))
+	f, err := s.fs.OpenFile(s.Path(d), os.O_RDONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("open blob %s: %w", d, ErrNotFound)
 	}
@@ -194,22 +206,4 @@ func (s *Store) OpenBlob(d Digest) (*os.File, error) {
 		return nil, fmt.Errorf("open blob: %w", err)
 	}
 	return f, nil
-}
-
-// readLimited reads a small file; one that is longer than limit is an error, so
-// that nothing on the disk can make us allocate without bound.
-func readLimited(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
-	}
-	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("%s: longer than %d bytes: %w", path, limit, ErrFormat)
-	}
-	return data, nil
 }

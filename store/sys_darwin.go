@@ -19,3 +19,10 @@ func cloneInto(src, dir *os.File, name string) error {
 		return onFd(src, func(fd int) error { return unix.Fclonefileat(fd, dirfd, name, 0) })
 	})
 }
+
+const readOnlyMount = unix.MNT_RDONLY
+
+// kindOf names the file system and says whether it is on another machine.
+func kindOf(st *unix.Statfs_t) (kind string, network bool) {
+	return unix.ByteSliceToString(st.Fstypename[:]), st.Flags&unix.MNT_LOCAL == 0
+}

@@ -43,3 +43,52 @@ func cloneInto(src, dir *os.File, name string) error {
 		return err
 	})
 }
+
+const readOnlyMount = unix.ST_RDONLY
+
+// kindOf names the file system and says whether it is known to be on another
+// machine; the numbers are those of statfs(2) and the kernel's magic.h.
+func kindOf(st *unix.Statfs_t) (kind string, network bool) {
+	for _, k := range []struct {
+		magic   uint32
+		name    string
+		network bool
+	}{
+		{unix.EXT4_SUPER_MAGIC, "ext4", false},
+		{unix.XFS_SUPER_MAGIC, "xfs", false},
+		{unix.BTRFS_SUPER_MAGIC, "btrfs", false},
+		{unix.TMPFS_MAGIC, "tmpfs", false},
+		{unix.RAMFS_MAGIC, "ramfs", false},
+		{unix.OVERLAYFS_SUPER_MAGIC, "overlay", false},
+		{unix.F2FS_SUPER_MAGIC, "f2fs", false},
+		{unix.MSDOS_SUPER_MAGIC, "vfat", false},
+		{unix.EXFAT_SUPER_MAGIC, "exfat", false},
+		{unix.ECRYPTFS_SUPER_MAGIC, "ecryptfs", false},
+		{unix.SQUASHFS_MAGIC, "squashfs", false},
+		{unix.ISOFS_SUPER_MAGIC, "iso9660", false},
+		{0x2fc12fc1, "zfs", false},
+		{0xca451a4e, "bcachefs", false},
+		{0x5346544e, "ntfs", false},
+		{0x7366746e, "ntfs3", false},
+		{unix.FUSE_SUPER_MAGIC, "fuse", false}, // may be anything: sshfs says no more
+		{unix.NFS_SUPER_MAGIC, "nfs", true},
+		{unix.SMB_SUPER_MAGIC, "smb", true},
+		{unix.SMB2_SUPER_MAGIC, "smb2", true},
+		{unix.CIFS_SUPER_MAGIC, "cifs", true},
+		{unix.V9FS_MAGIC, "9p", true},
+		{unix.AFS_SUPER_MAGIC, "afs", true},
+		{unix.CODA_SUPER_MAGIC, "coda", true},
+		{unix.NCP_SUPER_MAGIC, "ncp", true},
+		{unix.CEPH_SUPER_MAGIC, "ceph", true},
+		{0x0bd00bd0, "lustre", true},
+		{0x19830326, "beegfs", true},
+		{0x47504653, "gpfs", true},
+		{0x01161970, "gfs2", true},
+		{0x7461636f, "ocfs2", true},
+	} {
+		if uint32(st.Type) == k.magic {
+			return k.name, k.network
+		}
+	}
+	return "", false
+}

@@ -5,11 +5,25 @@ package store
 import (
 	"errors"
 	"io/fs"
+	"math"
+	"math/bits"
 	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
+
+// openFlags keep an open from waiting on a pipe or device and from following a
+// symlink.
+const openFlags = unix.O_NONBLOCK | unix.O_NOFOLLOW
+
+// isNotRegular reports whether an open failed because of what these flags refuse.
+func isNotRegular(err error) bool {
+	return errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENXIO) || errors.Is(err, unix.EISDIR)
+}
+
+// errNotDir is what a file in the place of a directory gives.
+var errNotDir error = unix.ENOTDIR
 
 // A file that is open can be removed and renamed.
 const removesOpenFiles = true
@@ -35,34 +49,47 @@ func isNoSpace(err error) bool {
 	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
 }
 
-// linkCount returns how many names the file has.
-func linkCount(path string) (int, error) {
+// usage returns how many names the file has and the bytes it takes on the disk.
+func usage(path string) (links int, allocated int64, err error) {
 	fi, err := os.Lstat(path)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	st, ok := fi.Sys().(*syscall.Stat_t)
 	if !ok {
-		return 0, errors.ErrUnsupported
+		return 0, 0, errors.ErrUnsupported
 	}
-	return int(st.Nlink), nil
+	return int(st.Nlink), st.Blocks * 512, nil
 }
 
-// allocated returns the bytes the file takes on the disk.
-func allocated(fi fs.FileInfo) int64 {
-	if st, ok := fi.Sys().(*syscall.Stat_t); ok {
-		return st.Blocks * 512
-	}
-	return fi.Size()
-}
-
-// freeBytes returns what an ordinary user may still write to dir's file system.
-func freeBytes(dir string) (int64, error) {
+// diskOf describes the file system of dir.
+func diskOf(dir string) (Disk, error) {
 	var st unix.Statfs_t
-	if err := unix.Statfs(dir, &st); err != nil {
-		return 0, &fs.PathError{Op: "statfs", Path: dir, Err: err}
+	for {
+		err := unix.Statfs(dir, &st)
+		if err == nil {
+			break
+		}
+		if err != unix.EINTR {
+			return Disk{}, &fs.PathError{Op: "statfs", Path: dir, Err: err}
+		}
 	}
-	return int64(st.Bavail) * int64(st.Bsize), nil
+	d := Disk{
+		ReadOnly: uint64(st.Flags)&readOnlyMount != 0,
+		Free:     diskBytes(uint64(st.Bavail), uint64(st.Bsize)),
+		Total:    diskBytes(uint64(st.Blocks), uint64(st.Bsize)),
+	}
+	d.Kind, d.Network = kindOf(&st)
+	return d, nil
+}
+
+// diskBytes multiplies what a file system says of itself, which may be absurd.
+func diskBytes(blocks, size uint64) int64 {
+	hi, lo := bits.Mul64(blocks, size)
+	if hi != 0 || lo > math.MaxInt64 {
+		return math.MaxInt64
+	}
+	return int64(lo)
 }
 
 // linkInto makes name in the open directory dir a hard link to src. The name is

@@ -5,10 +5,20 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/windows"
 )
+
+// openFlags adds nothing: pipes and devices do not lie in directories here.
+const openFlags = 0
+
+// isNotRegular reports whether an open failed because of what is in its place.
+func isNotRegular(err error) bool { return errors.Is(err, syscall.EISDIR) }
+
+// errNotDir is what a file in the place of a directory gives.
+var errNotDir error = windows.ERROR_DIRECTORY
 
 // A file that is open can be neither removed nor renamed.
 const removesOpenFiles = false
@@ -44,32 +54,41 @@ func isNoSpace(err error) bool {
 		errors.Is(err, windows.ERROR_DISK_QUOTA_EXCEEDED)
 }
 
-// linkCount returns how many names the file has.
-func linkCount(path string) (int, error) {
+// usage returns how many names the file has and the bytes it takes on the disk:
+// its length, because NTFS allocates what the length says.
+func usage(path string) (links int, allocated int64, err error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	var info windows.ByHandleFileInformation
 	err = windows.GetFileInformationByHandle(windows.Handle(f.Fd()), &info)
-	return int(info.NumberOfLinks), errors.Join(err, f.Close())
+	return int(info.NumberOfLinks), int64(info.FileSizeHigh)<<32 | int64(info.FileSizeLow), errors.Join(err, f.Close())
 }
 
-// allocated returns the bytes the file takes on the disk: its length, because
-// NTFS allocates what the length says.
-func allocated(fi fs.FileInfo) int64 { return fi.Size() }
-
-// freeBytes returns what this user may still write to dir's volume.
-func freeBytes(dir string) (int64, error) {
+// diskOf describes the volume of dir.
+func diskOf(dir string) (Disk, error) {
 	p, err := windows.UTF16PtrFromString(dir)
 	if err != nil {
-		return 0, err
+		return Disk{}, err
 	}
-	var free uint64
-	if err := windows.GetDiskFreeSpaceEx(p, &free, nil, nil); err != nil {
-		return 0, &fs.PathError{Op: "GetDiskFreeSpaceEx", Path: dir, Err: err}
+	var free, total uint64
+	if err := windows.GetDiskFreeSpaceEx(p, &free, &total, nil); err != nil {
+		return Disk{}, &fs.PathError{Op: "GetDiskFreeSpaceEx", Path: dir, Err: err}
 	}
-	return int64(min(free, 1<<62)), nil
+	d := Disk{Free: int64(min(free, 1<<62)), Total: int64(min(total, 1<<62))}
+	root, err := windows.UTF16PtrFromString(filepath.VolumeName(dir) + `\`)
+	if err != nil {
+		return d, nil // the kind stays unknown
+	}
+	d.Network = windows.GetDriveType(root) == windows.DRIVE_REMOTE
+	var flags uint32
+	var kind [windows.MAX_PATH + 1]uint16
+	if windows.GetVolumeInformation(root, nil, 0, nil, nil, &flags, &kind[0], uint32(len(kind))) == nil {
+		const readOnlyVolume = 0x00080000 // FILE_READ_ONLY_VOLUME
+		d.Kind, d.ReadOnly = windows.UTF16ToString(kind[:]), flags&readOnlyVolume != 0
+	}
+	return d, nil
 }
 
 // datasync makes f's bytes and length durable.

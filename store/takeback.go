@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -30,7 +29,7 @@ func (in *Ingest) takeBack(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	path := in.s.Path(d)
-	links, err := linkCount(path)
+	links, _, err := in.s.fs.Usage(path)
 	var parts partList
 	if err == nil {
 		parts, err = in.s.readParts(d)
@@ -62,32 +61,22 @@ func (in *Ingest) moveBack(ctx context.Context, path string, parts partList) err
 	if err := in.claimGood(ctx, path, parts); err != nil {
 		return err
 	}
-	if err := datasync(in.jrn.f); err != nil {
+	if err := in.jrn.f.Sync(); err != nil {
 		return err
 	}
-	if err := os.Chmod(path, 0o600); err != nil {
+	if err := in.s.fs.Chmod(path, 0o600); err != nil {
 		return err
 	}
-	if err := rename(path, in.p.data()); err != nil {
+	if err := in.s.fs.Rename(path, in.p.data()); err != nil {
 		return err
 	}
-	return errors.Join(syncDir(in.p.dir), syncDir(filepath.Dir(path)))
+	return errors.Join(in.s.fs.SyncDir(in.p.dir), in.s.fs.SyncDir(filepath.Dir(path)))
 }
 
 // copyBack copies the blob into the partial; what the copy holds is journaled.
 func (in *Ingest) copyBack(ctx context.Context, path string, parts partList) error {
-	blob, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer blob.Close()
-	dir, err := os.Open(in.p.dir)
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	if cloneInto(blob, dir, filepath.Base(in.p.data())) != nil {
-		if err := in.copyReadable(ctx, blob); err != nil {
+	if in.s.fs.Clone(path, in.p.data()) != nil {
+		if err := in.copyReadable(ctx, path); err != nil {
 			return err
 		}
 	}
@@ -96,8 +85,13 @@ func (in *Ingest) copyBack(ctx context.Context, path string, parts partList) err
 
 // copyReadable copies what can be read of the blob; a part that cannot be stays
 // a hole, which its digest will tell.
-func (in *Ingest) copyReadable(ctx context.Context, blob io.ReaderAt) error {
-	out, err := os.OpenFile(in.p.data(), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+func (in *Ingest) copyReadable(ctx context.Context, path string) error {
+	blob, err := in.s.fs.OpenFile(path, os.O_RDONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer blob.Close() // only read from
+	out, err := in.s.fs.OpenFile(in.p.data(), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
@@ -114,7 +108,7 @@ func (in *Ingest) copyReadable(ctx context.Context, blob io.ReaderAt) error {
 // claimGood journals and holds the parts of the file that have the digests of
 // the blob's list. Nobody else has the ingestion yet.
 func (in *Ingest) claimGood(ctx context.Context, path string, parts partList) error {
-	f, err := os.Open(path)
+	f, err := in.s.fs.OpenFile(path, os.O_RDONLY, 0)
 	if err != nil {
 		return err
 	}
@@ -140,9 +134,9 @@ func (in *Ingest) claimGood(ctx context.Context, path string, parts partList) er
 // openTaken opens the data file, gives it its length and marks it durable.
 func (in *Ingest) openTaken() error {
 	path := in.p.data()
-	err := os.Chmod(path, 0o600)
+	err := in.s.fs.Chmod(path, 0o600)
 	if err == nil {
-		in.data, err = os.OpenFile(path, os.O_RDWR, 0)
+		in.data, err = in.s.fs.OpenFile(path, os.O_RDWR, 0)
 	}
 	if err == nil {
 		err = in.data.Truncate(in.want.Size)

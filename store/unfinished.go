@@ -20,7 +20,7 @@ type Unfinished struct {
 // something is kept, by key. It takes no lock and re-hashes nothing. One that
 // cannot be read is left out, as Ingest would begin it again.
 func (s *Store) Unfinished() ([]Unfinished, error) {
-	entries, err := os.ReadDir(filepath.Join(s.dir, dirPartial))
+	entries, err := s.fs.ReadDir(filepath.Join(s.dir, dirPartial))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -30,7 +30,7 @@ func (s *Store) Unfinished() ([]Unfinished, error) {
 	var out []Unfinished
 	for _, e := range entries {
 		p := partial{dir: filepath.Join(s.dir, dirPartial, e.Name())}
-		w, ok := readJournalWant(p.journal())
+		w, ok := s.readJournalWant(p.journal())
 		if !ok || w.check() != nil || s.partialOf(w).dir != p.dir {
 			continue
 		}
@@ -42,8 +42,8 @@ func (s *Store) Unfinished() ([]Unfinished, error) {
 }
 
 // readJournalWant reads what a journal is of from its header.
-func readJournalWant(path string) (w Want, ok bool) {
-	f, err := os.Open(path)
+func (s *Store) readJournalWant(path string) (w Want, ok bool) {
+	f, err := s.fs.OpenFile(path, os.O_RDONLY, 0)
 	if err != nil {
 		return w, false
 	}

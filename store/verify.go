@@ -21,7 +21,7 @@ type corruptMark struct {
 // readMark reads what Verify remembered of a blob. A mark that cannot be read
 // is not ok; the blob counts as corrupt all the same.
 func (s *Store) readMark(d Digest) (corruptMark, bool) {
-	b, err := readLimited(s.corruptPath(d), 1<<28)
+	b, err := readLimited(s.fs, s.corruptPath(d), 1<<28)
 	if err != nil {
 		return corruptMark{}, false
 	}
@@ -44,7 +44,7 @@ func (s *Store) corruption(d Digest) *CorruptError {
 		return &CorruptError{Digest: d, Parts: m.Parts, Size: m.Size}
 	}
 	e := &CorruptError{Digest: d}
-	if fi, err := os.Lstat(s.Path(d)); err == nil {
+	if fi, err := s.fs.Lstat(s.Path(d)); err == nil {
 		e.Size = fi.Size()
 	}
 	e.Parts = allParts(e.Size)
@@ -69,7 +69,7 @@ func allParts(size int64) []int {
 // When the list of parts is itself lost or damaged the whole SHA-256 is
 // computed instead, and the list made again if that is right.
 func (s *Store) Verify(ctx context.Context, d Digest, workers int, progress func(n int64)) error {
-	f, err := os.Open(s.Path(d))
+	f, err := s.fs.OpenFile(s.Path(d), os.O_RDONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("verify blob %s: %w", d, ErrNotFound)
 	}
@@ -87,8 +87,8 @@ func (s *Store) Verify(ctx context.Context, d Digest, workers int, progress func
 	// While it was read the blob may have been repaired; then this verdict is
 	// about a file that is gone.
 	read, err1 := f.Stat()
-	now, err2 := os.Stat(s.Path(d))
-	if err1 != nil || err2 != nil || !os.SameFile(read, now) {
+	now, err2 := s.fs.Lstat(s.Path(d))
+	if err1 != nil || err2 != nil || !s.fs.SameFile(read, now) {
 		return bad
 	}
 	return errors.Join(bad, s.markCorrupt(bad))
@@ -106,13 +106,13 @@ func (s *Store) markCorrupt(e *CorruptError) error {
 	return nil
 }
 
-func (s *Store) verify(ctx context.Context, d Digest, f *os.File, workers int, progress func(int64)) (*CorruptError, error) {
+func (s *Store) verify(ctx context.Context, d Digest, f File, workers int, progress func(int64)) (*CorruptError, error) {
 	fi, err := f.Stat()
 	if err != nil {
 		return nil, err
 	}
 	if !fi.Mode().IsRegular() {
-		return nil, errNotRegular
+		return nil, ErrNotRegular
 	}
 	parts, err := s.readParts(d)
 	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrFormat) {
@@ -136,7 +136,7 @@ func (s *Store) verify(ctx context.Context, d Digest, f *os.File, workers int, p
 
 // verifyWhole computes the SHA-256 of a blob whose list of parts is lost, and
 // makes the list again.
-func (s *Store) verifyWhole(ctx context.Context, d Digest, f *os.File, size int64, progress func(int64)) (*CorruptError, error) {
+func (s *Store) verifyWhole(ctx context.Context, d Digest, f File, size int64, progress func(int64)) (*CorruptError, error) {
 	parts := partList{blob: d, size: size, sums: make([]Digest, numParts(size))}
 	h := sha256.New()
 	buf := make([]byte, min(PartSize, size))

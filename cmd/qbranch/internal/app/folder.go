@@ -39,7 +39,7 @@ func (v *verifier) folder(ctx context.Context, dir string) error {
 		return fmt.Errorf("open folder: %w", err)
 	}
 	defer root.Close()
-	c := checkpoint{open: func(path string) (*os.File, error) { return root.Open(path) }}
+	c := checkpoint{open: func(path string) (openFile, error) { return root.Open(path) }}
 	var links []string
 	if c.files, links, err = listFolder(root); err != nil {
 		return err

@@ -143,7 +143,7 @@ func (v *verifier) snapshot(ctx context.Context, ref Ref) error {
 	for _, f := range snap.Files {
 		c.files[f.Path], digests[f.Path] = f.Size, f.SHA256
 	}
-	c.open = func(path string) (*os.File, error) { return st.OpenBlob(digests[path]) }
+	c.open = func(path string) (openFile, error) { return st.OpenBlob(digests[path]) }
 	return v.judge(ctx, c)
 }
 
@@ -236,11 +236,18 @@ func (a *App) repair(ctx context.Context, st *store.Store, snap Snapshot, notify
 	return stats.Received.Load(), st.PutSnapshot(snap) // keeps the name of its branch
 }
 
+// openFile is a file of a checkpoint, in the store or in a folder.
+type openFile interface {
+	io.Reader
+	io.ReaderAt
+	io.Closer
+}
+
 // checkpoint is a local copy that can be judged.
 type checkpoint struct {
 	branch string
 	files  map[string]int64
-	open   func(path string) (*os.File, error)
+	open   func(path string) (openFile, error)
 }
 
 // judge holds config, headers and tensors against each other.
@@ -258,7 +265,7 @@ func (v *verifier) judge(ctx context.Context, c checkpoint) error {
 
 func (c checkpoint) judge(ctx context.Context) ([]Finding, error) {
 	in := quant.Input{Branch: c.branch, Files: c.files, JSON: make(map[string][]byte), Headers: make(map[string]*safetensors.Header)}
-	weights := make(map[string]*os.File)
+	weights := make(map[string]openFile)
 	defer func() {
 		for _, f := range weights {
 			f.Close() // only read from
