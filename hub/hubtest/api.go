@@ -166,6 +166,12 @@ func (s *Server) serveWhoami(w http.ResponseWriter, r *http.Request) {
 // serveModel answers /api/models/{id}/{what}/{rev}/….
 func (s *Server) serveModel(w http.ResponseWriter, r *http.Request, id string, seg []string) {
 	s.mu.RLock()
+	if to, ok := s.moved[id]; ok {
+		s.mu.RUnlock()
+		path := strings.Replace(r.URL.EscapedPath(), "/"+id, "/"+to, 1)
+		redirect(w, http.StatusTemporaryRedirect, path+query(r))
+		return
+	}
 	answer, no := s.model(w, r, id, seg)
 	s.mu.RUnlock()
 	if no != nil {
@@ -173,6 +179,14 @@ func (s *Server) serveModel(w http.ResponseWriter, r *http.Request, id string, s
 		return
 	}
 	writeJSON(w, r, answer)
+}
+
+// query is the query of a request, with its question mark.
+func query(r *http.Request) string {
+	if r.URL.RawQuery == "" {
+		return ""
+	}
+	return "?" + r.URL.RawQuery
 }
 
 // model makes the answer. s.mu is held.
@@ -186,7 +200,7 @@ func (s *Server) model(w http.ResponseWriter, r *http.Request, id string, seg []
 		what, seg = seg[0], seg[1:]
 	}
 	if what == "refs" {
-		return p.refs(), nil
+		return p.refs(isTrue(r.FormValue("include_prs"))), nil
 	}
 	rev, rest := cutRevision(seg)
 	if rev == "" {
@@ -219,13 +233,28 @@ type refInfo struct {
 }
 
 // refs lists the branches in an order of no meaning, as the hub does.
-func (p *repo) refs() any {
-	branches := make([]refInfo, 0, len(p.branches))
-	for name, c := range p.branches {
-		branches = append(branches, refInfo{name, "refs/heads/" + name, c.id})
+func (p *repo) refs(withPRs bool) any {
+	lists := map[string][]refInfo{"branches": {}, "tags": {}, "converts": {}}
+	if withPRs {
+		lists["pullRequests"] = []refInfo{}
 	}
-	sort.Slice(branches, func(i, j int) bool { return branches[i].TargetCommit < branches[j].TargetCommit })
-	return map[string]any{"tags": []refInfo{}, "branches": branches, "converts": []refInfo{}}
+	for name, c := range p.branches {
+		list, ref := "branches", refInfo{name, "refs/heads/" + name, c.id}
+		if rest, ok := strings.CutPrefix(name, "refs/tags/"); ok {
+			list, ref = "tags", refInfo{rest, name, c.id}
+		} else if rest, ok := strings.CutPrefix(name, "refs/convert/"); ok {
+			list, ref = "converts", refInfo{rest, name, c.id}
+		} else if strings.HasPrefix(name, "refs/pr/") {
+			list, ref = "pullRequests", refInfo{name, name, c.id}
+		}
+		if lists[list] != nil {
+			lists[list] = append(lists[list], ref)
+		}
+	}
+	for _, list := range lists {
+		sort.Slice(list, func(i, j int) bool { return list[i].TargetCommit < list[j].TargetCommit })
+	}
+	return lists
 }
 
 type lfsInfo struct {

@@ -23,13 +23,28 @@
 // stored by LFS when the hub's default .gitattributes would say so, or from
 // 10 MiB on.
 //
-// A [Fault] makes matching requests go wrong: a status, a reset connection, a
-// short body, a flipped bit, a stall, a wrong range, a rewritten listing.
-// Faults wrap the handlers; the handlers know nothing of them.
+// A [Fault] makes matching requests go wrong:
 //
-// Rates, latency and sizes are the server's: SetRate, SetConnRate, SetLatency,
-// Synthetic, SmallFiles.
+//	the line      reset or closed after n bytes, or each n bytes of all traffic;
+//	              stalled; late; slow; slow from the start; a head byte by byte,
+//	              or without end
+//	the answer    any status, 429 with three ways to say how long, pages for
+//	              people, redirects, headers changed or left out, gzip
+//	the range     ignored, another offset, another total
+//	the body      short, long, a flipped bit, another file's
+//	the listing   other sizes, digests and names, pages that fail (Listed…)
+//	the moment    something happens before an answer or in the middle of it (Do)
 //
-// Not given: writing (uploads, git), Xet, datasets and spaces, search, rate
-// limits that really count, and gzip'd answers.
+// It acts for ever, so many times, after so many requests, or on one connection.
+// Faults wrap the handlers; the handlers know nothing of them. [ParseFault]
+// reads one from a line of text.
+//
+// What needs no fault is the server's: rates and latency (SetRate, SetConnRate,
+// SetLatency), links that end (Options.URLLife, URLUses, RangeBound,
+// ExpireURLs), branches that move or go (SetBranch), repositories that are
+// renamed (Rename), gated, private or disabled, files of any size (Synthetic)
+// and any number (SmallFiles).
+//
+// Not given: writing (uploads, git), Xet, datasets and spaces, search, TLS, and
+// rate limits that really count.
 package hubtest

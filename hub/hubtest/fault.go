@@ -2,42 +2,65 @@ package hubtest
 
 import (
 	"bytes"
-	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// Fault misbehaves for matching requests. Match by Origin ("api", "cdn", "" =
-// both), Method and PathContains (the path on the CDN ends with the path of
-// the file); After skips that many matching requests, Times is how often it
-// acts (0 = always). The action fields combine where that makes sense. Several
-// faults may act on one request, the oldest outermost.
+// Fault misbehaves for matching requests. The fields of the first group say
+// which; After skips that many of them, Times is how often it acts (0 =
+// always). The action fields combine where that makes sense. Several faults may
+// act on one request, the oldest outermost. Offsets and lengths are in bytes.
+//
+// presets.go has functions for faults that take more than a field to say.
 type Fault struct {
-	Name         string // shown in the log; "" = "fault"
-	Origin       string
-	Method       string
-	PathContains string
-	RangedOnly   bool
-	After        int
-	Times        int
+	Name string // shown in the log; "" = "fault"
 
-	Status      int                      // answer this status …
-	Header      http.Header              // … with these headers (without a Status: beside the usual ones) …
-	Body        string                   // … and this body
-	ResetAfter  int64                    // reset the connection after n body bytes (use 1 for "at once", -1 for "before the headers")
-	StallAfter  int64                    // after n body bytes send nothing more until the client goes away
-	Truncate    int64                    // end the body n bytes early though the length says more
-	FlipAt      int64                    // flip a bit of the content's byte n-1 (1-based offset in the file; 0 = none)
-	Delay       time.Duration            // before the headers
-	IgnoreRange bool                     // 200 with the whole content
-	WrongRange  bool                     // 206 with a Content-Range of another offset
-	RedirectTo  string                   // redirect there instead (302, or Status)
-	Rewrite     func(body []byte) []byte // change a JSON or text answer
+	Origin        string // "api", "cdn", "" = both
+	Method        string
+	PathContains  string // the path on the CDN ends with the path of the file
+	QueryContains string // "cursor=" matches the second page of a listing and those behind it
+	RangedOnly    bool   // requests with a Range header
+	AuthOnly      bool   // requests with an Authorization header
+	OneConn       bool   // requests on the connection of the first that matches
+	After         int
+	Times         int
+
+	Do          func()        // called before the answer …
+	DoAfter     int64         // … or when so many body bytes were sent
+	Delay       time.Duration // before the head
+	SlowHead    time.Duration // between the bytes of the head
+	EndlessHead bool          // header lines until the client goes away
+	FirstByte   time.Duration // between head and body
+	Rate        int64         // bytes per second of the body
+	Ramp        time.Duration // the rate grows from 0 to Rate in this time
+
+	Status     int                 // answer this status …
+	Header     http.Header         // … with these headers (without a Status: beside the usual ones) …
+	Body       string              // … and this body
+	Without    []string            // leave these headers out; without Content-Length the body comes in chunks
+	ETag       func(string) string // change ETag and X-Linked-Etag, quotes included
+	RedirectTo string              // redirect there instead (302, or Status); {uri} is the path and query asked for
+
+	ResetAfter  int64 // reset the connection (RST) after n body bytes (use 1 for "at once", -1 for "before the head")
+	CloseAfter  int64 // close it (FIN) after n body bytes, whatever the length said
+	ResetEvery  int64 // reset each connection on which the body bytes of all matching answers pass a multiple of n
+	CloseEvery  int64 // the same, with FIN
+	StallAfter  int64 // after n body bytes send nothing more until the client goes away
+	Truncate    int64 // end the body n bytes early though the length says more
+	Extra       int64 // n zeros behind the body, and in its length
+	FlipAt      int64 // flip a bit of the content's byte n-1 (1-based offset in the file; 0 = none); requests without that byte do not count
+	OtherBytes  bool  // the head is right, the body is that of another file
+	IgnoreRange bool  // 200 with the whole content
+	WrongRange  bool  // 206 with a Content-Range of another offset
+	WrongTotal  bool  // 206 with a Content-Range that gives the file a byte more
+	Gzip        bool  // compressed, in chunks, without a length, and a range is ignored
+
+	Rewrite func(body []byte) []byte // change a JSON or text answer
 }
 
 // AddFault adds a fault and returns a function that removes it.
@@ -53,7 +76,14 @@ type faultList struct {
 
 type activeFault struct {
 	Fault
+	traffic atomic.Int64 // body bytes of all answers it acted on
+
+	// guarded by faultList.mu
 	seen, acted int
+	conn        *trackedConn // of the first match
+
+	flips   sync.Mutex // guards flipped
+	flipped int
 }
 
 func (l *faultList) add(f Fault) func() {
@@ -78,108 +108,148 @@ func (l *faultList) clear() {
 }
 
 // match returns the faults that act on this request, and counts it for all.
-func (l *faultList) match(origin string, r *http.Request) []Fault {
+func (l *faultList) match(origin string, r *http.Request) []*activeFault {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var out []Fault
+	var out []*activeFault
 	for _, f := range l.list {
-		if f.Origin != "" && f.Origin != origin ||
-			f.Method != "" && f.Method != r.Method ||
-			!strings.Contains(r.URL.Path, f.PathContains) ||
-			f.RangedOnly && r.Header.Get("Range") == "" {
+		if !f.matches(origin, r) {
 			continue
+		}
+		if f.OneConn {
+			c := connOf(r)
+			if f.conn == nil {
+				f.conn = c
+			}
+			if f.conn != c {
+				continue
+			}
 		}
 		f.seen++
 		if f.seen <= f.After || f.Times > 0 && f.acted >= f.Times {
 			continue
 		}
-		f.acted++
-		out = append(out, f.Fault)
+		if f.FlipAt == 0 { // flips count when they happen: the client may go away before
+			f.acted++
+		}
+		out = append(out, f)
 	}
 	return out
 }
 
+func (f *Fault) matches(origin string, r *http.Request) bool {
+	return (f.Origin == "" || f.Origin == origin) &&
+		(f.Method == "" || f.Method == r.Method) &&
+		strings.Contains(r.URL.Path, f.PathContains) &&
+		strings.Contains(r.URL.RawQuery, f.QueryContains) &&
+		(!f.RangedOnly || r.Header.Get("Range") != "") &&
+		(!f.AuthOnly || r.Header.Get("Authorization") != "") &&
+		(f.FlipAt == 0 || covers(r.Header.Get("Range"), f.FlipAt-1))
+}
+
+// covers says whether a request for a range, or for everything, gets a byte.
+func covers(rng string, at int64) bool {
+	first, last, ok := strings.Cut(strings.TrimPrefix(rng, "bytes="), "-")
+	a, err := strconv.ParseInt(first, 10, 64)
+	if !ok || err != nil {
+		return true // no range, or one that the server will judge
+	}
+	b, err := strconv.ParseInt(last, 10, 64)
+	return a <= at && (err != nil || at <= b)
+}
+
 func (l *faultList) wrap(origin string, h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		faults := l.match(origin, r)
 		next := h
-		names := make([]string, len(faults))
-		for i, f := range slices.Backward(faults) {
+		for _, f := range slices.Backward(l.match(origin, r)) {
 			next = f.wrap(next)
-			names[i] = f.Name
-		}
-		if rec, ok := r.Context().Value(recordKey{}).(*record); ok && len(names) > 0 {
-			joined := strings.Join(names, "+")
-			rec.fault.Store(&joined)
+			if f.FlipAt == 0 {
+				recordOf(r).blame(f.Name)
+			}
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
 // wrap puts the fault around a handler, for one request.
-func (f Fault) wrap(h http.Handler) http.Handler {
+func (f *activeFault) wrap(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if f.Delay > 0 {
-			select {
-			case <-time.After(f.Delay):
-			case <-r.Context().Done():
-				return
-			}
+		if f.Do != nil && f.DoAfter == 0 {
+			f.Do()
+		}
+		if f.Delay > 0 && !pause(r.Context(), f.Delay) {
+			return
+		}
+		if f.SlowHead > 0 {
+			connOf(r).drip.Store(int64(f.SlowHead))
 		}
 		switch {
+		case f.EndlessHead:
+			endlessHead(w)
 		case f.ResetAfter < 0:
-			resetConn(w)
-			return
+			breakConn(w, true)
 		case f.RedirectTo != "":
 			status := f.Status
 			if status == 0 {
 				status = http.StatusFound
 			}
-			w.Header().Set("Location", f.RedirectTo)
-			f.answer(w, status)
-			return
+			w.Header().Set("Location", strings.ReplaceAll(f.RedirectTo, "{uri}", r.URL.RequestURI()))
+			f.answer(w, r, status)
 		case f.Status != 0:
-			f.answer(w, f.Status)
-			return
+			f.answer(w, r, f.Status)
+		default:
+			f.change(w, r, h)
 		}
-		if f.IgnoreRange {
-			r = r.Clone(r.Context())
-			r.Header.Del("Range")
-		}
-		if f.Rewrite != nil {
-			f.rewrite(w, r, h)
-			return
-		}
-		h.ServeHTTP(&faultyWriter{ResponseWriter: w, fault: f, req: r, limit: -1}, r)
 	})
 }
 
-func (f Fault) setHeader(w http.ResponseWriter) {
-	for k, v := range f.Header {
-		w.Header()[http.CanonicalHeaderKey(k)] = slices.Clone(v)
-	}
-}
-
-func (f Fault) answer(w http.ResponseWriter, status int) {
-	f.setHeader(w)
-	if w.Header().Get("Content-Type") == "" {
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+// answer sends an answer that is the fault's own.
+func (f *activeFault) answer(w http.ResponseWriter, r *http.Request, status int) {
+	out := newFaultyWriter(f, w, r)
+	h := w.Header()
+	f.setHeader(h)
+	_, named := h["Content-Type"] // an empty one means that there is to be none
+	if !named {
+		h.Set("Content-Type", "text/plain; charset=utf-8")
 	}
 	if status != http.StatusNotModified && status != http.StatusNoContent {
-		w.Header().Set("Content-Length", strconv.Itoa(len(f.Body)))
+		h.Set("Content-Length", strconv.Itoa(len(f.Body)))
 	}
-	w.WriteHeader(status)
-	w.Write([]byte(f.Body)) // the client may be gone
+	out.WriteHeader(status)
+	out.Write([]byte(f.Body)) // the client may be gone
+	out.finish()
 }
 
-// rewrite collects the whole answer, changes it, and sends it with its new
-// length through the fault's other actions.
-func (f Fault) rewrite(w http.ResponseWriter, r *http.Request, h http.Handler) {
+func (f *Fault) setHeader(h http.Header) {
+	for k, v := range f.Header {
+		h[http.CanonicalHeaderKey(k)] = slices.Clone(v)
+	}
+}
+
+// change lets the handler answer, and changes what it says.
+func (f *activeFault) change(w http.ResponseWriter, r *http.Request, h http.Handler) {
+	if f.IgnoreRange || f.Gzip {
+		r = r.Clone(r.Context())
+		r.Header.Del("Range")
+	}
+	out := newFaultyWriter(f, w, r)
+	defer out.finish()
+	if f.Rewrite == nil && !f.Gzip {
+		h.ServeHTTP(out, r)
+		return
+	}
 	c := &collector{header: w.Header(), status: http.StatusOK}
 	h.ServeHTTP(c, r)
-	body := f.Rewrite(c.body.Bytes())
+	body := c.body.Bytes()
+	if f.Rewrite != nil {
+		body = f.Rewrite(body)
+	}
+	if f.Gzip {
+		body = gzipped(body)
+		w.Header().Set("Content-Encoding", "gzip")
+		out.without = append(out.without, "Content-Length", "Accept-Ranges")
+	}
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	out := &faultyWriter{ResponseWriter: w, fault: f, req: r, limit: -1}
 	out.WriteHeader(c.status)
 	out.Write(body) // the client may be gone
 }
@@ -193,102 +263,3 @@ type collector struct {
 func (c *collector) Header() http.Header         { return c.header }
 func (c *collector) WriteHeader(status int)      { c.status = status }
 func (c *collector) Write(p []byte) (int, error) { return c.body.Write(p) }
-
-var errBroken = errors.New("connection broken by a fault")
-
-// faultyWriter changes an answer on its way out.
-type faultyWriter struct {
-	http.ResponseWriter
-	fault   Fault
-	req     *http.Request
-	started bool
-	offset  int64 // of the next body byte in the file
-	written int64 // body bytes so far
-	limit   int64 // body bytes to let through before Truncate swallows; -1 = all
-}
-
-func (w *faultyWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-func (w *faultyWriter) WriteHeader(status int) {
-	if w.started {
-		return
-	}
-	w.started = true
-	w.fault.setHeader(w)
-	h := w.Header()
-	if status == http.StatusPartialContent {
-		var first, last, total int64
-		if _, err := fmt.Sscanf(h.Get("Content-Range"), "bytes %d-%d/%d", &first, &last, &total); err == nil {
-			w.offset = first
-			if w.fault.WrongRange {
-				h.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", first+1, last+1, total))
-			}
-		}
-	}
-	if n, err := strconv.ParseInt(h.Get("Content-Length"), 10, 64); err == nil && w.fault.Truncate > 0 {
-		w.limit = max(n-w.fault.Truncate, 0)
-	}
-	w.ResponseWriter.WriteHeader(status)
-}
-
-func (w *faultyWriter) Write(p []byte) (int, error) {
-	if !w.started {
-		w.WriteHeader(http.StatusOK)
-	}
-	total := len(p)
-	if w.limit >= 0 {
-		// The rest is swallowed; the server then closes the connection, since
-		// less was written than the length said.
-		p = p[:min(int64(len(p)), w.limit-w.written)]
-	}
-	p = w.flip(p)
-	if at := w.fault.ResetAfter; at > 0 && w.written+int64(len(p)) >= at {
-		w.send(p[:at-w.written])
-		// The server's buffer would not survive the reset.
-		http.NewResponseController(w.ResponseWriter).Flush()
-		resetConn(w.ResponseWriter)
-		return 0, errBroken
-	}
-	if at := w.fault.StallAfter; at > 0 && w.written+int64(len(p)) >= at {
-		w.send(p[:at-w.written])
-		http.NewResponseController(w.ResponseWriter).Flush()
-		<-w.req.Context().Done()
-		return 0, errBroken
-	}
-	if err := w.send(p); err != nil {
-		return 0, err
-	}
-	return total, nil
-}
-
-func (w *faultyWriter) send(p []byte) error {
-	n, err := w.ResponseWriter.Write(p)
-	w.offset += int64(n)
-	w.written += int64(n)
-	return err
-}
-
-// flip returns p with a bit changed where the fault says so. The content
-// itself is shared and stays as it is.
-func (w *faultyWriter) flip(p []byte) []byte {
-	at := w.fault.FlipAt - 1 - w.offset
-	if w.fault.FlipAt == 0 || at < 0 || at >= int64(len(p)) {
-		return p
-	}
-	p = bytes.Clone(p)
-	p[at] ^= 1
-	return p
-}
-
-// resetConn breaks the connection with an RST. What is buffered is lost.
-func resetConn(w http.ResponseWriter) {
-	conn, _, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		panic(http.ErrAbortHandler) // hijacked already: break it the common way
-	}
-	if c, ok := conn.(*trackedConn); ok {
-		c.reset()
-		return
-	}
-	conn.Close()
-}

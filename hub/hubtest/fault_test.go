@@ -48,6 +48,18 @@ func TestFaultActions(t *testing.T) {
 		{"rewrite", Fault{Rewrite: func(b []byte) []byte { return append(bytes.Clone(b), '!') }}, "200 65537", "206 101 bytes 100-199/65536",
 			append(bytes.Clone(part), '!')},
 		{"rewrite and truncate", Fault{Rewrite: bytes.ToUpper, Truncate: 1}, "200 unexpected EOF", "206 unexpected EOF", nil},
+		{"close", Fault{CloseAfter: 1}, "200 unexpected EOF", "206 unexpected EOF", nil},
+		{"close later than the end", Fault{CloseAfter: 101}, "200 unexpected EOF", "206 100 bytes 100-199/65536", part},
+		{"wrong total", Fault{WrongTotal: true}, "200 65536", "206 100 bytes 100-199/65537", part},
+		{"extra", Fault{Extra: 3}, "200 65539", "206 103 bytes 100-199/65536", append(bytes.Clone(part), 0, 0, 0)},
+		{"other bytes", Fault{OtherBytes: true}, "200 65536", "206 100 bytes 100-199/65536", nil},
+		{"no length", Fault{Without: []string{"content-length"}}, "200 65536 chunked", "206 100 bytes 100-199/65536 chunked", part},
+		{"no content range", Fault{Without: []string{"Content-Range"}}, "200 65536", "206 100", part},
+		{"no location", Fault{Status: 302}, "302 0", "302 0", nil},
+		{"redirect with what was asked for", Fault{RedirectTo: "http://h{uri}"}, "302 0", "302 0", nil},
+		{"pace", Fault{FirstByte: time.Microsecond, Rate: 1 << 30, Ramp: time.Microsecond}, "200 65536", "206 100 bytes 100-199/65536", part},
+		{"slow head", Fault{SlowHead: time.Microsecond}, "200 65536", "206 100 bytes 100-199/65536", part},
+		{"web page", WebPage(200, true), "200 92", "200 92", nil},
 		{"delay", Fault{Delay: time.Millisecond}, "200 65536", "206 100 bytes 100-199/65536", part},
 	}
 	s := start(t, Options{})
@@ -93,6 +105,9 @@ func describe(a answer) string {
 	if r := a.Header.Get("Content-Range"); r != "" {
 		s = append(s, r)
 	}
+	if a.ContentLength < 0 {
+		s = append(s, "chunked")
+	}
 	return strings.Join(s, " ")
 }
 
@@ -114,6 +129,10 @@ func TestFaultMatching(t *testing.T) {
 		{"method", Fault{Method: "HEAD"}, ".x...."},
 		{"path of the file on the CDN", Fault{PathContains: "model.safetensors"}, "..xxxx"},
 		{"ranged", Fault{RangedOnly: true}, "...xxx"},
+		{"query", Fault{QueryContains: "Signature="}, "..xxxx"},
+		{"with a token", Fault{AuthOnly: true}, "......"},
+		{"a byte of the file", Fault{Origin: "cdn", FlipAt: 2}, "..x.x."},
+		{"one connection of them", Fault{OneConn: true, After: 0}, "x....."}, // ask makes one for each
 		{"after", Fault{After: 4}, "....xx"},
 		{"times", Fault{Times: 2}, "xx...."},
 		{"after and times of those that match", Fault{RangedOnly: true, After: 1, Times: 1}, "....x."},

@@ -32,6 +32,7 @@ func (s *Server) Log() []Entry { return s.log.entries() }
 func (s *Server) ResetLog() { s.log.reset() }
 
 type requestLog struct {
+	tell func(Entry) // instead of keeping them; may be nil
 	mu   sync.Mutex
 	list []*record
 }
@@ -41,10 +42,35 @@ type record struct {
 	entry  Entry // fixed when the request arrives, except for the fields below
 	status atomic.Int64
 	sent   atomic.Int64
-	fault  atomic.Pointer[string]
+
+	mu    sync.Mutex
+	fault string // the names of faults, joined
 }
 
 type recordKey struct{}
+
+// recordOf returns the entry of a request.
+func recordOf(r *http.Request) *record { return r.Context().Value(recordKey{}).(*record) }
+
+// blame notes that a fault acts. The faults come from the innermost outwards.
+func (rec *record) blame(name string) {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	if rec.fault != "" {
+		name += "+" + rec.fault
+	}
+	rec.fault = name
+}
+
+// now is the entry as it stands.
+func (rec *record) now() Entry {
+	e := rec.entry
+	e.Status, e.Sent = int(rec.status.Load()), rec.sent.Load()
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	e.Fault = rec.fault
+	return e
+}
 
 func (l *requestLog) wrap(origin string, h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -57,9 +83,13 @@ func (l *requestLog) wrap(origin string, h http.Handler) http.Handler {
 			Conn:   connOf(r).number,
 			Auth:   r.Header.Get("Authorization") != "",
 		}}
-		l.mu.Lock()
-		l.list = append(l.list, rec)
-		l.mu.Unlock()
+		if l.tell == nil {
+			l.mu.Lock()
+			l.list = append(l.list, rec)
+			l.mu.Unlock()
+		} else {
+			defer func() { l.tell(rec.now()) }()
+		}
 		r = r.WithContext(context.WithValue(r.Context(), recordKey{}, rec))
 		h.ServeHTTP(&loggedWriter{ResponseWriter: w, rec: rec, head: r.Method == http.MethodHead}, r)
 	})
@@ -70,12 +100,7 @@ func (l *requestLog) entries() []Entry {
 	defer l.mu.Unlock()
 	out := make([]Entry, len(l.list))
 	for i, rec := range l.list {
-		out[i] = rec.entry
-		out[i].Status = int(rec.status.Load())
-		out[i].Sent = rec.sent.Load()
-		if f := rec.fault.Load(); f != nil {
-			out[i].Fault = *f
-		}
+		out[i] = rec.now()
 	}
 	return out
 }

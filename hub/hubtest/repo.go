@@ -155,6 +155,20 @@ func (s *Server) SetFiles(repo, branch string, files map[string]*Content) (strin
 	return c.id, nil
 }
 
+// Rename gives a repository another name. The API sends whoever asks for the
+// old name to the new one (307, relative); files are served under both.
+func (s *Server) Rename(from, to string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.repos[from]
+	if p == nil || s.repos[to] != nil {
+		return fmt.Errorf("rename %s to %s: no such repository, or one in the way", from, to)
+	}
+	delete(s.repos, from)
+	p.id, s.repos[to], s.moved[from] = to, p, to
+	return nil
+}
+
 // keep makes the LFS content of a commit known to the CDN. s.mu is held.
 func (s *Server) keep(c *commit) {
 	for _, f := range c.files {
@@ -174,10 +188,12 @@ func (s *Server) Commit(repo, branch string) string {
 	return ""
 }
 
-// resolve finds a commit by branch, refs/heads/… or commit id. s.mu is held.
+// resolve finds a commit by branch, tag, refs/… or commit id. s.mu is held.
 func (p *repo) resolve(rev string) *commit {
-	if c := p.branches[strings.TrimPrefix(rev, "refs/heads/")]; c != nil {
-		return c
+	for _, name := range []string{strings.TrimPrefix(rev, "refs/heads/"), "refs/tags/" + rev} {
+		if c := p.branches[name]; c != nil {
+			return c
+		}
 	}
 	return p.commits[rev]
 }

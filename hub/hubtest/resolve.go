@@ -47,6 +47,9 @@ func (s *Server) serveFile(w http.ResponseWriter, r *http.Request, id, route, re
 // lookup finds a file if this visitor may read it. s.mu is held. The commit is
 // returned as soon as it is known: most refusals name it too.
 func (s *Server) lookup(id, rev, name string, v visitor) (*repo, *commit, *object, *refusal) {
+	if to, ok := s.moved[id]; ok {
+		id = to
+	}
 	p, no := s.find(id, v)
 	if no != nil {
 		return nil, nil, nil, no
@@ -73,7 +76,7 @@ func (s *Server) redirectToCDN(w http.ResponseWriter, r *http.Request, p *repo, 
 	h.Set("Accept-Ranges", "bytes")
 	h.Set("Cache-Control", "no-store")
 	h.Set("Vary", "Origin, Accept")
-	redirect(w, http.StatusFound, s.sign(p, name, o.sha256))
+	redirect(w, http.StatusFound, s.sign(p, name, o.sha256, r.Header.Get("Range")))
 }
 
 // redirectToCache is the relative 307 of a regular file asked for by branch.
@@ -105,13 +108,16 @@ func escapePath(name string) string {
 
 // sign makes a CDN URL. Expires is in whole seconds, rounded up, as clients
 // read it; the server goes by Until, in nanoseconds.
-func (s *Server) sign(p *repo, name, sha string) string {
+func (s *Server) sign(p *repo, name, sha, rng string) string {
 	until := time.Now().Add(s.opts.URLLife)
 	location := "/repos/" + p.key + "/" + sha + "/" + escapePath(name)
 	q := url.Values{
 		"Expires":     {strconv.FormatInt(until.Add(time.Second-1).Unix(), 10)},
 		"Until":       {strconv.FormatInt(until.UnixNano(), 10)},
 		"Key-Pair-Id": {strconv.FormatInt(s.signed.Add(1), 10)},
+	}
+	if s.opts.RangeBound {
+		q.Set("Range", rng)
 	}
 	s.mu.RLock()
 	q.Set("Signature", signature(s.key, sha, q))
@@ -122,7 +128,7 @@ func (s *Server) sign(p *repo, name, sha string) string {
 
 func signature(key []byte, sha string, q url.Values) string {
 	m := hmac.New(sha256.New, key)
-	fmt.Fprintf(m, "%s %s %s %s", sha, q.Get("Expires"), q.Get("Until"), q.Get("Key-Pair-Id"))
+	fmt.Fprintf(m, "%s %s %s %s %s", sha, q.Get("Expires"), q.Get("Until"), q.Get("Key-Pair-Id"), q.Get("Range"))
 	return hex.EncodeToString(m.Sum(nil))
 }
 
@@ -145,8 +151,10 @@ func (s *Server) serveCDN(w http.ResponseWriter, r *http.Request) {
 		storageError(w, http.StatusBadRequest, "InvalidArgument", "Only one auth mechanism allowed")
 	case !good || err != nil:
 		storageError(w, http.StatusForbidden, "AccessDenied", "Access denied")
-	case time.Now().UnixNano() >= until:
+	case time.Now().UnixNano() >= until || !s.use(q.Get("Key-Pair-Id")):
 		storageError(w, http.StatusForbidden, "AccessDenied", "Request has expired")
+	case s.opts.RangeBound && r.Header.Get("Range") != q.Get("Range"):
+		storageError(w, http.StatusForbidden, "AccessDenied", "Auth failed: invalid range")
 	case !found:
 		storageError(w, http.StatusNotFound, "NoSuchKey", "The specified key does not exist.")
 	default:
@@ -157,6 +165,17 @@ func (s *Server) serveCDN(w http.ResponseWriter, r *http.Request) {
 		}
 		serveContent(w, r, "application/octet-stream", hex.EncodeToString(sum[:]), data)
 	}
+}
+
+// use counts a request with a signed URL, and says whether it is one too many.
+func (s *Server) use(id string) bool {
+	if s.opts.URLUses <= 0 {
+		return true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.uses[id]++
+	return s.uses[id] <= s.opts.URLUses
 }
 
 func storageError(w http.ResponseWriter, status int, code, message string) {

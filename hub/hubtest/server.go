@@ -1,6 +1,7 @@
 package hubtest
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -22,7 +23,14 @@ type Options struct {
 	Token      string        // the token that opens gated and private repositories
 	OtherToken string        // a good token of somebody who has no access to them
 	URLLife    time.Duration // of signed CDN URLs; 0 = 1 h
+	URLUses    int           // requests that a signed CDN URL is good for; 0 = any number
+	RangeBound bool          // a signed CDN URL is good for the very Range (or none) with which it was asked for
 	PageSize   int           // of tree listings; 0 = 1000
+
+	// OnRequest, if set, gets every request when its answer has ended, and the
+	// log stays empty: for a hub that runs for days. It is called by several
+	// goroutines at once.
+	OnRequest func(Entry)
 }
 
 // Server is a running hub. Its methods are safe for concurrent use.
@@ -38,7 +46,9 @@ type Server struct {
 
 	mu    sync.RWMutex
 	key   []byte              // signs CDN URLs
+	uses  map[string]int      // of signed URLs, by Key-Pair-Id; only with Options.URLUses
 	repos map[string]*repo    // by owner/name
+	moved map[string]string   // old name → new name
 	blobs map[string]*Content // LFS content by hex SHA-256
 }
 
@@ -60,7 +70,10 @@ func Start(o Options) (*Server, error) {
 		opts:    o,
 		limiter: newLimiter(),
 		key:     newKey(),
+		uses:    make(map[string]int),
 		repos:   make(map[string]*repo),
+		moved:   make(map[string]string),
+		log:     requestLog{tell: o.OnRequest},
 		blobs:   make(map[string]*Content),
 	}
 	var err error
@@ -225,7 +238,28 @@ type trackedConn struct {
 	origin  *origin
 	number  int64 // of the connections of its origin, from 1
 	limiter *rate.Limiter
-	used    atomic.Bool // a request came over it
+	used    atomic.Bool  // a request came over it
+	drip    atomic.Int64 // a time.Duration between the bytes of the next head; 0 = none
+}
+
+// Write sends the head of an answer byte by byte, if that was wished.
+func (c *trackedConn) Write(p []byte) (int, error) {
+	gap := time.Duration(c.drip.Load())
+	if gap == 0 {
+		return c.TCPConn.Write(p)
+	}
+	c.drip.Store(0)
+	for i := range p {
+		if bytes.HasSuffix(p[:i], []byte("\r\n\r\n")) {
+			n, err := c.TCPConn.Write(p[i:])
+			return i + n, err
+		}
+		time.Sleep(gap) // a closed connection ends this at the next byte
+		if _, err := c.TCPConn.Write(p[i : i+1]); err != nil {
+			return i, err
+		}
+	}
+	return len(p), nil
 }
 
 type connKey struct{}
