@@ -125,10 +125,18 @@ func (e *FindingsError) Error() string {
 func (e *FindingsError) Hint() string {
 	for _, f := range fatalOf(e.Findings) {
 		if f.Hint != "" {
-			return f.Hint
+			return f.Hint + e.force()
 		}
 	}
-	return "the checkpoint is not what it claims to be: take another branch, and tell its publisher"
+	return "the checkpoint is not what it claims to be: take another branch, and tell its publisher" + e.force()
+}
+
+// force offers to fetch it all the same, where that is possible.
+func (e *FindingsError) force() string {
+	if !strings.HasPrefix(e.Op, "get ") || fatalOf(e.Findings)[0].Code == pickleCode {
+		return ""
+	}
+	return "; --force fetches it all the same"
 }
 
 // fatalOf returns the fatal findings.

@@ -17,6 +17,8 @@ type GetOptions struct {
 	Connections int
 	LimitRate   int64 // bytes per second, 0 = none
 	DryRun      bool  // plan only
+	Force       bool  // fetch what fatal findings speak against; they are reported all the same
+	AllowPickle bool  // fetch pickle files too; they are never opened
 	Stats       *Stats
 	Notify      func(Event) // nil = nobody listens
 }
@@ -39,7 +41,8 @@ type GetResult struct {
 }
 
 // Get plans, judges config and headers by ranged reads, fetches and publishes.
-// A fatal finding stops it before any weight moves (*FindingsError). A commit
+// A fatal finding stops it before any weight moves (*FindingsError), unless it
+// is told to go on (GetOptions.Force). A commit
 // that the store holds already needs no request but the one that resolves the
 // branch, and offline not even that.
 func (a *App) Get(ctx context.Context, ref Ref, o GetOptions) (*GetResult, error) {
@@ -153,7 +156,9 @@ func (g *getter) plan(ctx context.Context) (err error) {
 	if err := g.list(ctx); err != nil {
 		return err
 	}
-	if g.files, g.res.Findings, err = withoutPickles(g.all); err != nil {
+	if g.o.AllowPickle {
+		g.files = g.all
+	} else if g.files, g.res.Findings, err = withoutPickles(g.all); err != nil {
 		var bad *FindingsError
 		if errors.As(err, &bad) {
 			bad.Op = "get " + g.ref.String()
@@ -234,6 +239,9 @@ func heldByPlan(p Plan) (partial, whole int64) {
 	return partial, whole
 }
 
+// pickleCode is the finding about files that run code when they are loaded.
+const pickleCode = "PICKLE"
+
 // withoutPickles leaves out the files that run code when they are loaded. A
 // listing that has no other weights is refused.
 func withoutPickles(all []hub.File) (files []hub.File, findings []Finding, err error) {
@@ -250,14 +258,14 @@ func withoutPickles(all []hub.File) (files []hub.File, findings []Finding, err e
 	if len(pickles) == 0 {
 		return files, nil, nil
 	}
-	finding := Finding{Code: "PICKLE", Severity: quant.Info, Where: list(pickles, ", ", 4),
+	finding := Finding{Code: pickleCode, Severity: quant.Info, Where: list(pickles, ", ", 4),
 		Message: "left out: pickle files can run code when they are loaded, and the safetensors files hold the weights"}
 	if safe {
 		return files, []Finding{finding}, nil
 	}
 	finding.Severity = quant.Fatal
 	finding.Message = "the weights are pickle files, which can run code when they are loaded; there are no safetensors files"
-	finding.Hint = "look for a branch or repository with safetensors files"
+	finding.Hint = "look for a branch or repository with safetensors files, or fetch them unopened with --allow-pickle"
 	return nil, nil, &FindingsError{Findings: []Finding{finding}}
 }
 

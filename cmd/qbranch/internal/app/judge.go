@@ -47,7 +47,7 @@ func (g *getter) judge(ctx context.Context) error {
 	}
 	findings := quant.Check(in)
 	g.notify(Event{Judged: "config"})
-	if hopeless(findings) {
+	if hopeless(findings) && !g.o.Force {
 		return g.verdict(findings)
 	}
 	headers, err := g.readHeaders(ctx)
@@ -99,7 +99,7 @@ func (g *getter) verdict(findings []Finding) error {
 	if len(g.res.Findings) > 0 {
 		g.notify(Event{Findings: g.res.Findings})
 	}
-	if len(fatalOf(g.res.Findings)) > 0 {
+	if len(fatalOf(g.res.Findings)) > 0 && !g.o.Force {
 		return &FindingsError{g.res.Findings, "get " + g.ref.String()}
 	}
 	return nil
@@ -184,6 +184,7 @@ type shardHeader struct {
 	header *safetensors.Header
 	bad    *safetensors.FormatError
 	first  []byte // part 0, when it was fetched and is not in the store
+	held   bool   // it was read from the store, not from the hub
 }
 
 // readHeaders reads the header of every safetensors file.
@@ -198,7 +199,7 @@ func (g *getter) readHeaders(ctx context.Context) ([]shardHeader, error) {
 	eg.SetLimit(judgeConns)
 	for i := range out {
 		eg.Go(func() error {
-			if err := g.readHeader(ctx, &out[i]); err != nil {
+			if err := g.readHeaderAgain(ctx, &out[i]); err != nil {
 				return fmt.Errorf("read the header of %s: %w", out[i].file.Path, err)
 			}
 			return nil
@@ -208,6 +209,19 @@ func (g *getter) readHeaders(ctx context.Context) ([]shardHeader, error) {
 		return nil, err
 	}
 	return out, nil
+}
+
+// readHeaderAgain reads a header; one that came over the line and is bad comes a
+// second time, since no digest tells yet whether that is how the file is.
+func (g *getter) readHeaderAgain(ctx context.Context, h *shardHeader) error {
+	const attempts = 2
+	for attempt := 1; ; attempt++ {
+		err := g.readHeader(ctx, h)
+		if err != nil || h.bad == nil || h.held || attempt == attempts {
+			return err
+		}
+		*h = shardHeader{file: h.file}
+	}
 }
 
 // readHeader reads one header. The ranged read is part 0, which nearly always
@@ -221,6 +235,7 @@ func (g *getter) readHeader(ctx context.Context, h *shardHeader) (err error) {
 			return err
 		}
 		defer blob.Close()
+		h.held = true
 		h.header, err = safetensors.Parse(blob, h.file.Size)
 		return asBad(err, &h.bad)
 	}

@@ -76,11 +76,11 @@ func TestErrorTexts(t *testing.T) {
 	fatal := &FindingsError{Op: "get o/n:b", Findings: []Finding{
 		{Code: "J7", Severity: quant.Info, Message: "not this"},
 		{Code: "J3", Severity: quant.Fatal, Where: "quantize_config.json", Message: "bits is 5"},
-		{Code: "H1", Severity: quant.Fatal, Message: "cut short", Hint: "fetch it again"}}}
+		{Code: "H1", Severity: quant.Fatal, Message: "cut short", Hint: "fetch it again; --force fetches it all the same"}}}
 	if got, want := fatal.Error(), "get o/n:b: quantize_config.json: bits is 5 (J3), and 1 more"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if got, want := fatal.Hint(), "fetch it again"; got != want {
+	if got, want := fatal.Hint(), "fetch it again; --force fetches it all the same"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	many := &CorruptionError{&VerifyReport{Files: []FileCheck{{Path: "1", Missing: true}, {Path: "2", Missing: true}, {Path: "3", Missing: true}, {Path: "4", Missing: true}}}}

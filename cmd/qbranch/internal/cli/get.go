@@ -18,6 +18,8 @@ type getFlags struct {
 	connections int
 	limitRate   string
 	dryRun      bool
+	force       bool
+	allowPickle bool
 }
 
 func (r *run) getCommand() *cobra.Command {
@@ -57,12 +59,14 @@ branch brought are not fetched again.`,
 	fl.IntVarP(&f.connections, "connections", "j", 0, "most connections at once, `N` (default 8)")
 	fl.StringVar(&f.limitRate, "limit-rate", "", "at most `R` bytes per second, such as 10M or 2MiB")
 	fl.BoolVar(&f.dryRun, "dry-run", false, "say what would be fetched, and stop")
+	fl.BoolVar(&f.force, "force", false, "fetch it whatever is found about its config and headers")
+	fl.BoolVar(&f.allowPickle, "allow-pickle", false, "fetch pickle files (.bin, .pt, …) too: loading them can run code")
 	r.jsonFlag(cmd)
 	return cmd
 }
 
 func (f getFlags) options(refs int) (app.GetOptions, error) {
-	o := app.GetOptions{Dir: f.dir, Connections: f.connections, DryRun: f.dryRun}
+	o := app.GetOptions{Dir: f.dir, Connections: f.connections, DryRun: f.dryRun, Force: f.force, AllowPickle: f.allowPickle}
 	if f.dir != "" && refs > 1 {
 		return o, &usageError{msg: "--dir takes one branch", hint: "give each branch a command and a folder of its own"}
 	}
@@ -126,7 +130,7 @@ func (r *run) getOne(ctx context.Context, a *app.App, ref app.Ref, o app.GetOpti
 		return sample{total: stats.Total.Load(), done: stats.Done.Load(), received: stats.Received.Load(),
 			verified: stats.Verified.Load(), retries: stats.Retries.Load(), conns: stats.Connections.Load()}
 	})
-	v := &getView{run: r, ref: ref, p: p, dryRun: o.DryRun}
+	v := &getView{run: r, ref: ref, p: p, dryRun: o.DryRun, told: o.Force}
 	o.Notify = v.event
 	p.start()
 	res, err := a.Get(ctx, ref, o)
@@ -197,7 +201,7 @@ func (r *run) worthTelling(findings []app.Finding) []app.Finding {
 // withoutFirstFatal leaves out the first fatal finding of a fetch: the error
 // that ends it quotes it.
 func withoutFirstFatal(findings []app.Finding, told *bool) []app.Finding {
-	i := slices.IndexFunc(findings, func(f app.Finding) bool { return f.Severity == app.Fatal })
+	i := slices.IndexFunc(findings, isFatal)
 	if i < 0 || *told {
 		return findings
 	}
@@ -209,6 +213,8 @@ func withoutFirstFatal(findings []app.Finding, told *bool) []app.Finding {
 func cannotRunText(reason string) string {
 	return "qbranch gen cannot run it: " + clean(reason) + "; fetching and verifying work"
 }
+
+func isFatal(f app.Finding) bool { return f.Severity == app.Fatal }
 
 // findingText is one line: severity, code, place, message, hint.
 func (p paint) findingText(f app.Finding) string {
@@ -323,7 +329,7 @@ func (p paint) gotText(storeDir string, ref app.Ref, res *app.GetResult, last bo
 		return text
 	}
 	text += fmt.Sprintf("  in %s\n", clean(where))
-	if res.CannotRun == "" {
+	if res.CannotRun == "" && !slices.ContainsFunc(res.Findings, isFatal) {
 		text += fmt.Sprintf("  next: qbranch gen %s -p \"Hello\"\n", clean(next))
 	}
 	return text
