@@ -76,7 +76,7 @@ func TestErrorTexts(t *testing.T) {
 	fatal := &FindingsError{Op: "get o/n:b", Findings: []Finding{
 		{Code: "J7", Severity: quant.Info, Message: "not this"},
 		{Code: "J3", Severity: quant.Fatal, Where: "quantize_config.json", Message: "bits is 5"},
-		{Code: "H1", Severity: quant.Fatal, Message: "cut short", Hint: "fetch it again; --force fetches it all the same"}}}
+		{Code: "H1", Severity: quant.Fatal, Message: "cut short", Hint: "fetch it again"}}}
 	if got, want := fatal.Error(), "get o/n:b: quantize_config.json: bits is 5 (J3), and 1 more"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
