@@ -24,6 +24,7 @@ var ours = []struct {
 	pkg string
 	may []string
 }{
+	{"cmd/peerbench", []string{"hub/hubtest"}},
 	{"cmd/qbranch", []string{"cmd/qbranch/internal/cli", "cmd/qbranch/internal/termguard"}},
 	{"cmd/qbranch/internal/cli", []string{"cmd/qbranch/internal/app", "cmd/qbranch/internal/demo", "cmd/qbranch/internal/tui"}},
 	{"cmd/qbranch/internal/tui", []string{"cmd/qbranch/internal/app"}},
