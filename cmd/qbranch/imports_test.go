@@ -32,6 +32,7 @@ var ours = []struct {
 	{"cmd/qbranch/internal/demo", []string{"cmd/qbranch/internal/app", "hub", "hub/hubtest", "store"}},
 	{"cmd/qbranch/internal/demo/pack", []string{"cmd/qbranch/internal/demo"}},
 	{"cmd/qbranch/internal/termguard", nil},
+	{"cmd/hubtest", []string{"hub/hubtest"}},
 	{"hub", nil},
 	{"hub/fetch", []string{"hub", "store"}},
 	{"hub/hubtest", []string{"hub"}},
