@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"strconv"
 )
@@ -69,11 +70,8 @@ func (in *Ingest) check(ctx context.Context) (Digest, error) {
 // verify compares digests with what w wants; content is read only when the git
 // blob id is wanted.
 func (w Want) verify(ctx context.Context, d Digest, content io.ReaderAt) error {
-	if !w.SHA256.IsZero() && d != w.SHA256 {
-		return &MismatchError{What: "SHA-256", Got: d.String(), Want: w.SHA256.String()}
-	}
-	if !w.hasGit() {
-		return nil
+	if !w.hasGit() || !w.SHA256.IsZero() && d != w.SHA256 {
+		return w.compare(d, nil)
 	}
 	h := newGitHash(w.Size)
 	buf := make([]byte, min(PartSize, w.Size))
@@ -87,7 +85,19 @@ func (w Want) verify(ctx context.Context, d Digest, content io.ReaderAt) error {
 		}
 		h.Write(p)
 	}
-	if got := h.Sum(nil); [20]byte(got) != w.GitOID {
+	return w.compare(d, h)
+}
+
+// compare compares digests with what w wants; git has had all bytes, and may be
+// nil when no git blob id is wanted or the SHA-256 is wrong.
+func (w Want) compare(d Digest, git hash.Hash) error {
+	if !w.SHA256.IsZero() && d != w.SHA256 {
+		return &MismatchError{What: "SHA-256", Got: d.String(), Want: w.SHA256.String()}
+	}
+	if !w.hasGit() {
+		return nil
+	}
+	if got := git.Sum(nil); [20]byte(got) != w.GitOID {
 		return &MismatchError{What: "git blob id", Got: hex.EncodeToString(got), Want: hex.EncodeToString(w.GitOID[:])}
 	}
 	return nil

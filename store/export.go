@@ -33,10 +33,12 @@ type exporter struct {
 	s    *Store
 	root *os.Root
 	old  Manifest // of an earlier export; zero when there is none
+	link Link
+	did  Linked
 }
 
-// Export materialises a snapshot as a plain folder (reflink, else hard link,
-// else copy) with a manifest that lets the folder be verified on its own.
+// Export materialises a snapshot as a plain folder, by the way that link names
+// (MakeFile), with a manifest that lets the folder be verified on its own.
 //
 // Every file appears whole or not at all, the manifest last. A file that is
 // there already stays when it has the right content, is replaced when it is
@@ -45,14 +47,53 @@ type exporter struct {
 // another commit of the same branch is an update.
 // Files the snapshot does not name are left alone. All writing goes through an
 // os.Root, so that no symlink in the folder leads out of it.
-func (s *Store) Export(ctx context.Context, snap Snapshot, dir string) error {
-	if err := s.export(ctx, snap, dir); err != nil {
-		return fmt.Errorf("export %s@%s to %s: %w", snap.Repo, snap.Commit, dir, err)
+func (s *Store) Export(ctx context.Context, snap Snapshot, dir string, link Link) (Linked, error) {
+	e := &exporter{s: s, link: link}
+	if err := e.export(ctx, snap, dir); err != nil {
+		return e.did, fmt.Errorf("export %s@%s to %s: %w", snap.Repo, snap.Commit, dir, err)
 	}
-	return nil
+	return e.did, nil
 }
 
-func (s *Store) export(ctx context.Context, snap Snapshot, dir string) error {
+func (e *exporter) export(ctx context.Context, snap Snapshot, dir string) error {
+	if err := e.s.CheckSnapshot(snap); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return FolderFailure(dir, err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return unusable(dir, "cannot be opened", err)
+	}
+	defer root.Close()
+	e.root = root
+	if e.old, err = checkOwner(dir, snap.Repo, snap.Commit, snap.Branch); err != nil {
+		return err
+	}
+	if err := root.MkdirAll(manifestDir, 0o755); err != nil {
+		return FolderFailure(dir, err)
+	}
+	m := Manifest{Format: formatVersion, Repo: snap.Repo, Commit: snap.Commit, Branch: snap.Branch, PartSize: PartSize, Files: []ManifestFile{}}
+	for _, f := range byPath(snap.Files) {
+		mf, err := e.file(ctx, f)
+		if err != nil {
+			return fmt.Errorf("%s: %w", f.Path, FolderFailure(dir, err))
+		}
+		m.Files = append(m.Files, mf)
+	}
+	b, err := m.encode()
+	if err != nil {
+		return err
+	}
+	return FolderFailure(dir, e.place("tmp-manifest", manifestName, func(tmp string) error {
+		return writeNew(e.root, tmp, func(out *os.File) error { _, err := out.Write(b); return err })
+	}))
+}
+
+// CheckSnapshot says why a snapshot cannot be exported: a file that must not be
+// written, a blob that has gone (fs.ErrNotExist) or is damaged (*CorruptError).
+func (s *Store) CheckSnapshot(snap Snapshot) error {
 	if err := snap.check(); err != nil {
 		return err
 	}
@@ -61,40 +102,12 @@ func (s *Store) export(ctx context.Context, snap Snapshot, dir string) error {
 			return fmt.Errorf("%s: %w", f.Path, err)
 		}
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return folderError(dir, err)
-	}
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return unusable(dir, "cannot be opened", err)
-	}
-	defer root.Close()
-	e := &exporter{s: s, root: root}
-	if e.old, err = checkOwner(dir, snap.Repo, snap.Commit, snap.Branch); err != nil {
-		return err
-	}
-	if err := root.MkdirAll(manifestDir, 0o755); err != nil {
-		return folderError(dir, err)
-	}
-	m := Manifest{Format: formatVersion, Repo: snap.Repo, Commit: snap.Commit, Branch: snap.Branch, PartSize: PartSize, Files: []ManifestFile{}}
-	for _, f := range byPath(snap.Files) {
-		mf, err := e.file(ctx, f)
-		if err != nil {
-			return fmt.Errorf("%s: %w", f.Path, folderError(dir, err))
-		}
-		m.Files = append(m.Files, mf)
-	}
-	b, err := m.encode()
-	if err != nil {
-		return err
-	}
-	return folderError(dir, e.place("tmp-manifest", manifestName, func(tmp string) error {
-		return e.write(tmp, func(out *os.File) error { _, err := out.Write(b); return err })
-	}))
+	return nil
 }
 
-// folderError types an error of writing to the folder, which is not the store.
-func folderError(dir string, err error) error {
+// FolderFailure types an error of writing to a folder that takes an export,
+// which is not the store: ErrFolder or ErrNoSpace. Other errors stay as they are.
+func FolderFailure(dir string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS), errors.Is(err, syscall.ENOTDIR):
 		return unusable(dir, "cannot be written to", err)
@@ -107,18 +120,15 @@ func folderError(dir string, err error) error {
 
 // file materialises one file and returns its entry in the manifest.
 func (e *exporter) file(ctx context.Context, f SnapshotFile) (ManifestFile, error) {
-	parts, err := e.s.readParts(f.SHA256)
-	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrFormat) {
-		// Verify makes a lost list again.
-		if err = e.s.Verify(ctx, f.SHA256, 0, nil); err == nil {
-			parts, err = e.s.readParts(f.SHA256)
-		}
-	}
-	mf := ManifestFile{SnapshotFile: f, Parts: parts.sums}
+	parts, err := e.s.partsOrVerify(ctx, f.SHA256)
+	mf := ManifestFile{SnapshotFile: f, Parts: parts}
 	if err != nil {
 		return mf, err
 	}
 	there, err := e.there(ctx, mf)
+	if there {
+		e.did.Add("", f.Size)
+	}
 	if there || err != nil {
 		return mf, err
 	}
@@ -126,7 +136,11 @@ func (e *exporter) file(ctx context.Context, f SnapshotFile) (ManifestFile, erro
 		return mf, err
 	}
 	return mf, e.place("tmp-"+f.SHA256.String(), f.Path, func(tmp string) error {
-		return e.materialise(ctx, mf, tmp)
+		way, err := e.s.makeFile(ctx, mf, e.root, tmp, e.link)
+		if err == nil {
+			e.did.Add(way, f.Size)
+		}
+		return err
 	})
 }
 
@@ -143,13 +157,10 @@ func (e *exporter) there(ctx context.Context, f ManifestFile) (bool, error) {
 	if !fi.Mode().IsRegular() {
 		return false, &ExistsError{Path: f.Path, Why: "is not a regular file"}
 	}
-	if blob, err := os.Stat(e.s.Path(f.SHA256)); err == nil && os.SameFile(fi, blob) {
-		return true, nil
+	if same, err := e.s.sameFile(ctx, e.root, f); same || err != nil {
+		return same, err
 	}
-	d, err := verifyFile(ctx, e.root, f, 0, nil)
-	if d == nil || err != nil {
-		return err == nil, err
-	}
+	var d *Damage
 	if old, ok := e.old.file(f.Path); ok {
 		if d, err = verifyFile(ctx, e.root, old, 0, nil); d == nil || err != nil {
 			return false, err // what we wrote ourselves may be replaced
@@ -180,30 +191,6 @@ func (e *exporter) place(tmp, to string, make func(tmp string) error) error {
 	return syncDir(filepath.Join(e.root.Name(), filepath.FromSlash(path.Dir(to))))
 }
 
-// materialise makes tmp hold the blob: sharing its blocks, being another name
-// of it, or holding a copy.
-func (e *exporter) materialise(ctx context.Context, f ManifestFile, tmp string) error {
-	blob, err := e.s.OpenBlob(f.SHA256)
-	if err != nil {
-		return err
-	}
-	defer blob.Close()
-	if f, ok := blob.(osFile); ok {
-		dir, err := e.root.Open(path.Dir(tmp))
-		if err != nil {
-			return err
-		}
-		defer dir.Close()
-		if cloneInto(f.File, dir, path.Base(tmp)) == nil {
-			return e.root.Chmod(tmp, 0o644)
-		}
-		if linkInto(f.Name(), dir, path.Base(tmp)) == nil {
-			return nil
-		}
-	}
-	return e.write(tmp, func(out *os.File) error { return copyChecked(ctx, out, blob, f) })
-}
-
 // copyChecked copies a blob and compares every part with its digest on the way.
 func copyChecked(ctx context.Context, out io.Writer, blob io.ReaderAt, f ManifestFile) error {
 	buf := make([]byte, min(PartSize, f.Size))
@@ -223,16 +210,4 @@ func copyChecked(ctx context.Context, out io.Writer, blob io.ReaderAt, f Manifes
 		}
 	}
 	return nil
-}
-
-// write makes a durable new file in the folder.
-func (e *exporter) write(name string, fill func(out *os.File) error) error {
-	out, err := e.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return err
-	}
-	if err = fill(out); err == nil {
-		err = out.Sync()
-	}
-	return errors.Join(err, out.Close())
 }

@@ -20,7 +20,7 @@ func TestExport(t *testing.T) {
 	snap := fill(t, s, repoA, "gptq-4bit", commitA, files)
 	dir := filepath.Join(t.TempDir(), "new", "folder")
 	for range 2 { // the second finds everything there
-		if err := s.Export(t.Context(), snap, dir); err != nil {
+		if _, err := s.Export(t.Context(), snap, dir, LinkAuto); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -64,7 +64,7 @@ func TestVerifyFolder(t *testing.T) {
 	if _, err := VerifyFolder(t.Context(), dir, 0, nil); !errors.Is(err, ErrNotFound) {
 		t.Errorf("a folder without a manifest: %v", err)
 	}
-	if err := s.Export(t.Context(), snap, dir); err != nil {
+	if _, err := s.Export(t.Context(), snap, dir, LinkAuto); err != nil {
 		t.Fatal(err)
 	}
 	for _, i := range []int64{1, 2, 4} {
@@ -116,7 +116,7 @@ func TestExportRefusesToOverwrite(t *testing.T) {
 			if err := tt.make(filepath.Join(dir, "config.json")); err != nil {
 				t.Skip(err)
 			}
-			err := s.Export(t.Context(), snap, dir)
+			_, err := s.Export(t.Context(), snap, dir, LinkAuto)
 			if tt.ok {
 				if err != nil {
 					t.Error(err)
@@ -143,7 +143,7 @@ func TestExportAgain(t *testing.T) {
 	second := fill(t, s, repoA, "main", commitB, map[string][]byte{"config.json": []byte("22"), "README.md": []byte("same")})
 	dir := t.TempDir()
 	for _, snap := range []Snapshot{first, second} {
-		if err := s.Export(t.Context(), snap, dir); err != nil {
+		if _, err := s.Export(t.Context(), snap, dir, LinkAuto); err != nil {
 			t.Fatal(err)
 		}
 		if bad := verifyFolder(t, dir); len(bad) != 0 {
@@ -158,7 +158,7 @@ func TestExportAgain(t *testing.T) {
 	if err := errors.Join(os.Remove(edited), os.WriteFile(edited, []byte("my own"), 0o644)); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Export(t.Context(), first, dir); !errors.Is(err, fs.ErrExist) {
+	if _, err := s.Export(t.Context(), first, dir, LinkAuto); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("over an edited file: %v", err)
 	}
 	if got, _ := os.ReadFile(edited); string(got) != "my own" {
@@ -179,7 +179,7 @@ func TestExportStaysInside(t *testing.T) {
 		if err := os.Symlink(outside, filepath.Join(dir, link)); err != nil {
 			t.Skip(err)
 		}
-		if err := s.Export(t.Context(), snap, dir); err == nil {
+		if _, err := s.Export(t.Context(), snap, dir, LinkAuto); err == nil {
 			t.Errorf("%s leads out of the folder: no error", link)
 		}
 		if entries, _ := os.ReadDir(outside); len(entries) != 0 {
@@ -196,13 +196,13 @@ func TestExportRefusesDamage(t *testing.T) {
 	bad := snap
 	bad.Files = []SnapshotFile{{Path: "../f", Size: PartSize, SHA256: snap.Files[0].SHA256}}
 	dir := t.TempDir()
-	if err := s.Export(t.Context(), bad, filepath.Join(dir, "in")); err == nil || exists(filepath.Join(dir, "f")) {
+	if _, err := s.Export(t.Context(), bad, filepath.Join(dir, "in"), LinkAuto); err == nil || exists(filepath.Join(dir, "f")) {
 		t.Errorf("a path that leads out: %v", err)
 	}
 	flip(t, s.Path(snap.Files[0].SHA256), 9)
 	verifyBad(t, s, snap.Files[0].SHA256)
 	var corrupt *CorruptError
-	if err := s.Export(t.Context(), snap, dir); !errors.As(err, &corrupt) {
+	if _, err := s.Export(t.Context(), snap, dir, LinkAuto); !errors.As(err, &corrupt) {
 		t.Errorf("a corrupt blob: %v", err)
 	}
 }
@@ -282,7 +282,7 @@ func TestExportToAnotherDisk(t *testing.T) {
 	if err := os.Remove(s.partsPath(d)); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Export(t.Context(), snap, dir); err != nil {
+	if _, err := s.Export(t.Context(), snap, dir, LinkAuto); err != nil {
 		t.Fatal(err)
 	}
 	if bad := verifyFolder(t, dir); len(bad) != 0 {
@@ -308,7 +308,7 @@ func TestExportKilled(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := s.Export(t.Context(), snap, dir); err != nil {
+	if _, err := s.Export(t.Context(), snap, dir, LinkAuto); err != nil {
 		t.Fatal(err)
 	}
 	if entries, _ := os.ReadDir(filepath.Join(dir, ".qbranch")); len(entries) != 1 {

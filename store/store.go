@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -122,7 +123,15 @@ func (s *Store) sweepTemp() {
 		return
 	}
 	for _, e := range entries {
-		if fi, err := e.Info(); err == nil && s.now().Sub(fi.ModTime()) > tmpAge {
+		fi, err := e.Info()
+		if err != nil {
+			continue
+		}
+		began, ok := adoptionTime(e.Name())
+		if !ok {
+			began = fi.ModTime()
+		}
+		if s.now().Sub(began) > tmpAge {
 			_ = s.fs.Remove(filepath.Join(dir, e.Name()))
 		}
 	}
@@ -190,6 +199,41 @@ func (s *Store) setAlias(w Want, d Digest) error {
 		return nil
 	}
 	return s.writeFile(s.gitPath(w.GitOID), []byte(d.String()+"\n"), 0o600)
+}
+
+// maxGit is the largest content that GitOID looks at. Hubs want larger files to
+// be kept by LFS.
+const maxGit = 64 << 20
+
+// GitOID returns the git blob id of a published blob if that is how it was
+// listed when it was fetched: false for an LFS file, or one of more than 64 MiB.
+func (s *Store) GitOID(ctx context.Context, d Digest, size int64) (oid [20]byte, ok bool, err error) {
+	if size > maxGit {
+		return oid, false, nil
+	}
+	blob, err := s.OpenBlob(d)
+	if err != nil {
+		return oid, false, err
+	}
+	defer blob.Close() // only read from
+	h := newGitHash(size)
+	buf := make([]byte, min(PartSize, size))
+	for i := range numParts(size) {
+		p := buf[:partLen(size, i)]
+		if err := ctx.Err(); err != nil {
+			return oid, false, err
+		}
+		if err := readPart(blob, i, p); err != nil {
+			return oid, false, fmt.Errorf("read blob %s: %w", d, err)
+		}
+		h.Write(p) // never fails
+	}
+	oid = [20]byte(h.Sum(nil))
+	text, err := readLimited(s.fs, s.gitPath(oid), 128)
+	if errors.Is(err, fs.ErrNotExist) {
+		return oid, false, nil
+	}
+	return oid, err == nil && strings.TrimSuffix(string(text), "\n") == d.String(), err
 }
 
 // OpenBlob opens a published blob for reading. ErrNotFound, or a *CorruptError

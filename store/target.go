@@ -84,6 +84,13 @@ func checkFolder(dir string, t Target) error {
 	return nil
 }
 
+// CheckWritable refuses a folder that cannot be made or written to
+// (*FolderError). It writes nothing that stays.
+func CheckWritable(dir string) error {
+	_, err := checkWritable(dir)
+	return err
+}
+
 // checkWritable makes and removes a file in dir, or where dir would be made,
 // and reports whether dir is there.
 func checkWritable(dir string) (there bool, err error) {

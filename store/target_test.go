@@ -17,7 +17,7 @@ func TestCheckFolder(t *testing.T) {
 	target := Target{Repo: repoA, Branch: "gptq-4bit", Commit: commitA,
 		Files: map[string]Want{"config.json": {Size: 2, SHA256: sha256.Sum256(config)}}}
 	exported := func(t *testing.T, dir string) string {
-		if err := s.Export(t.Context(), snap, dir); err != nil {
+		if _, err := s.Export(t.Context(), snap, dir, LinkAuto); err != nil {
 			t.Fatal(err)
 		}
 		return dir
@@ -86,10 +86,10 @@ func TestExportOverAnotherBranch(t *testing.T) {
 	a := fill(t, s, repoA, "a", commitA, map[string][]byte{"config.json": []byte("{}")})
 	b := fill(t, s, repoA, "b", commitB, map[string][]byte{"config.json": []byte("[]")})
 	dir := t.TempDir()
-	if err := s.Export(t.Context(), a, dir); err != nil {
+	if _, err := s.Export(t.Context(), a, dir, LinkAuto); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Export(t.Context(), b, dir); !errors.Is(err, ErrFolder) {
+	if _, err := s.Export(t.Context(), b, dir, LinkAuto); !errors.Is(err, ErrFolder) {
 		t.Errorf("got %v, want %v", err, ErrFolder)
 	}
 }

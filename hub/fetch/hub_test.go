@@ -112,7 +112,7 @@ func (l *line) mustRun() {
 		l.t.Fatal(err)
 	}
 	dir := filepath.Join(l.t.TempDir(), "out")
-	if err := l.Store.Export(l.t.Context(), snap, dir); err != nil {
+	if _, err := l.Store.Export(l.t.Context(), snap, dir, store.LinkAuto); err != nil {
 		l.t.Fatal(err)
 	}
 	for path, want := range l.data {

@@ -175,7 +175,8 @@ func (a *App) restore(ctx context.Context, dir string, m store.Manifest, damage 
 			return moved, err
 		}
 	}
-	return moved, st.Export(ctx, snap, dir)
+	_, err = st.Export(ctx, snap, dir, store.LinkAuto)
+	return moved, err
 }
 
 // unrecorded reads every byte of a folder of which nothing was recorded.

@@ -102,7 +102,7 @@ func (a *App) get(ctx context.Context, ref Ref, o GetOptions) (*GetResult, error
 	g.res.Received = o.Stats.Received.Load() - received
 	g.res.Refetched = o.Stats.Refetched.Load() - refetched
 	if o.Dir != "" {
-		if err := st.Export(ctx, g.res.Snapshot, o.Dir); err != nil {
+		if _, err := st.Export(ctx, g.res.Snapshot, o.Dir, store.LinkAuto); err != nil {
 			return nil, err
 		}
 		g.res.Dir = o.Dir
