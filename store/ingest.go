@@ -84,6 +84,16 @@ func (in *Ingest) Held(i int) bool {
 	return in.published() || in.state[i] == partHeld
 }
 
+// PartSum returns the BLAKE3 of what came as part i; false when it is not held.
+func (in *Ingest) PartSum(i int) (Digest, bool) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if i < 0 || i >= in.n || in.published() || in.state[i] != partHeld {
+		return Digest{}, false
+	}
+	return in.sums[i], true
+}
+
 // HeldBytes returns the bytes of all parts held.
 func (in *Ingest) HeldBytes() int64 {
 	in.mu.Lock()

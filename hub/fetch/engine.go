@@ -22,9 +22,10 @@ type engine struct {
 	hub     Hub
 	store   *store.Store
 	plan    Plan
-	most    int // connections
+	asked   int // connections at most, as Fetcher.Connections says
 	stall   time.Duration
 	wait    time.Duration // bound of the first one
+	space   time.Duration // Fetcher.SpaceWait
 	limit   *Limiter
 	stats   *Stats
 	counted bool // Fetcher.Counted
@@ -32,8 +33,11 @@ type engine struct {
 	log     *slog.Logger
 	queue   *queue
 
+	control *Control
+
 	received atomic.Int64 // bytes, for the ramp
-	failures atomic.Int64 // of requests, for the ramp
+	failures atomic.Int64 // requests that brought nothing, for the ramp
+	waiting  atomic.Int64 // connections without their first byte, for the ramp
 
 	telling sync.Mutex // serialises notify
 
@@ -45,21 +49,21 @@ type engine struct {
 func newEngine(f *Fetcher, p Plan) *engine {
 	e := &engine{
 		hub: f.Hub, store: f.Store, plan: p,
-		most:   f.Connections,
 		stall:  cmp.Or(f.Stall, defaultStall),
 		wait:   cmp.Or(f.RetryWait, defaultRetryWait),
+		space:  f.SpaceWait,
 		limit:  f.Limit,
 		stats:  cmp.Or(f.Stats, new(Stats)),
 		notify: f.Notify,
 		log:    cmp.Or(f.Logger, slog.New(slog.DiscardHandler)),
 	}
-	if e.most <= 0 {
-		e.most = defaultConnections
-	}
+	e.control = cmp.Or(f.Control, new(Control))
+	e.asked = f.Connections
+	most := e.control.most(e.asked)
 	if e.counted = f.Counted; e.counted {
 		e.high = p.Held
 	}
-	e.queue = newQueue(e.most, newRamp(e.most).conns)
+	e.queue = newQueue(most, newRamp(most).conns)
 	return e
 }
 
@@ -108,10 +112,7 @@ func (e *engine) run(ctx context.Context) (store.Snapshot, error) {
 			big = append(big, c)
 		}
 	}
-	if err := e.fetchSmall(ctx, little); err != nil {
-		return store.Snapshot{}, err
-	}
-	if err := e.fetchBig(ctx, big); err != nil {
+	if err := e.fetchAll(ctx, little, big); err != nil {
 		return store.Snapshot{}, err
 	}
 	return e.publish(all)
@@ -136,13 +137,18 @@ func (e *engine) checkSpace(all []*content) error {
 	return nil
 }
 
-// fetchSmall fetches contents that are one part, or less, in one piece each.
-func (e *engine) fetchSmall(ctx context.Context, list []*content) error {
+// fetchAll fetches small contents, which are one part or less, in one piece
+// each, and the others by parts. The small ones come first: the others begin
+// when the last of them has been asked for.
+func (e *engine) fetchAll(ctx context.Context, little, big []*content) error {
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(e.most)
-	for _, c := range list {
-		g.Go(func() error { return e.fetchWhole(ctx, c) })
+	some, someCtx := errgroup.WithContext(ctx)
+	some.SetLimit(e.control.most(e.asked))
+	for _, c := range little {
+		some.Go(func() error { return e.fetchWhole(someCtx, c) })
 	}
+	g.Go(some.Wait)
+	g.Go(func() error { return e.fetchBig(ctx, big) })
 	return g.Wait()
 }
 
@@ -164,7 +170,7 @@ func (e *engine) fetchBig(ctx context.Context, list []*content) (err error) {
 		if err != nil {
 			return e.fail(c.file.Path, err)
 		}
-		jobs = append(jobs, &job{content: c, in: in, prints: newPrints(in.NumParts())})
+		jobs = append(jobs, &job{content: c, in: in})
 	}
 	if len(jobs) == 0 {
 		return nil
@@ -198,51 +204,54 @@ func (e *engine) enqueue(j *job) {
 	e.queue.add(j, n, missing)
 }
 
-// steer has as many workers as the ramp says, and lets idle ones help slow
-// ones, until all jobs are done.
+// steer has as many workers as the ramp says, does what the control says, and
+// lets idle connections help slow ones, until all jobs are done.
 func (e *engine) steer(ctx context.Context, g *errgroup.Group) error {
-	r := newRamp(e.most)
-	tick := time.NewTicker(time.Second)
+	r := newRamp(e.control.most(e.asked))
+	start := time.Now()
+	tick := time.NewTimer(r.tick())
 	defer tick.Stop()
-	last, bytes := time.Now(), e.received.Load()
 	for {
 		for e.queue.hire() {
+			e.waiting.Add(1)
 			g.Go(func() error { return e.work(ctx) })
 		}
+		changed := e.control.changes()
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-e.queue.over:
 			return nil
+		case <-changed:
 		case <-tick.C:
 		}
-		now, sum := time.Now(), e.received.Load()
-		w := window{
-			goodput:  float64(sum-bytes) / now.Sub(last).Seconds(),
-			failures: int(e.failures.Swap(0)),
-		}
-		last, bytes = now, sum
-		if !e.queue.starving() {
-			r = r.next(w)
-			e.queue.setTarget(r.conns)
+		e.queue.pause(e.control.Paused())
+		most := e.control.most(e.asked)
+		r = r.capped(most)
+		if conns, idle := e.queue.manned(); idle == 0 {
+			r = r.next(sample{
+				at: time.Since(start), bytes: e.received.Load(), failures: int(e.failures.Load()),
+				conns: conns, waiting: int(e.waiting.Load()),
+			})
 		} else if !e.limit.limited() { // if it is, help would not make anything faster
 			e.queue.relieve()
 		}
+		e.queue.setTarget(most, r.conns)
+		tick.Reset(r.tick())
 	}
 }
 
 // work is one connection: it fetches runs until there are none.
 func (e *engine) work(ctx context.Context) error {
-	var buf []byte // one part; all that a connection ever holds
+	c := &connection{engine: e, fresh: true}
+	defer c.arrived()
 	for {
 		r := e.queue.take(ctx)
 		if r == nil {
 			return ctx.Err()
 		}
-		if buf == nil {
-			buf = make([]byte, store.PartSize)
-		}
-		err := e.fetchRun(ctx, r, buf)
+		err := c.fetchRun(ctx, r)
+		c.forget()
 		e.queue.release(r)
 		if err != nil {
 			return err
@@ -254,7 +263,7 @@ func (e *engine) work(ctx context.Context) error {
 func (e *engine) complete(ctx context.Context, j *job) error {
 	err := e.queue.await(ctx, j)
 	if err == nil {
-		j.digest, err = j.in.Commit(ctx)
+		j.digest, err = e.commit(ctx, j)
 	}
 	if errors.Is(err, store.ErrMismatch) {
 		j.digest, err = e.repair(ctx, j, err)
@@ -271,6 +280,15 @@ func (e *engine) complete(ctx context.Context, j *job) error {
 	e.tellAll(EventFile, j.content)
 	e.queue.done()
 	return nil
+}
+
+// commit publishes a job, when there is space for its list of parts.
+func (e *engine) commit(ctx context.Context, j *job) (d store.Digest, err error) {
+	err = e.persistSpace(ctx, j.file.Path, func() error {
+		d, err = j.in.Commit(ctx)
+		return err
+	})
+	return d, err
 }
 
 // publish writes the snapshot, then what the branch stood at.

@@ -45,6 +45,7 @@ const (
 	EventFile     EventKind = "file"     // a file was verified and published
 	EventReuse    EventKind = "reuse"    // a file was in the store already
 	EventMismatch EventKind = "mismatch" // content did not match its digest; repairing
+	EventSpace    EventKind = "space"    // the disk is full: waiting for space (Err), or going on (no Err)
 )
 
 // Event is an outcome worth telling; progress is sampled from Stats instead.
@@ -66,10 +67,12 @@ type Event struct {
 type Fetcher struct {
 	Hub         Hub
 	Store       *store.Store
-	Connections int           // most connections at once; 0 = 8
+	Connections int           // most connections at once; 0 = 16
 	Stall       time.Duration // a connection that brings no byte for so long is replaced; 0 = 15 s
 	RetryWait   time.Duration // bound of the wait after a first failure, doubled for each further one; 0 = 500 ms
 	Limit       *Limiter      // nil = none
+	Control     *Control      // what may change while it runs; nil = nothing does
+	SpaceWait   time.Duration // how long to wait for space when the disk is full; 0 = fail at once, negative = for ever
 	Stats       *Stats        // nil = not counted
 	Counted     bool          // Total and Done of Stats count the plan's Bytes and Held already
 	Notify      func(Event)   // one call at a time, from several goroutines; must not block for long; nil = nobody listens
@@ -77,7 +80,7 @@ type Fetcher struct {
 }
 
 const (
-	defaultConnections = 8
+	defaultConnections = 16
 	defaultStall       = 15 * time.Second
 	defaultRetryWait   = 500 * time.Millisecond
 )

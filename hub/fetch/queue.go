@@ -22,11 +22,13 @@ const (
 // has to).
 var errTaken = fmt.Errorf("another connection was faster: %w", context.Canceled)
 
+// errPaused ends a request because the fetch is paused, in the same sense.
+var errPaused = fmt.Errorf("paused: %w", context.Canceled)
+
 // job is one large content on its way in.
 type job struct {
 	*content
 	in     *store.Ingest
-	prints prints
 	hashed int64 // bytes behind the SHA-256 frontier, at best; engine.mu
 
 	// The queue's lock guards these.
@@ -63,7 +65,8 @@ type queue struct {
 	over   chan struct{} // closed when open has fallen to 0
 	pace   time.Duration // what reading a part takes, smoothed; 0 = not known yet
 
-	most    int // connections there can ever be
+	paused  bool
+	most    int // connections there can be at most
 	target  int // connections there should be
 	workers int // connections there are
 	idle    int // of those, waiting for work
@@ -134,12 +137,50 @@ func (q *queue) wake() {
 	q.cond.Broadcast()
 }
 
-// setTarget says how many connections there should be.
-func (q *queue) setTarget(n int) {
+// setTarget says how many connections there should be, and how many there can
+// be at most.
+func (q *queue) setTarget(most, n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.target = n
+	if q.most == most && q.target == n {
+		return
+	}
+	q.most, q.target = most, n
 	q.cond.Broadcast()
+}
+
+// manned returns how many connections there are, and how many of them have
+// nothing to do.
+func (q *queue) manned() (conns, idle int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.workers, q.idle
+}
+
+// pause stops all requests, to go on where they were, or lets them.
+func (q *queue) pause(on bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.paused == on {
+		return
+	}
+	q.paused = on
+	for _, r := range q.runs {
+		if on && r.reading {
+			r.stop(errPaused)
+		}
+	}
+	q.cond.Broadcast()
+}
+
+// awaitUnpaused returns when requests may be made.
+func (q *queue) awaitUnpaused(ctx context.Context) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for q.paused && ctx.Err() == nil {
+		q.cond.Wait()
+	}
+	return ctx.Err()
 }
 
 // hire counts one more connection if one more is wanted and there is anything
@@ -147,7 +188,7 @@ func (q *queue) setTarget(n int) {
 func (q *queue) hire() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.workers >= q.target || q.idle > 0 || q.queued == 0 {
+	if q.paused || q.workers >= q.target || q.idle > 0 || q.queued == 0 {
 		return false
 	}
 	q.workers++
@@ -160,9 +201,11 @@ func (q *queue) take(ctx context.Context) *run {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for ctx.Err() == nil && q.open > 0 && q.workers <= q.target {
-		if r := q.pop(); r != nil {
-			q.runs = append(q.runs, r)
-			return r
+		if !q.paused {
+			if r := q.pop(); r != nil {
+				q.runs = append(q.runs, r)
+				return r
+			}
 		}
 		q.idle++
 		q.cond.Wait()
@@ -230,6 +273,9 @@ func (q *queue) begin(r *run, stop context.CancelCauseFunc) (first, n int) {
 	q.skip(r)
 	for r.next+n < r.end && !r.job.claimed[r.next+n] {
 		n++
+	}
+	if q.paused {
+		n = 0
 	}
 	r.stop, r.reading, r.since = stop, n > 0, time.Now()
 	return r.next, n
@@ -359,13 +405,6 @@ func (q *queue) readers(j *job, part int) int {
 		}
 	}
 	return n
-}
-
-// starving reports whether there are more connections than work.
-func (q *queue) starving() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.idle > 0
 }
 
 // suspects returns the parts that came over broken connections or after a

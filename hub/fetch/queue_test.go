@@ -274,7 +274,7 @@ func TestQueueHedgesOnce(t *testing.T) {
 func TestQueueShedsConnections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &simulation{q: newQueue(8, 8), perPart: each(8, time.Second)}
-		time.AfterFunc(time.Second/2, func() { s.q.setTarget(1) })
+		time.AfterFunc(time.Second/2, func() { s.q.setTarget(8, 1) })
 		took := s.run(t, map[*job][]int{newJob(): all(64)}, 64)
 		// Eight take 4+3+3+3+3+3+2+2 parts, then one is left with the other 41.
 		if want := 4*time.Second + 41*time.Second; took != want {

@@ -3,7 +3,6 @@ package fetch
 import (
 	"context"
 	"errors"
-	"hash/maphash"
 	"slices"
 
 	"github.com/qbranch/qbranch/store"
@@ -14,17 +13,6 @@ const (
 	repairBatch  = 256 // parts fetched again before looking whether that was it, at least
 	repairRounds = 8   // such looks at most: each one hashes the whole content again
 )
-
-// prints tell whether a part that is fetched again is what it was before. They
-// live as long as the run does; 0 stands for a part that came earlier.
-type prints struct {
-	seed maphash.Seed
-	sums []uint64
-}
-
-func newPrints(parts int) prints { return prints{maphash.MakeSeed(), make([]uint64, parts)} }
-
-func (p prints) take(i int, data []byte) { p.sums[i] = maphash.Bytes(p.seed, data) | 1 }
 
 // repair is called when a complete content does not match its digest. Either
 // the disk does not hold what came, which the digests taken at receipt tell, or
@@ -104,10 +92,11 @@ func batches(suspects, rest []int) [][]int {
 }
 
 // refetch drops parts and waits until they are there again. It returns those
-// that are not known to be what they were.
+// that are not what they were.
 func (e *engine) refetch(ctx context.Context, j *job, parts []int) (changed []int, err error) {
-	before := slices.Clone(j.prints.sums)
-	for _, i := range parts {
+	before := make([]store.Digest, len(parts))
+	for k, i := range parts {
+		before[k], _ = j.in.PartSum(i)
 		if err := j.in.Drop(i); err != nil {
 			return nil, err
 		}
@@ -119,8 +108,8 @@ func (e *engine) refetch(ctx context.Context, j *job, parts []int) (changed []in
 	if err := e.queue.await(ctx, j); err != nil {
 		return nil, err
 	}
-	for _, i := range parts {
-		if before[i] == 0 || before[i] != j.prints.sums[i] {
+	for k, i := range parts {
+		if sum, _ := j.in.PartSum(i); sum != before[k] {
 			changed = append(changed, i)
 		}
 	}

@@ -41,8 +41,9 @@ func (s *stream) close() {
 	s.e.stats.Connections.Add(-1)
 }
 
-// fill reads len(p) bytes. It returns how many came.
-func (s *stream) fill(p []byte) (n int, err error) {
+// fill reads len(p) bytes. It returns how many came, and calls first when the
+// first of them have.
+func (s *stream) fill(p []byte, first func()) (n int, err error) {
 	s.dog.Reset(s.e.stall)
 	defer s.dog.Stop()
 	for n < len(p) {
@@ -51,6 +52,7 @@ func (s *stream) fill(p []byte) (n int, err error) {
 		s.e.stats.Received.Add(int64(k))
 		s.e.received.Add(int64(k))
 		if k > 0 {
+			first()
 			s.dog.Stop()             // waiting for the limiter is not stalling
 			s.e.limit.Wait(s.ctx, k) // fails only when ctx has ended
 			s.dog.Reset(s.e.stall)
@@ -70,12 +72,55 @@ func (s *stream) fill(p []byte) (n int, err error) {
 	return n, nil
 }
 
+// connection is one worker: what it holds besides its request.
+type connection struct {
+	*engine
+	fresh bool   // no byte has come yet
+	buf   []byte // one part; all that a connection ever holds
+
+	// Of the part that the last request broke off in, buf has the first have
+	// bytes: contents never change, so that the next one goes on behind them.
+	job  *job
+	part int
+	have int
+}
+
+// arrived notes the first byte, or that there will be none.
+func (c *connection) arrived() {
+	if c.fresh {
+		c.fresh = false
+		c.waiting.Add(-1)
+	}
+}
+
+// kept returns how many bytes of a part the connection has; what it has of
+// another one is thrown away.
+func (c *connection) kept(j *job, part int) int {
+	if c.job != j || c.part != part {
+		c.forget()
+		c.job, c.part = j, part
+	}
+	return c.have
+}
+
+// forget throws away what there is of a part.
+func (c *connection) forget() {
+	c.stats.Refetched.Add(int64(c.have))
+	c.have = 0
+}
+
 // fetchRun brings in the parts of r, however many requests that takes.
-func (e *engine) fetchRun(ctx context.Context, r *run, buf []byte) error {
-	return e.persist(ctx, r.job.file.Path, func(failures int) (progress bool, err error) {
-		for err == nil && !e.queue.empty(r) {
+func (c *connection) fetchRun(ctx context.Context, r *run) error {
+	if c.buf == nil {
+		c.buf = make([]byte, store.PartSize)
+	}
+	return c.persist(ctx, r.job.file.Path, func(failures int) (progress bool, err error) {
+		for err == nil && !c.queue.empty(r) {
+			if err := c.queue.awaitUnpaused(ctx); err != nil {
+				return progress, err
+			}
 			var n int
-			n, err = e.request(ctx, r, buf, failures > 0 && !progress)
+			n, err = c.request(ctx, r, failures > 0 && !progress)
 			progress = progress || n > 0
 		}
 		return progress, err
@@ -84,57 +129,68 @@ func (e *engine) fetchRun(ctx context.Context, r *run, buf []byte) error {
 
 // request asks for what is left of r in one request and returns how many parts
 // it wrote. It ends early, without an error, when others have taken what was
-// left.
-func (e *engine) request(ctx context.Context, r *run, buf []byte, suspect bool) (parts int, err error) {
+// left, and when the fetch is paused.
+func (c *connection) request(ctx context.Context, r *run, suspect bool) (parts int, err error) {
 	reqCtx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	first, n := e.queue.begin(r, stop)
-	defer func() { e.queue.finish(r, first, err != nil) }()
+	first, n := c.queue.begin(r, stop)
+	defer func() { c.queue.finish(r, first, err != nil) }()
 	if n == 0 {
 		return 0, nil
 	}
-	if e.limit.limited() {
+	if c.limit.limited() {
 		// While the limiter holds us back the kernel goes on receiving: all that
 		// was asked for and not yet read is lost if we are killed.
 		n = 1
 	}
 	j := r.job
-	off := int64(first) * store.PartSize
+	off := int64(first)*store.PartSize + int64(c.kept(j, first))
 	end := min(int64(first+n)*store.PartSize, j.file.Size)
-	s, err := e.open(reqCtx, stop, j.file, off, end-off)
+	s, err := c.open(reqCtx, stop, j.file, off, end-off)
 	if err != nil {
 		return 0, untaken(reqCtx, err)
 	}
 	defer s.close()
 	for range n {
-		i, ok := e.queue.step(r)
+		i, ok := c.queue.step(r)
 		if !ok {
 			return parts, nil
 		}
-		p := buf[:j.in.PartLen(i)]
-		if got, err := s.fill(p); err != nil {
-			e.stats.Refetched.Add(int64(got))
+		suspect := suspect || c.kept(j, i) > 0
+		p := c.buf[:j.in.PartLen(i)]
+		got, err := s.fill(p[c.have:], c.arrived)
+		if c.have += got; err != nil {
 			return parts, untaken(reqCtx, err)
 		}
-		if !e.queue.claim(r) {
-			e.stats.Refetched.Add(int64(len(p)))
+		if !c.queue.claim(r) {
+			c.forget()
 			continue
 		}
-		if err := j.in.WritePart(ctx, i, p); err != nil {
-			return parts, diskError{e.fail(j.file.Path, err)}
+		c.have = 0
+		if err := c.write(ctx, j, i, p); err != nil {
+			return parts, err
 		}
 		parts++
-		j.prints.take(i, p)
-		e.count(int64(len(p)))
-		e.verified(j, j.in.HashedBytes())
-		e.queue.wrote(j, i, suspect)
+		c.queue.wrote(j, i, suspect)
 	}
 	return parts, nil
 }
 
-// untaken turns the end of a request that lost to another one into no error.
+// write gives a part to the store.
+func (e *engine) write(ctx context.Context, j *job, i int, p []byte) error {
+	err := e.persistSpace(ctx, j.file.Path, func() error { return j.in.WritePart(ctx, i, p) })
+	if err != nil {
+		return diskError{e.fail(j.file.Path, err)}
+	}
+	e.count(int64(len(p)))
+	e.verified(j, j.in.HashedBytes())
+	return nil
+}
+
+// untaken turns the end of a request that lost to another one, or that was
+// stopped for a pause, into no error.
 func untaken(ctx context.Context, err error) error {
-	if errors.Is(context.Cause(ctx), errTaken) {
+	if cause := context.Cause(ctx); errors.Is(cause, errTaken) || errors.Is(cause, errPaused) {
 		return nil
 	}
 	return err
@@ -179,7 +235,7 @@ func (e *engine) readWhole(ctx context.Context, f hub.File, data []byte) error {
 		return err
 	}
 	defer s.close()
-	got, err := s.fill(data)
+	got, err := s.fill(data, func() {})
 	if err != nil {
 		e.stats.Refetched.Add(int64(got))
 	}

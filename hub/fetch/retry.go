@@ -31,10 +31,11 @@ func (e *engine) persist(ctx context.Context, path string, try func(failures int
 		case !hub.Temporary(err):
 			return err
 		case progress:
-			failures = 0
+			failures = 0 // a line that breaks now and then, and is of use in between
+		default:
+			e.failures.Add(1)
 		}
 		failures++
-		e.failures.Add(1)
 		wait, ok := pause(e.wait, failures, err)
 		if failures >= maxTries || !ok {
 			return &GaveUpError{Path: path, Tries: failures, Err: err}
