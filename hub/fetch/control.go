@@ -57,6 +57,21 @@ func (c *Control) changes() <-chan struct{} {
 	return c.changed
 }
 
+// await returns when fetches are not paused.
+func (c *Control) await(ctx context.Context) error {
+	for {
+		changed := c.changes()
+		if !c.Paused() {
+			return ctx.Err()
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
 // most returns how many connections there are at most when a fetcher asks for
 // so many.
 func (c *Control) most(asked int) int {

@@ -212,6 +212,7 @@ func (e *engine) steer(ctx context.Context, g *errgroup.Group) error {
 	tick := time.NewTimer(r.tick())
 	defer tick.Stop()
 	for {
+		e.queue.pause(e.control.Paused())
 		for e.queue.hire() {
 			e.waiting.Add(1)
 			g.Go(func() error { return e.work(ctx) })
@@ -225,7 +226,6 @@ func (e *engine) steer(ctx context.Context, g *errgroup.Group) error {
 		case <-changed:
 		case <-tick.C:
 		}
-		e.queue.pause(e.control.Paused())
 		most := e.control.most(e.asked)
 		r = r.capped(most)
 		if conns, idle := e.queue.manned(); idle == 0 {

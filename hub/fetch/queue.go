@@ -12,6 +12,7 @@ import (
 
 const (
 	maxRun    = 16              // parts a request asks for at most
+	longRun   = 4 * time.Second // and not more than come in this time, so that the number of connections can follow
 	worthHelp = time.Second     // a run is relieved of parts when they would take longer
 	slowParts = 3               // a part is slow when it takes so many times the usual …
 	slowLeast = 2 * time.Second // … and at least this
@@ -225,7 +226,7 @@ func (q *queue) pop() *run {
 	s := &q.spans[0]
 	n := maxRun
 	if s.job.file.LFS {
-		n = runLength(q.queued, q.most)
+		n = runLength(q.queued, q.most, q.pace)
 	}
 	n = min(n, s.end-s.first)
 	r := &run{job: s.job, next: s.first, end: s.first + n}
@@ -237,9 +238,14 @@ func (q *queue) pop() *run {
 	return r
 }
 
-// runLength is how many of the queued parts one request asks for.
-func runLength(queued, conns int) int {
-	return min(max(queued/(2*conns), 1), maxRun)
+// runLength is how many of the queued parts one request asks for when a part
+// takes so long (0 = not known).
+func runLength(queued, conns int, pace time.Duration) int {
+	n := min(queued/(2*conns), maxRun)
+	if pace > 0 {
+		n = min(n, int(longRun/pace))
+	}
+	return max(n, 1)
 }
 
 // release gives a run back. It is empty unless its connection gave up.

@@ -15,20 +15,24 @@ import (
 
 func TestRunLength(t *testing.T) {
 	tests := []struct {
-		queued, conns, want int
+		queued, conns int
+		pace          time.Duration
+		want          int
 	}{
-		{0, 8, 1},
-		{1, 8, 1},
-		{31, 8, 1},    // the tail: a part each
-		{32, 8, 2},    // a bit before
-		{64, 8, 4},    // 64 MiB
-		{1000, 8, 16}, // never more than 16 MiB
-		{10, 1, 5},    // one connection has nobody to leave parts to, but requests stay bounded
-		{1000, 1, 16},
+		{0, 8, 0, 1},
+		{1, 8, 0, 1},
+		{31, 8, 0, 1},                         // the tail: a part each
+		{32, 8, 0, 2},                         // a bit before
+		{64, 8, 0, 4},                         // 64 MiB
+		{1000, 8, 100 * time.Millisecond, 16}, // never more than 16 MiB
+		{1000, 8, time.Second, 4},             // or a few seconds' worth
+		{1000, 8, time.Minute, 1},
+		{10, 1, 0, 5}, // one connection has nobody to leave parts to, but requests stay bounded
+		{1000, 1, 0, 16},
 	}
 	for _, tt := range tests {
-		if got := runLength(tt.queued, tt.conns); got != tt.want {
-			t.Errorf("runLength(%d, %d) = %d, want %d", tt.queued, tt.conns, got, tt.want)
+		if got := runLength(tt.queued, tt.conns, tt.pace); got != tt.want {
+			t.Errorf("runLength(%d, %d, %v) = %d, want %d", tt.queued, tt.conns, tt.pace, got, tt.want)
 		}
 	}
 }

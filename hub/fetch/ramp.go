@@ -14,10 +14,15 @@ const (
 	wellWorth  = 1.40 // … and this much for another doubling
 	loss       = 0.97 // fewer connections that keep this much are enough
 
-	fastWindow = 25 * time.Millisecond
-	slowWindow = 500 * time.Millisecond
-	patience   = time.Second     // connections get to come up, or to go, before a window opens regardless
-	restTime   = 8 * time.Second // without a try after one that did not pay, or after trouble
+	// A window is over when it has lasted so long and has seen so much of each
+	// connection: a slow line comes in lumps.
+	fastWindow, fastBytes = 25 * time.Millisecond, 64 << 10
+	slowWindow, slowBytes = 500 * time.Millisecond, 256 << 10
+	longWindow            = 15 * time.Second // at most
+
+	patience = time.Second      // connections get to come up before a window opens regardless
+	rest     = 8 * time.Second  // without a try after one that did not pay, or after trouble; doubled each time …
+	longRest = 64 * time.Second // … up to this, since a try costs something
 
 	fastTick = 5 * time.Millisecond   // between samples while doubling
 	slowTick = 250 * time.Millisecond // afterwards
@@ -43,14 +48,15 @@ type ramp struct {
 	base     float64       // goodput before that, bytes per second
 	changed  time.Duration // when
 	down     bool          // the next try is one of fewer
-	rest     time.Duration // no window before
+	calm     time.Duration // how long to rest next
+	until    time.Duration // no window before
 	open     bool          // a window is open …
 	since    time.Duration // … since
 	from     int64         // bytes at that time
 	failures int           // seen so far
 }
 
-func newRamp(most int) ramp { return ramp{conns: min(startConns, most), max: most} }
+func newRamp(most int) ramp { return ramp{conns: min(startConns, most), max: most, calm: rest} }
 
 // tick is how long to wait before the next sample.
 func (r ramp) tick() time.Duration {
@@ -64,24 +70,25 @@ func (r ramp) next(s sample) ramp {
 	if s.failures > r.failures {
 		// Whoever has trouble gets less to do, and time.
 		r.failures = s.failures
-		return r.settle(max(1, r.conns-1), s.at+restTime)
+		return r.relax(max(1, r.conns-1), s.at)
 	}
 	if !r.open {
-		coming := (s.waiting > 0 || s.conns > r.conns) && s.at < r.changed+patience
-		if s.at >= r.rest && !coming {
+		coming := s.waiting > 0 && s.at < r.changed+patience
+		if s.at >= r.until && s.conns <= r.conns && !coming {
 			r.open, r.since, r.from = true, s.at, s.bytes
 		}
 		return r
 	}
-	window := fastWindow
+	window, least := fastWindow, int64(fastBytes)
 	if r.steady {
-		window = slowWindow
+		window, least = slowWindow, slowBytes
 	}
-	if s.at-r.since < window {
+	took := s.at - r.since
+	if took < window || took < longWindow && s.bytes-r.from < least*int64(r.conns) {
 		return r
 	}
 	r.open = false
-	goodput := float64(s.bytes-r.from) / (s.at - r.since).Seconds()
+	goodput := float64(s.bytes-r.from) / took.Seconds()
 	if goodput == 0 {
 		return r // paused, or stalled: nothing to learn
 	}
@@ -102,7 +109,7 @@ func (r ramp) try(goodput float64, now time.Duration) ramp {
 	}
 	to = min(max(to, 1), r.max)
 	if to == r.conns {
-		return r.settle(r.conns, now+restTime)
+		return r.relax(r.conns, now)
 	}
 	r.was, r.base, r.changed, r.conns = r.conns, goodput, now, to
 	return r
@@ -116,36 +123,49 @@ func (r ramp) judge(goodput float64, now time.Duration) ramp {
 		// base, so that small losses do not add up.
 		to := max(1, r.conns-max(1, r.conns/4))
 		if to == r.conns {
-			return r.settle(r.conns, now+restTime)
+			return r.relax(r.conns, now)
 		}
 		r.was, r.changed, r.conns = r.conns, now, to
 		return r
 	case r.conns < r.was:
 		r.down = false
-		return r.settle(r.was, now+restTime)
+		return r.relax(r.was, now)
 	case !r.steady && goodput > wellWorth*r.base && r.conns < r.max:
 		r.was = 0
 		return r.try(goodput, now)
-	case goodput > gain*r.base && r.conns < r.max:
-		return r.settle(r.conns, now)
 	case goodput > gain*r.base:
-		return r.settle(r.conns, now+restTime)
+		r.calm = rest
+		if r.conns == r.max {
+			return r.relax(r.conns, now)
+		}
+		return r.settle(r.conns, now)
 	}
 	r.down = true
-	return r.settle(r.was, now+restTime)
+	return r.relax(r.was, now)
 }
 
 // settle ends a trial and the doubling.
-func (r ramp) settle(conns int, rest time.Duration) ramp {
-	r.conns, r.rest = conns, rest
+func (r ramp) settle(conns int, now time.Duration) ramp {
+	r.conns, r.changed, r.until = conns, now, now
 	r.steady, r.open, r.was = true, false, 0
 	return r
 }
 
-// capped is r under another maximum.
+// relax settles, and leaves the line in peace for a while.
+func (r ramp) relax(conns int, now time.Duration) ramp {
+	r = r.settle(conns, now)
+	r.until = now + r.calm
+	r.calm = min(2*r.calm, longRest)
+	return r
+}
+
+// capped is r under another maximum. A higher one is an invitation to climb.
 func (r ramp) capped(most int) ramp {
 	if most == r.max {
 		return r
+	}
+	if most > r.max {
+		r.steady, r.until, r.calm = false, 0, rest
 	}
 	r.max, r.open, r.was = most, false, 0
 	r.conns = min(r.conns, most)

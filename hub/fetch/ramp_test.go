@@ -38,7 +38,7 @@ func TestRamp(t *testing.T) {
 		// Capped per connection: at the top in a tenth of a second, and every
 		// now and then a look whether fewer would do.
 		{"every connection pays", 16, 120 * time.Millisecond, perConnection, []int{4, 8, 16}},
-		{"every connection pays, later", 16, 30 * time.Second, perConnection, []int{4, 8, 16, 12, 16, 12, 16, 12, 16}},
+		{"every connection pays, later", 16, 30 * time.Second, perConnection, []int{4, 8, 16, 12, 16, 12, 16}},
 		{"up to the most", 6, 120 * time.Millisecond, perConnection, []int{4, 6}},
 		// The line is full: what was added goes again, then fewer are tried.
 		{"no gain", 16, 5 * time.Second, full, []int{4, 8, 4}},

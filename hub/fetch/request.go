@@ -202,7 +202,12 @@ func (e *engine) fetchWhole(ctx context.Context, c *content) error {
 	const attempts = 3
 	data := make([]byte, c.file.Size)
 	for attempt := 1; ; attempt++ {
-		err := e.persist(ctx, c.file.Path, func(int) (bool, error) { return false, e.readWhole(ctx, c.file, data) })
+		err := e.persist(ctx, c.file.Path, func(int) (bool, error) {
+			if err := e.control.await(ctx); err != nil {
+				return false, err
+			}
+			return false, e.readWhole(ctx, c.file, data)
+		})
 		if err != nil {
 			return err
 		}

@@ -56,7 +56,7 @@ branch brought are not fetched again.`,
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&f.dir, "dir", "", "make a folder `DIR`, too: read-only files that may share disk with the store")
-	fl.IntVarP(&f.connections, "connections", "j", 0, "most connections at once, `N` (default 8)")
+	fl.IntVarP(&f.connections, "connections", "j", 0, "most connections at once, `N` (default: up to 16, as many as pay)")
 	fl.StringVar(&f.limitRate, "limit-rate", "", "at most `R` bytes per second, such as 10M or 2MiB")
 	fl.BoolVar(&f.dryRun, "dry-run", false, "say what would be fetched, and stop")
 	fl.BoolVar(&f.force, "force", false, "fetch it whatever is found about its config and headers")
