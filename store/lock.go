@@ -15,8 +15,10 @@ type partial struct {
 	lock io.Closer // nil when not taken
 }
 
-func (s *Store) partialOf(w Want) partial {
-	return partial{fs: s.fs, dir: filepath.Join(s.dir, dirPartial, w.key())}
+func (s *Store) partialOf(w Want) partial { return s.partialAt(w.key()) }
+
+func (s *Store) partialAt(key string) partial {
+	return partial{fs: s.fs, dir: filepath.Join(s.dir, dirPartial, key)}
 }
 
 func (p partial) data() string     { return filepath.Join(p.dir, "data") }
@@ -26,8 +28,11 @@ func (p partial) lockFile() string { return filepath.Join(p.dir, "lock") }
 // lockPartial takes the lock of w's partial, making the directory if need be.
 // The owner removes the directory, lock file included, when it is done, so it
 // may have to be made again.
-func (s *Store) lockPartial(w Want) (partial, error) {
-	p := s.partialOf(w)
+func (s *Store) lockPartial(w Want) (partial, error) { return s.lockKey(w.key()) }
+
+// lockKey is lockPartial by the name of the directory.
+func (s *Store) lockKey(key string) (partial, error) {
+	p := s.partialAt(key)
 	for range 32 {
 		if err := s.ensureDir(p.dir); err != nil {
 			return p, err
@@ -38,12 +43,12 @@ func (s *Store) lockPartial(w Want) (partial, error) {
 			p.lock = l
 			return p, nil
 		case errors.Is(err, ErrLocked):
-			return p, &LockedError{Key: w.key(), Path: p.lockFile()}
+			return p, &LockedError{Key: key, Path: p.lockFile()}
 		case !errors.Is(err, fs.ErrNotExist): // else it was removed under us
-			return p, fmt.Errorf("lock blob %s: %w", w.key(), s.ioError(p.lockFile(), err))
+			return p, fmt.Errorf("lock blob %s: %w", key, s.ioError(p.lockFile(), err))
 		}
 	}
-	return p, &LockedError{Key: w.key(), Path: p.lockFile()}
+	return p, &LockedError{Key: key, Path: p.lockFile()}
 }
 
 // clear removes data and journal; the lock stays.

@@ -19,6 +19,10 @@ const (
 	dirBranches  = "branches"
 	dirCorrupt   = "corrupt"
 	dirTmp       = "tmp"
+	dirPins      = "pins"
+	dirHolds     = "holds"
+	dirAside     = "quarantine"
+	fileLock     = "lock"
 	fileVersion  = "VERSION"
 )
 

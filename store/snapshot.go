@@ -2,6 +2,7 @@ package store
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -79,23 +80,42 @@ func (snap Snapshot) check() error {
 }
 
 // PutSnapshot publishes a snapshot; it refuses one with a missing blob
-// (ErrNotFound) or a corrupt one (*CorruptError).
+// (ErrNotFound) or a corrupt one (*CorruptError). While it looks and writes
+// nothing is removed from the store.
 func (s *Store) PutSnapshot(snap Snapshot) error {
+	l, err := s.lockStore(context.Background(), false)
+	if err == nil {
+		err = s.putSnapshot(snap)
+		l.Unlock() // it ends with the descriptor in any case
+	}
+	if err != nil {
+		return fmt.Errorf("put snapshot %s@%s: %w", snap.Repo, snap.Commit, err)
+	}
+	return nil
+}
+
+// putSnapshot is PutSnapshot for who has the store's lock.
+func (s *Store) putSnapshot(snap Snapshot) error {
 	path, err := s.snapshotPath(snap.Repo, snap.Commit)
 	if err == nil {
 		err = snap.check()
 	}
 	if err != nil {
-		return fmt.Errorf("put snapshot: %w", err)
+		return err
 	}
 	for _, f := range snap.Files {
 		if err := s.usable(f); err != nil {
 			if errors.Is(err, fs.ErrNotExist) {
 				err = ErrNotFound
 			}
-			return fmt.Errorf("put snapshot %s@%s: %s: %w", snap.Repo, snap.Commit, f.Path, err)
+			return fmt.Errorf("%s: %w", f.Path, err)
 		}
 	}
+	return s.writeSnapshot(path, snap)
+}
+
+// writeSnapshot writes the file without looking at the blobs.
+func (s *Store) writeSnapshot(path string, snap Snapshot) error {
 	snap.Files = byPath(snap.Files)
 	if snap.Created.IsZero() {
 		snap.Created = s.now()
@@ -105,10 +125,7 @@ func (s *Store) PutSnapshot(snap Snapshot) error {
 	if err == nil {
 		err = s.writeFile(path, append(b, '\n'), 0o600)
 	}
-	if err != nil {
-		return fmt.Errorf("put snapshot %s@%s: %w", snap.Repo, snap.Commit, err)
-	}
-	return nil
+	return err
 }
 
 // byPath returns the files sorted, and never nil: JSON would say null.
@@ -319,9 +336,23 @@ func (s *Store) BranchCommit(repo, branch string) (commit string, ok bool) {
 	if err != nil {
 		return "", false
 	}
-	var j branchJSON
-	if json.Unmarshal(b, &j) != nil || j.Repo != repo || j.Branch != branch || parseHex(make([]byte, 20), j.Commit) != nil {
+	j, err := decodeBranch(b)
+	if err != nil || j.Repo != repo || j.Branch != branch {
 		return "", false
 	}
 	return j.Commit, true
+}
+
+func decodeBranch(b []byte) (branchJSON, error) {
+	var j branchJSON
+	if err := json.Unmarshal(b, &j); err != nil {
+		return j, fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	if j.Format != formatVersion {
+		return j, fmt.Errorf("branch format %d: %w", j.Format, ErrFormat)
+	}
+	if err := parseHex(make([]byte, 20), j.Commit); err != nil {
+		return j, fmt.Errorf("commit %q: %w: %w", j.Commit, ErrFormat, err)
+	}
+	return j, nil
 }

@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -87,14 +88,14 @@ const (
 
 // Run fetches what the store lacks of the plan's files and publishes the
 // snapshot last. The plan's numbers are not believed: what is held is looked up
-// again. A cancelled ctx, like any error, leaves everything resumable.
+// again. A cancelled ctx, like any error, leaves everything resumable. While it
+// runs nobody removes what it relies on (store.Hold).
 //
 // Errors to branch on: store.ErrNoSpace, store.ErrLocked, store.ErrMismatch
 // (*MismatchError), hub.ErrNetwork (*GaveUpError), whatever the hub says that
 // is not temporary, and ctx.Err().
 func (f *Fetcher) Run(ctx context.Context, p Plan) (store.Snapshot, error) {
-	e := newEngine(f, p)
-	snap, err := e.run(ctx)
+	snap, err := f.run(ctx, p)
 	if err == nil {
 		return snap, nil
 	}
@@ -103,4 +104,17 @@ func (f *Fetcher) Run(ctx context.Context, p Plan) (store.Snapshot, error) {
 		return store.Snapshot{}, fmt.Errorf("fetch %s: %w", p.Repo, context.Cause(ctx))
 	}
 	return store.Snapshot{}, err
+}
+
+func (f *Fetcher) run(ctx context.Context, p Plan) (snap store.Snapshot, err error) {
+	var wants []store.Want
+	for _, file := range p.Files {
+		wants = append(wants, Wanted(file.File))
+	}
+	hold, err := f.Store.Hold(ctx, "get "+p.Repo.String(), wants)
+	if err != nil {
+		return snap, err
+	}
+	defer func() { err = errors.Join(err, hold.Release()) }()
+	return newEngine(f, p).run(ctx)
 }

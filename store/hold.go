@@ -1,0 +1,252 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/gofrs/flock"
+)
+
+// lockWait bounds how long a process waits for the store's lock. Whoever has it
+// looks at names and removes files, which is done in moments.
+const lockWait = 20 * time.Second
+
+// maxHold bounds the JSON of a hold.
+const maxHold = 64 << 20
+
+// BusyError says that something cannot be removed because another process is
+// at work in the store. It is ErrLocked.
+type BusyError struct {
+	What string // what the other one does; "" when unknown
+	PID  int    // its process, 0 when unknown
+}
+
+// Error says who is at work.
+func (e *BusyError) Error() string {
+	who := "another process"
+	if e.PID != 0 {
+		who = fmt.Sprintf("process %d", e.PID)
+	}
+	if e.What == "" {
+		return "the store is in use by " + who
+	}
+	return fmt.Sprintf("the store is in use by %s: %s", who, e.What)
+}
+
+// Is makes errors.Is(err, ErrLocked) hold.
+func (e *BusyError) Is(target error) bool { return target == ErrLocked }
+
+// Hint says what to do next.
+func (e *BusyError) Hint() string {
+	return "wait for it to end, or stop it: what it has fetched is kept; a lock never outlives its process"
+}
+
+// lockStore takes the store's lock: shared by those who rely on what they find
+// (a snapshot being written), exclusive for whoever removes. Everybody holds it
+// for moments only, so that a busy one is waited for, up to lockWait.
+func (s *Store) lockStore(ctx context.Context, exclusive bool) (*flock.Flock, error) {
+	path := filepath.Join(s.dir, fileLock)
+	l := flock.New(path, flock.SetFlag(os.O_CREATE|os.O_RDWR))
+	try := l.TryRLock
+	if exclusive {
+		try = l.TryLock
+	}
+	deadline := s.now().Add(lockWait)
+	for pause := time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
+		ok, err := try()
+		if err != nil {
+			return nil, fmt.Errorf("lock the store: %w", s.ioError(path, err))
+		}
+		if ok {
+			return l, nil
+		}
+		if s.now().After(deadline) {
+			return nil, &BusyError{}
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+}
+
+// Hold keeps blobs from being removed while somebody relies on them.
+type Hold struct {
+	s    *Store
+	name string
+	lock *flock.Flock
+}
+
+// holdJSON is the JSON of a file in holds/.
+type holdJSON struct {
+	Format     int      `json:"format"`
+	PID        int      `json:"pid"`
+	What       string   `json:"what"`
+	Everything bool     `json:"everything"` // nothing may be removed at all
+	Blobs      []string `json:"blobs"`      // keys of Wants
+}
+
+// Hold announces that the blobs of wants are needed: until Release, or the end
+// of this process, [Store.Remove] and [Store.Collect] keep them, published or
+// still to come, though no snapshot names them yet. Without wants it keeps
+// everything, so that nothing can be removed meanwhile. What says to the user of
+// the other process what this one does, such as "get owner/name:main".
+//
+// A blob that Find reports after Hold has returned stays. One that was found
+// before may have gone, so whoever found it must look again.
+func (s *Store) Hold(ctx context.Context, what string, wants []Want) (*Hold, error) {
+	j := holdJSON{Format: formatVersion, PID: os.Getpid(), What: what, Everything: len(wants) == 0, Blobs: []string{}}
+	for _, w := range wants {
+		j.Blobs = append(j.Blobs, w.key())
+	}
+	h, err := s.hold(ctx, j)
+	if err != nil {
+		return nil, fmt.Errorf("announce what is needed of the store: %w", err)
+	}
+	return h, nil
+}
+
+func (s *Store) hold(ctx context.Context, j holdJSON) (*Hold, error) {
+	b, err := json.Marshal(j)
+	if err != nil {
+		return nil, err
+	}
+	// Whoever removes has the store's lock exclusively, and so sees a hold
+	// either whole or not at all.
+	l, err := s.lockStore(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	defer l.Unlock() // it ends with the descriptor in any case
+	dir := filepath.Join(s.dir, dirHolds)
+	if err := s.ensureDir(dir); err != nil {
+		return nil, err
+	}
+	var id [8]byte
+	rand.Read(id[:]) // never fails
+	h := &Hold{s: s, name: hex.EncodeToString(id[:])}
+	h.lock = flock.New(h.path() + holdLock)
+	if ok, err := h.lock.TryLock(); err != nil || !ok {
+		return nil, errors.Join(errors.New("lock a new file"), s.ioError(dir, err))
+	}
+	// It need not survive a power cut, which ends this process as well.
+	if err := os.WriteFile(h.path(), append(b, '\n'), 0o600); err != nil {
+		return nil, errors.Join(s.ioError(h.path(), err), h.Release())
+	}
+	return h, nil
+}
+
+// holdLock ends the name of the file that is locked as long as a hold lasts.
+// It is a file of its own because Windows lets nobody read what is locked.
+const holdLock = ".lock"
+
+func (h *Hold) path() string { return filepath.Join(h.s.dir, dirHolds, h.name) }
+
+// Release ends the hold. A second one does nothing.
+func (h *Hold) Release() error {
+	if h == nil || h.lock == nil {
+		return nil
+	}
+	err := removeIfThere(h.path())
+	if removesOpenFiles {
+		err = errors.Join(err, removeIfThere(h.path()+holdLock), h.lock.Unlock())
+	} else {
+		err = errors.Join(err, h.lock.Unlock(), removeIfThere(h.path()+holdLock))
+	}
+	h.lock = nil
+	if err != nil {
+		return fmt.Errorf("end the hold on blobs: %w", h.s.ioError(h.path(), err))
+	}
+	return nil
+}
+
+// holds is what running processes need.
+type holds struct {
+	keys  map[string]bool
+	stale []string // files of processes that have ended
+}
+
+// needs reports whether a running process needs the blob of any of these keys.
+func (h holds) needs(keys ...string) bool {
+	for _, k := range keys {
+		if h.keys[k] {
+			return true
+		}
+	}
+	return false
+}
+
+// readHolds lists what running processes need; a *BusyError when one of them
+// needs everything, or does not say what. The caller has the store's lock
+// exclusively, unless it is only going to tell what it would do.
+func (s *Store) readHolds() (holds, error) {
+	out := holds{keys: map[string]bool{}}
+	dir := filepath.Join(s.dir, dirHolds)
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return out, fmt.Errorf("list what running processes need: %w", err)
+	}
+	for _, e := range entries {
+		path := filepath.Join(dir, e.Name())
+		if id, isLock := strings.CutSuffix(e.Name(), holdLock); isLock {
+			path = filepath.Join(dir, id)
+		} else if _, err := os.Lstat(path + holdLock); err == nil {
+			continue // its lock file tells
+		}
+		alive, err := lockedByOther(path + holdLock)
+		if err != nil {
+			return out, fmt.Errorf("look at hold %s: %w", e.Name(), err)
+		}
+		if !alive {
+			out.stale = append(out.stale, path, path+holdLock)
+			continue
+		}
+		j, ok := readHold(path)
+		if !ok || j.Everything {
+			return out, &BusyError{What: j.What, PID: j.PID}
+		}
+		for _, key := range j.Blobs {
+			out.keys[key] = true
+		}
+	}
+	return out, nil
+}
+
+func readHold(path string) (holdJSON, bool) {
+	var j holdJSON
+	b, err := readLimited(path, maxHold)
+	if err != nil || json.Unmarshal(b, &j) != nil || j.Format != formatVersion {
+		return holdJSON{}, false
+	}
+	return j, true
+}
+
+// lockedByOther reports whether somebody has the lock of a file. It makes none.
+func lockedByOther(path string) (bool, error) {
+	l := flock.New(path, flock.SetFlag(os.O_RDONLY))
+	ok, err := l.TryLock()
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil || !ok {
+		return err == nil, err
+	}
+	return false, l.Unlock()
+}
+
+func removeIfThere(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
