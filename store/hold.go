@@ -50,19 +50,15 @@ func (e *BusyError) Hint() string {
 	return "wait for it to end, or stop it: what it has fetched is kept; a lock never outlives its process"
 }
 
-// lockStore takes the store's lock: shared by those who rely on what they find
-// (a snapshot being written), exclusive for whoever removes. Everybody holds it
-// for moments only, so that a busy one is waited for, up to lockWait.
-func (s *Store) lockStore(ctx context.Context, exclusive bool) (*flock.Flock, error) {
+// lockStore takes the store's lock: whoever removes has it from the look to the
+// last removal, and whoever begins to rely on what it finds has it meanwhile.
+// Everybody needs it for moments only, so that it is waited for, up to lockWait.
+func (s *Store) lockStore(ctx context.Context) (*flock.Flock, error) {
 	path := filepath.Join(s.dir, fileLock)
 	l := flock.New(path, flock.SetFlag(os.O_CREATE|os.O_RDWR))
-	try := l.TryRLock
-	if exclusive {
-		try = l.TryLock
-	}
 	deadline := s.now().Add(lockWait)
 	for pause := time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
-		ok, err := try()
+		ok, err := l.TryLock()
 		if err != nil {
 			return nil, fmt.Errorf("lock the store: %w", s.ioError(path, err))
 		}
@@ -121,9 +117,8 @@ func (s *Store) hold(ctx context.Context, j holdJSON) (*Hold, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Whoever removes has the store's lock exclusively, and so sees a hold
-	// either whole or not at all.
-	l, err := s.lockStore(ctx, false)
+	// Whoever removes has this lock, and so sees a hold whole or not at all.
+	l, err := s.lockStore(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -187,8 +182,8 @@ func (h holds) needs(keys ...string) bool {
 }
 
 // readHolds lists what running processes need; a *BusyError when one of them
-// needs everything, or does not say what. The caller has the store's lock
-// exclusively, unless it is only going to tell what it would do.
+// needs everything, or does not say what. The caller has the store's lock, unless
+// it is only going to tell what it would do.
 func (s *Store) readHolds() (holds, error) {
 	out := holds{keys: map[string]bool{}}
 	dir := filepath.Join(s.dir, dirHolds)

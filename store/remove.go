@@ -66,7 +66,7 @@ func (s *Store) Remove(ctx context.Context, which []Selector, o RemoveOptions) (
 // rely on anything.
 func (s *Store) removing(ctx context.Context, dry bool, plan func(*inventory, holds) (items, kept []Item, err error)) (Sweep, error) {
 	if !dry {
-		l, err := s.lockStore(ctx, true)
+		l, err := s.lockStore(ctx)
 		if err != nil {
 			return Sweep{}, err
 		}

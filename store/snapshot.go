@@ -83,7 +83,7 @@ func (snap Snapshot) check() error {
 // (ErrNotFound) or a corrupt one (*CorruptError). While it looks and writes
 // nothing is removed from the store.
 func (s *Store) PutSnapshot(snap Snapshot) error {
-	l, err := s.lockStore(context.Background(), false)
+	l, err := s.lockStore(context.Background())
 	if err == nil {
 		err = s.putSnapshot(snap)
 		l.Unlock() // it ends with the descriptor in any case
