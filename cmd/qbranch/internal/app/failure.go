@@ -20,7 +20,7 @@ type Failure int
 // The kinds of failure.
 const (
 	FailureOther       Failure = iota
-	FailureUsage               // what was asked for cannot be: no reference, no endpoint, a prompt or option the model cannot take
+	FailureUsage               // what was asked for cannot be: no reference, no endpoint, a prompt or option the model cannot take, removing what is pinned
 	FailureNotFound            // repository, branch, file, folder
 	FailureAccess              // gated, forbidden, token rejected
 	FailureNetwork             // gave up after retries, or the other side does not speak the protocol
@@ -35,7 +35,7 @@ const (
 // damage is graver than the failure to reach the hub that would repair it.
 func FailureOf(err error) Failure {
 	switch {
-	case isA[*hub.RefError](err), isAny(err, hub.ErrBadEndpoint, infer.ErrContext, infer.ErrRequest):
+	case isA[*hub.RefError](err), isAny(err, hub.ErrBadEndpoint, infer.ErrContext, infer.ErrRequest, store.ErrPinned):
 		return FailureUsage
 	case isA[*CorruptionError](err), isA[*FindingsError](err), isA[*store.CorruptError](err),
 		isAny(err, store.ErrMismatch, infer.ErrCheckpoint, hub.ErrBadListing, hub.ErrTooLarge):

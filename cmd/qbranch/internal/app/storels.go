@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -17,6 +18,7 @@ type StoreItem struct {
 	Bytes       int64      `json:"bytes"`
 	SharedBytes int64      `json:"shared_bytes"` // of them, also held by another snapshot
 	State       LocalState `json:"state"`
+	Pinned      bool       `json:"pinned"`
 	Created     time.Time  `json:"created"`
 }
 
@@ -39,12 +41,14 @@ func (a *App) StoreList(ctx context.Context) ([]StoreItem, error) {
 	if err != nil {
 		err = fmt.Errorf("list the store: %w", err)
 	}
+	pins, pinErr := st.Pins()
+	err = errors.Join(err, pinErr)
 	shared := store.SharedBytes(snaps)
 	items := make([]StoreItem, len(snaps))
 	for i, snap := range snaps {
 		items[i] = StoreItem{
 			Repo: snap.Repo, Branch: snap.Branch, Commit: snap.Commit, Files: len(snap.Files),
-			Bytes: snap.Bytes(), SharedBytes: shared[i], State: snapshotState(st, snap), Created: snap.Created,
+			Bytes: snap.Bytes(), SharedBytes: shared[i], State: snapshotState(st, snap), Pinned: pinned(pins, snap), Created: snap.Created,
 		}
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -73,13 +77,12 @@ func (a *App) Unfinished(ctx context.Context) (files int, kept, total int64, err
 // snapshotState is partial when a blob has gone: Get fetches it again.
 func snapshotState(st *store.Store, snap Snapshot) LocalState {
 	missing, corrupt := st.SnapshotState(snap)
-	commit, remembered := st.BranchCommit(snap.Repo, snap.Branch)
 	switch {
 	case len(corrupt) > 0:
 		return LocalCorrupt
 	case len(missing) > 0:
 		return LocalPartial
-	case snap.Branch != "" && remembered && commit != snap.Commit:
+	case hasLeft(st, snap):
 		return LocalOutdated
 	}
 	return LocalVerified

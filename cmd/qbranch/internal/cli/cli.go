@@ -156,9 +156,12 @@ func (r *run) bare(cmd *cobra.Command, args []string) error {
 }
 
 // planned are commands that people may look for and that are not there yet.
-var planned = []string{"rm", "gc", "fit", "pick", "diff"}
+var planned = []string{"fit", "pick", "diff"}
 
 func unknownCommand(cmd *cobra.Command, name string) error {
+	if cmd == cmd.Root() && slices.Contains([]string{"rm", "gc", "du", "fsck", "pin"}, name) {
+		return &usageError{msg: fmt.Sprintf("unknown command %q", name), hint: fmt.Sprintf("did you mean 'qbranch store %s'?", name)}
+	}
 	if slices.Contains(planned, name) {
 		return &usageError{msg: fmt.Sprintf("%s: not available yet", name),
 			hint: "'qbranch --help' lists the commands"}

@@ -3,6 +3,8 @@ package cli
 import (
 	"cmp"
 	"fmt"
+	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -14,8 +16,10 @@ func (r *run) storeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "store",
 		GroupID: groupLocal,
-		Short:   "See what has been fetched, and where it is",
+		Short:   "See what has been fetched and where it is; remove it, check it",
 		Example: `  qbranch store ls
+  qbranch store du
+  qbranch store rm TheBloke/Llama-2-13B-chat-GPTQ:main
   du -sh "$(qbranch store path)"`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -25,7 +29,8 @@ func (r *run) storeCommand() *cobra.Command {
 			return &usageError{msg: "store: name what to do", hint: "'qbranch store ls' or 'qbranch store path'"}
 		},
 	}
-	cmd.AddCommand(r.storeLsCommand(), r.storePathCommand())
+	cmd.AddCommand(r.storeLsCommand(), r.storePathCommand(), r.storeDuCommand(),
+		r.storeRmCommand(), r.storeGcCommand(), r.storePinCommand(false), r.storePinCommand(true))
 	return cmd
 }
 
@@ -70,20 +75,75 @@ stored once. A last line sums up the files whose fetch has not been finished.`,
 }
 
 func (r *run) storePathCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:     "path",
-		Short:   "Print where the store is",
-		Example: `  cd "$(qbranch store path)"`,
-		Args:    args(0, 0, ""),
-		RunE: func(*cobra.Command, []string) error {
+	cmd := &cobra.Command{
+		Use:   "path [REF [FILE]]",
+		Short: "Print where the store is, or where the files of a branch are in it",
+		Long: `Print where the store is. With a branch, print where each of its files lies, and its name;
+with a file of it, only where that one lies. These are the store's own copies: read them,
+never write to them. A folder with the files under their names is what
+'qbranch get REF --dir DIR' makes.`,
+		Example: `  cd "$(qbranch store path)"
+  cat "$(qbranch store path TheBloke/Llama-2-13B-chat-GPTQ:main config.json)"`,
+		Args:              args(0, 2, ""),
+		ValidArgsFunction: r.completeRefs,
+		RunE: func(_ *cobra.Command, args []string) error {
 			a, err := r.open(0)
 			if err != nil {
 				return err
 			}
-			fmt.Fprintln(r.out, a.StoreDir())
-			return nil
+			if len(args) == 0 {
+				if r.json {
+					return r.emit(pathObject{Schema: "qbranch/store-path/v1", Store: a.StoreDir()})
+				}
+				fmt.Fprintln(r.out, a.StoreDir())
+				return nil
+			}
+			ref, err := app.ParseRef(args[0])
+			if err != nil {
+				return badArgument(err)
+			}
+			files, err := a.StoreFiles(ref)
+			if err != nil {
+				return err
+			}
+			if len(args) == 2 {
+				files = slices.DeleteFunc(files, func(f app.StoredFile) bool { return f.Path != args[1] })
+				if len(files) == 0 {
+					return fmt.Errorf("%s has no file %q: %w", ref, args[1], fs.ErrNotExist)
+				}
+			}
+			return r.paths(a.StoreDir(), ref, files, len(args) == 2)
 		},
 	}
+	r.jsonFlag(cmd)
+	return cmd
+}
+
+// paths prints where files of a branch lie; one that was asked for by name
+// without its name, for scripts.
+func (r *run) paths(dir string, ref app.Ref, files []app.StoredFile, one bool) error {
+	if r.json {
+		return r.emit(pathObject{"qbranch/store-path/v1", dir, ref.String(), files})
+	}
+	for _, f := range files {
+		if one {
+			fmt.Fprintln(r.out, f.Place)
+		} else {
+			fmt.Fprintf(r.out, "%s  %s\n", f.Place, clean(f.Path))
+		}
+	}
+	if !one {
+		r.note("'qbranch get %s --dir DIR' makes a folder of them", clean(ref.String()))
+	}
+	return nil
+}
+
+// pathObject is the JSON of store path.
+type pathObject struct {
+	Schema string           `json:"schema"`
+	Store  string           `json:"store"`
+	Ref    string           `json:"ref,omitempty"`
+	Files  []app.StoredFile `json:"files,omitempty"`
 }
 
 // storeObject is the JSON of store ls.
@@ -113,7 +173,7 @@ func storeText(items []app.StoreItem, width int) string {
 	rows := make([][]string, len(items))
 	for n, i := range items {
 		rows[n] = []string{clean(i.Ref()), short(i.Commit), fmt.Sprint(i.Files), app.BytesText(i.Bytes), app.BytesText(i.SharedBytes),
-			clean(string(i.State)), i.Created.Local().Format("2006-01-02 15:04")}
+			stateText(i.State, i.Pinned), i.Created.Local().Format("2006-01-02 15:04")}
 	}
 	text := table([]column{{title: "Branch"}, {title: "Commit"}, {"Files", true}, {"Size", true}, {"Shared", true},
 		{title: "State"}, {title: "Fetched"}}, rows)
@@ -127,7 +187,7 @@ func narrowStoreText(items []app.StoreItem) string {
 	rows := make([][]string, len(items))
 	for n, i := range items {
 		rows[n] = []string{"  " + cmp.Or(clean(i.Branch), "@"+short(i.Commit)), fmt.Sprint(i.Files),
-			app.BytesText(i.Bytes), app.BytesText(i.SharedBytes), clean(string(i.State)), i.Created.Local().Format("2006-01-02")}
+			app.BytesText(i.Bytes), app.BytesText(i.SharedBytes), stateText(i.State, i.Pinned), i.Created.Local().Format("2006-01-02")}
 	}
 	lines := strings.SplitAfter(table([]column{{title: "Branch"}, {"Files", true}, {"Size", true}, {"Shared", true},
 		{title: "State"}, {title: "Fetched"}}, rows), "\n")
