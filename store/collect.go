@@ -86,7 +86,7 @@ func (c *collector) blobs() {
 		case c.now.Sub(came) < c.o.Grace:
 			why = WhyYoung
 		}
-		c.add(c.s.blobItem(blob), why)
+		c.add(c.s.item(ItemBlob, blob), why)
 		if why == "" {
 			for _, it := range c.s.beside(c.inv, d, aliases[d]) {
 				c.add(it, "")
@@ -102,7 +102,7 @@ func (c *collector) beside() {
 	for _, p := range c.inv.partials {
 		partial[p.key()] = true
 	}
-	why := func(f blobFile, keys ...string) string {
+	why := func(f lyingFile, keys ...string) string {
 		switch {
 		case c.held.needs(keys...):
 			return WhyBusy
@@ -117,17 +117,17 @@ func (c *collector) beside() {
 	}
 	for oid, a := range c.inv.aliases {
 		if lone(a.blob) {
-			c.add(c.s.item(ItemAlias, a.path, a), why(a.blobFile, a.blob.String(), Want{GitOID: oid}.key()))
+			c.add(c.s.item(ItemAlias, a.lyingFile), why(a.lyingFile, a.blob.String(), Want{GitOID: oid}.key()))
 		}
 	}
 	for _, d := range sorted(c.inv.parts) {
 		if p := c.inv.parts[d]; lone(d) {
-			c.add(c.s.item(ItemParts, p.path, p), why(p, d.String()))
+			c.add(c.s.item(ItemParts, p), why(p, d.String()))
 		}
 	}
 	for _, d := range sorted(c.inv.marks) {
 		if m := c.inv.marks[d]; lone(d) {
-			c.add(c.s.item(ItemMark, m.path, m), why(m, d.String()))
+			c.add(c.s.item(ItemMark, m), why(m, d.String()))
 		}
 	}
 }
@@ -137,11 +137,11 @@ func (c *collector) beside() {
 func (c *collector) partials() {
 	for _, p := range c.inv.partials {
 		it := c.s.partialItem(p)
-		busy, err := lockedByOther(p.lockFile())
+		busy, err := c.s.lockedByOther(p.lockFile())
 		switch {
 		case err != nil || busy || c.held.needs(p.key()):
 			c.add(it, WhyBusy)
-		case p.newest != nil && c.now.Sub(p.newest.ModTime()) < c.o.PartialGrace:
+		case c.now.Sub(p.touched) < c.o.PartialGrace:
 			c.add(it, WhyYoung)
 		default:
 			c.add(it, "")
@@ -152,11 +152,11 @@ func (c *collector) partials() {
 // leftovers lets go what processes left when they died.
 func (c *collector) leftovers() {
 	for _, path := range c.held.stale {
-		c.add(c.s.item(ItemHold, path, nil), "")
+		c.add(c.s.small(ItemHold, path), "")
 	}
 	for _, t := range c.inv.tmp {
 		if c.now.Sub(t.ModTime()) > tmpAge {
-			c.add(c.s.item(ItemTmp, t.path, t), "")
+			c.add(c.s.item(ItemTmp, t), "")
 		}
 	}
 }

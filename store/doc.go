@@ -40,6 +40,9 @@
 //   - A power cut loses at most what came after the last mark, and that is
 //     re-hashed, never believed.
 //   - A snapshot exists only if every blob of it was published before.
+//   - Removing takes nothing that a snapshot names or a running process has
+//     announced to need ([Store.Hold]), and an interruption of it leaves nothing
+//     but garbage.
 //   - A blob known to be damaged is not found until it has been repaired.
 //   - Methods are safe for concurrent use, by several processes too: one process
 //     at a time writes a blob, the others get [ErrLocked].

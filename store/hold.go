@@ -7,13 +7,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
-
-	"github.com/gofrs/flock"
 )
 
 // lockWait bounds how long a process waits for the store's lock. Whoever has it
@@ -53,17 +52,16 @@ func (e *BusyError) Hint() string {
 // lockStore takes the store's lock: whoever removes has it from the look to the
 // last removal, and whoever begins to rely on what it finds has it meanwhile.
 // Everybody needs it for moments only, so that it is waited for, up to lockWait.
-func (s *Store) lockStore(ctx context.Context) (*flock.Flock, error) {
+func (s *Store) lockStore(ctx context.Context) (io.Closer, error) {
 	path := filepath.Join(s.dir, fileLock)
-	l := flock.New(path, flock.SetFlag(os.O_CREATE|os.O_RDWR))
 	deadline := s.now().Add(lockWait)
 	for pause := time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
-		ok, err := l.TryLock()
-		if err != nil {
-			return nil, fmt.Errorf("lock the store: %w", s.ioError(path, err))
-		}
-		if ok {
+		l, err := s.fs.Lock(path)
+		if err == nil {
 			return l, nil
+		}
+		if !errors.Is(err, ErrLocked) {
+			return nil, fmt.Errorf("lock the store: %w", s.ioError(path, err))
 		}
 		if s.now().After(deadline) {
 			return nil, &BusyError{}
@@ -80,7 +78,7 @@ func (s *Store) lockStore(ctx context.Context) (*flock.Flock, error) {
 type Hold struct {
 	s    *Store
 	name string
-	lock *flock.Flock
+	lock io.Closer
 }
 
 // holdJSON is the JSON of a file in holds/.
@@ -122,7 +120,7 @@ func (s *Store) hold(ctx context.Context, j holdJSON) (*Hold, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer l.Unlock() // it ends with the descriptor in any case
+	defer l.Close() // it ends with the descriptor in any case
 	dir := filepath.Join(s.dir, dirHolds)
 	if err := s.ensureDir(dir); err != nil {
 		return nil, err
@@ -130,15 +128,24 @@ func (s *Store) hold(ctx context.Context, j holdJSON) (*Hold, error) {
 	var id [8]byte
 	rand.Read(id[:]) // never fails
 	h := &Hold{s: s, name: hex.EncodeToString(id[:])}
-	h.lock = flock.New(h.path() + holdLock)
-	if ok, err := h.lock.TryLock(); err != nil || !ok {
-		return nil, errors.Join(errors.New("lock a new file"), s.ioError(dir, err))
+	if h.lock, err = s.fs.Lock(h.path() + holdLock); err != nil {
+		return nil, fmt.Errorf("lock a new file: %w", s.ioError(dir, err))
 	}
-	// It need not survive a power cut, which ends this process as well.
-	if err := os.WriteFile(h.path(), append(b, '\n'), 0o600); err != nil {
+	if err := h.write(append(b, '\n')); err != nil {
 		return nil, errors.Join(s.ioError(h.path(), err), h.Release())
 	}
 	return h, nil
+}
+
+// write says what is held. It need not survive a power cut, which ends this
+// process as well.
+func (h *Hold) write(b []byte) error {
+	f, err := h.s.fs.OpenFile(h.path(), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(b, 0)
+	return errors.Join(err, f.Close())
 }
 
 // holdLock ends the name of the file that is locked as long as a hold lasts.
@@ -152,11 +159,11 @@ func (h *Hold) Release() error {
 	if h == nil || h.lock == nil {
 		return nil
 	}
-	err := removeIfThere(h.path())
+	err := h.s.removeIfThere(h.path())
 	if removesOpenFiles {
-		err = errors.Join(err, removeIfThere(h.path()+holdLock), h.lock.Unlock())
+		err = errors.Join(err, h.s.removeIfThere(h.path()+holdLock), h.lock.Close())
 	} else {
-		err = errors.Join(err, h.lock.Unlock(), removeIfThere(h.path()+holdLock))
+		err = errors.Join(err, h.lock.Close(), h.s.removeIfThere(h.path()+holdLock))
 	}
 	h.lock = nil
 	if err != nil {
@@ -187,7 +194,7 @@ func (h holds) needs(keys ...string) bool {
 func (s *Store) readHolds() (holds, error) {
 	out := holds{keys: map[string]bool{}}
 	dir := filepath.Join(s.dir, dirHolds)
-	entries, err := os.ReadDir(dir)
+	entries, err := s.fs.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return out, fmt.Errorf("list what running processes need: %w", err)
 	}
@@ -195,10 +202,10 @@ func (s *Store) readHolds() (holds, error) {
 		path := filepath.Join(dir, e.Name())
 		if id, isLock := strings.CutSuffix(e.Name(), holdLock); isLock {
 			path = filepath.Join(dir, id)
-		} else if _, err := os.Lstat(path + holdLock); err == nil {
+		} else if _, err := s.fs.Lstat(path + holdLock); err == nil {
 			continue // its lock file tells
 		}
-		alive, err := lockedByOther(path + holdLock)
+		alive, err := s.lockedByOther(path + holdLock)
 		if err != nil {
 			return out, fmt.Errorf("look at hold %s: %w", e.Name(), err)
 		}
@@ -206,7 +213,7 @@ func (s *Store) readHolds() (holds, error) {
 			out.stale = append(out.stale, path, path+holdLock)
 			continue
 		}
-		j, ok := readHold(path)
+		j, ok := s.readHold(path)
 		if !ok || j.Everything {
 			return out, &BusyError{What: j.What, PID: j.PID}
 		}
@@ -217,30 +224,34 @@ func (s *Store) readHolds() (holds, error) {
 	return out, nil
 }
 
-func readHold(path string) (holdJSON, bool) {
+func (s *Store) readHold(path string) (holdJSON, bool) {
 	var j holdJSON
-	b, err := readLimited(path, maxHold)
+	b, err := readLimited(s.fs, path, maxHold)
 	if err != nil || json.Unmarshal(b, &j) != nil || j.Format != formatVersion {
 		return holdJSON{}, false
 	}
 	return j, true
 }
 
-// lockedByOther reports whether somebody has the lock of a file. It makes none.
-func lockedByOther(path string) (bool, error) {
-	l := flock.New(path, flock.SetFlag(os.O_RDONLY))
-	ok, err := l.TryLock()
-	if errors.Is(err, fs.ErrNotExist) {
+// lockedByOther reports whether somebody has the lock of a file.
+func (s *Store) lockedByOther(path string) (bool, error) {
+	if _, err := s.fs.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		return false, nil // Lock would make it
+	}
+	l, err := s.fs.Lock(path)
+	switch {
+	case errors.Is(err, ErrLocked):
+		return true, nil
+	case errors.Is(err, fs.ErrNotExist):
 		return false, nil
+	case err != nil:
+		return false, err
 	}
-	if err != nil || !ok {
-		return err == nil, err
-	}
-	return false, l.Unlock()
+	return false, l.Close()
 }
 
-func removeIfThere(path string) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+func (s *Store) removeIfThere(path string) error {
+	if err := s.fs.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil

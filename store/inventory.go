@@ -5,16 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 )
 
-// blobFile is what lies in the place of a blob, or of something beside one.
-type blobFile struct {
+// lyingFile is something in the store that is no directory.
+type lyingFile struct {
 	path string
 	fs.FileInfo
+	links int   // names
+	disk  int64 // bytes allocated
 }
 
 // inventory is what lies in the store, by its names; contents of blobs are not
@@ -24,12 +26,12 @@ type inventory struct {
 	unread   []pathError          // snapshots that cannot be read: what they use is unknown
 	branches []storedBranch       // what branches were last seen at
 	unhinted []pathError          // files in branches/ that cannot be understood
-	blobs    map[Digest]blobFile  // also what is no regular file
-	parts    map[Digest]blobFile  // lists of parts
+	blobs    map[Digest]lyingFile // also what is no regular file
+	parts    map[Digest]lyingFile // lists of parts
 	aliases  map[[20]byte]aliasOf // of git blob ids
-	marks    map[Digest]blobFile  // what is known to be damaged
+	marks    map[Digest]lyingFile // what is known to be damaged
 	partials []leftPartial        // unfinished blobs
-	tmp      []blobFile           // files on their way
+	tmp      []lyingFile          // files on their way
 	aside    map[Digest]bool      // named by snapshots that were set aside
 	foreign  []string             // what the format does not know
 }
@@ -45,7 +47,7 @@ type storedBranch struct {
 }
 
 type aliasOf struct {
-	blobFile
+	lyingFile
 	blob Digest // zero when the file cannot be understood
 }
 
@@ -57,11 +59,10 @@ type pathError struct {
 // leftPartial is one directory in partial/.
 type leftPartial struct {
 	partial
-	want   Want  // zero when the journal cannot be understood
-	held   int64 // bytes journaled
-	length int64 // of all files
-	disk   int64 // what they take
-	newest fs.FileInfo
+	want    Want  // zero when the journal cannot be understood
+	held    int64 // bytes journaled
+	files   Amount
+	touched time.Time // last; zero when there is no file
 }
 
 // key is the name of the directory.
@@ -72,18 +73,18 @@ func (p leftPartial) key() string { return filepath.Base(p.dir) }
 // never a missing one.
 func (s *Store) takeInventory() (*inventory, error) {
 	inv := &inventory{
-		blobs: map[Digest]blobFile{}, parts: map[Digest]blobFile{}, marks: map[Digest]blobFile{},
+		blobs: map[Digest]lyingFile{}, parts: map[Digest]lyingFile{}, marks: map[Digest]lyingFile{},
 		aliases: map[[20]byte]aliasOf{}, aside: map[Digest]bool{},
 	}
 	err := errors.Join(
-		s.walk(dirSnapshots, inv.addSnapshot(s)),
-		s.walk(dirBranches, inv.addBranch(s)),
-		s.walk(dirAside, inv.addAside),
-		s.walk(dirBlobs, inv.addDigest(s, inv.blobs, s.Path)),
-		s.walk(dirParts, inv.addDigest(s, inv.parts, s.partsPath)),
-		s.walk(dirCorrupt, inv.addDigest(s, inv.marks, s.corruptPath)),
-		s.walk(dirGit, inv.addAlias(s)),
-		s.walk(dirTmp, func(path string, fi fs.FileInfo) { inv.tmp = append(inv.tmp, blobFile{path, fi}) }),
+		s.eachFile(dirSnapshots, inv.addSnapshot(s)),
+		s.eachFile(dirBranches, inv.addBranch(s)),
+		s.eachFile(dirAside, inv.addAside(s)),
+		s.eachFile(dirBlobs, inv.addDigest(s, inv.blobs, s.Path)),
+		s.eachFile(dirParts, inv.addDigest(s, inv.parts, s.partsPath)),
+		s.eachFile(dirCorrupt, inv.addDigest(s, inv.marks, s.corruptPath)),
+		s.eachFile(dirGit, inv.addAlias(s)),
+		s.eachFile(dirTmp, func(f lyingFile) { inv.tmp = append(inv.tmp, f) }),
 		inv.addPartials(s),
 	)
 	if err != nil {
@@ -92,11 +93,11 @@ func (s *Store) takeInventory() (*inventory, error) {
 	return inv, nil
 }
 
-// walk calls visit with everything below a directory of the store that is no
-// directory itself. A directory that is not there is empty; one that cannot be
-// read is an error, and so is a file that cannot be looked at.
-func (s *Store) walk(kind string, visit func(path string, fi fs.FileInfo)) error {
-	entries, err := os.ReadDir(filepath.Join(s.dir, kind))
+// eachFile calls visit with everything below a directory of the store that is
+// no directory itself. A directory that is not there is empty; one that cannot
+// be read is an error, and so is a file that cannot be looked at.
+func (s *Store) eachFile(kind string, visit func(f lyingFile)) error {
+	entries, err := s.fs.ReadDir(filepath.Join(s.dir, kind))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -106,14 +107,9 @@ func (s *Store) walk(kind string, visit func(path string, fi fs.FileInfo)) error
 	for _, e := range entries {
 		rel := filepath.Join(kind, e.Name())
 		if e.IsDir() {
-			err = s.walk(rel, visit)
+			err = s.eachFile(rel, visit)
 		} else {
-			var fi fs.FileInfo
-			if fi, err = e.Info(); err == nil {
-				visit(filepath.Join(s.dir, rel), fi)
-			} else if errors.Is(err, fs.ErrNotExist) {
-				err = nil // it has just gone to its place
-			}
+			err = s.lookAt(filepath.Join(s.dir, rel), visit)
 		}
 		if err != nil {
 			return err
@@ -122,13 +118,30 @@ func (s *Store) walk(kind string, visit func(path string, fi fs.FileInfo)) error
 	return nil
 }
 
-func (inv *inventory) addSnapshot(s *Store) func(string, fs.FileInfo) {
-	return func(path string, _ fs.FileInfo) {
+// lookAt describes a file; one that has just gone to its place is none.
+func (s *Store) lookAt(path string, visit func(f lyingFile)) error {
+	f := lyingFile{path: path}
+	var err error
+	if f.FileInfo, err = s.fs.Lstat(path); err == nil {
+		f.links, f.disk, err = s.fs.Usage(path)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		visit(f)
+	}
+	return err
+}
+
+func (inv *inventory) addSnapshot(s *Store) func(lyingFile) {
+	return func(f lyingFile) {
+		path := f.path
 		if filepath.Ext(path) != ".json" {
 			inv.foreign = append(inv.foreign, path)
 			return
 		}
-		snap, err := readSnapshot(path)
+		snap, err := s.readSnapshot(path)
 		if err == nil {
 			if at, e := s.snapshotPath(snap.Repo, snap.Commit); e != nil || at != path {
 				err = fmt.Errorf("in the place of another snapshot: %w", ErrFormat)
@@ -142,9 +155,10 @@ func (inv *inventory) addSnapshot(s *Store) func(string, fs.FileInfo) {
 	}
 }
 
-func (inv *inventory) addBranch(s *Store) func(string, fs.FileInfo) {
-	return func(path string, _ fs.FileInfo) {
-		b, err := readLimited(path, 1<<16)
+func (inv *inventory) addBranch(s *Store) func(lyingFile) {
+	return func(f lyingFile) {
+		path := f.path
+		b, err := readLimited(s.fs, path, 1<<16)
 		var j branchJSON
 		if err == nil {
 			j, err = decodeBranch(b)
@@ -163,26 +177,28 @@ func (inv *inventory) addBranch(s *Store) func(string, fs.FileInfo) {
 }
 
 // addDigest takes files that are named by a digest.
-func (inv *inventory) addDigest(_ *Store, into map[Digest]blobFile, place func(Digest) string) func(string, fs.FileInfo) {
-	return func(path string, fi fs.FileInfo) {
+func (inv *inventory) addDigest(_ *Store, into map[Digest]lyingFile, place func(Digest) string) func(lyingFile) {
+	return func(f lyingFile) {
+		path := f.path
 		d, err := ParseDigest(filepath.Base(path))
 		if err != nil || place(d) != path {
 			inv.foreign = append(inv.foreign, path)
 			return
 		}
-		into[d] = blobFile{path, fi}
+		into[d] = f
 	}
 }
 
-func (inv *inventory) addAlias(s *Store) func(string, fs.FileInfo) {
-	return func(path string, fi fs.FileInfo) {
+func (inv *inventory) addAlias(s *Store) func(lyingFile) {
+	return func(f lyingFile) {
+		path := f.path
 		var oid [20]byte
 		if parseHex(oid[:], filepath.Base(path)) != nil || s.gitPath(oid) != path {
 			inv.foreign = append(inv.foreign, path)
 			return
 		}
-		a := aliasOf{blobFile: blobFile{path, fi}}
-		if text, err := readLimited(path, 128); err == nil {
+		a := aliasOf{lyingFile: f}
+		if text, err := readLimited(s.fs, path, 128); err == nil {
 			if d, err := ParseDigest(strings.TrimSuffix(string(text), "\n")); err == nil {
 				a.blob = d
 			}
@@ -193,15 +209,16 @@ func (inv *inventory) addAlias(s *Store) func(string, fs.FileInfo) {
 
 // addAside remembers the digests that a snapshot that was set aside names,
 // whatever else is wrong with it: its blobs are not garbage.
-func (inv *inventory) addAside(path string, _ fs.FileInfo) {
-	b, err := readLimited(path, maxSnapshot)
-	if err != nil {
-		return // Check tells; what cannot be read names nothing
-	}
-	const hexLen = 2 * len(Digest{})
-	for run := range strings.FieldsFuncSeq(string(b), notHex) {
-		if d, err := ParseDigest(run); len(run) == hexLen && err == nil {
-			inv.aside[d] = true
+func (inv *inventory) addAside(s *Store) func(lyingFile) {
+	return func(f lyingFile) {
+		b, err := readLimited(s.fs, f.path, maxSnapshot)
+		if err != nil {
+			return // Check tells; what cannot be read names nothing
+		}
+		for run := range strings.FieldsFuncSeq(string(b), notHex) {
+			if d, err := ParseDigest(run); err == nil {
+				inv.aside[d] = true
+			}
 		}
 	}
 }
@@ -210,7 +227,7 @@ func notHex(r rune) bool { return (r < '0' || r > '9') && (r < 'a' || r > 'f') }
 
 func (inv *inventory) addPartials(s *Store) error {
 	root := filepath.Join(s.dir, dirPartial)
-	entries, err := os.ReadDir(root)
+	entries, err := s.fs.ReadDir(root)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -218,27 +235,26 @@ func (inv *inventory) addPartials(s *Store) error {
 		return err
 	}
 	for _, e := range entries {
-		p := leftPartial{partial: partial{dir: filepath.Join(root, e.Name())}}
+		p := leftPartial{partial: s.partialAt(e.Name())}
 		if !e.IsDir() || !isPartialKey(e.Name()) {
 			inv.foreign = append(inv.foreign, p.dir)
 			continue
 		}
-		err := s.walk(filepath.Join(dirPartial, e.Name()), func(path string, fi fs.FileInfo) {
-			switch path {
+		err := s.eachFile(filepath.Join(dirPartial, e.Name()), func(f lyingFile) {
+			switch f.path {
 			case p.data(), p.journal(), p.lockFile():
-				p.length += fi.Size()
-				p.disk += allocated(fi)
-				if p.newest == nil || fi.ModTime().After(p.newest.ModTime()) {
-					p.newest = fi
+				p.files.add(f)
+				if f.ModTime().After(p.touched) {
+					p.touched = f.ModTime()
 				}
 			default:
-				inv.foreign = append(inv.foreign, path)
+				inv.foreign = append(inv.foreign, f.path)
 			}
 		})
 		if err != nil {
 			return err
 		}
-		if w, ok := readJournalWant(p.journal()); ok && w.check() == nil && w.key() == p.key() {
+		if w, ok := s.readJournalWant(p.journal()); ok && w.check() == nil && w.key() == p.key() {
 			p.want, p.held = w, s.Held(w)
 		}
 		inv.partials = append(inv.partials, p)
@@ -279,10 +295,10 @@ func (inv *inventory) keysOf() map[Digest][]string {
 }
 
 // aliasesTo returns the alias files of each blob.
-func (inv *inventory) aliasesTo() map[Digest][]blobFile {
-	out := map[Digest][]blobFile{}
+func (inv *inventory) aliasesTo() map[Digest][]lyingFile {
+	out := map[Digest][]lyingFile{}
 	for _, a := range inv.aliases {
-		out[a.blob] = append(out[a.blob], a.blobFile)
+		out[a.blob] = append(out[a.blob], a.lyingFile)
 	}
 	return out
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -81,7 +80,7 @@ func (s *Store) pinPath(p Pin) (string, error) {
 func (s *Store) Pin(p Pin) error {
 	path, err := s.pinPath(p)
 	if err == nil {
-		if _, err := readPin(path); err == nil {
+		if _, err := s.readPin(path); err == nil {
 			return nil
 		}
 		p.Since = s.now().UTC().Truncate(time.Second)
@@ -100,7 +99,7 @@ func (s *Store) Pin(p Pin) error {
 func (s *Store) Unpin(p Pin) (bool, error) {
 	path, err := s.pinPath(p)
 	if err == nil {
-		if _, e := os.Lstat(path); errors.Is(e, fs.ErrNotExist) {
+		if _, e := s.fs.Lstat(path); errors.Is(e, fs.ErrNotExist) {
 			return false, nil
 		}
 		err = s.removeFile(path)
@@ -116,8 +115,9 @@ func (s *Store) Unpin(p Pin) (bool, error) {
 func (s *Store) Pins() ([]Pin, error) {
 	var out []Pin
 	var errs []error
-	err := s.walk(dirPins, func(path string, _ fs.FileInfo) {
-		p, err := readPin(path)
+	err := s.eachFile(dirPins, func(f lyingFile) {
+		path := f.path
+		p, err := s.readPin(path)
 		if err == nil {
 			if at, e := s.pinPath(p); e != nil || at != path {
 				err = fmt.Errorf("%s: in the place of another pin: %w", path, ErrFormat)
@@ -133,8 +133,8 @@ func (s *Store) Pins() ([]Pin, error) {
 	return out, errors.Join(append(errs, err)...)
 }
 
-func readPin(path string) (Pin, error) {
-	b, err := readLimited(path, 1<<16)
+func (s *Store) readPin(path string) (Pin, error) {
+	b, err := readLimited(s.fs, path, 1<<16)
 	if err != nil {
 		return Pin{}, err
 	}

@@ -70,7 +70,7 @@ func (s *Store) removing(ctx context.Context, dry bool, plan func(*inventory, ho
 		if err != nil {
 			return Sweep{}, err
 		}
-		defer l.Unlock() // it ends with the descriptor in any case
+		defer l.Close() // it ends with the descriptor in any case
 	}
 	held, err := s.readHolds()
 	if err != nil {
@@ -177,7 +177,7 @@ func (r *remover) choose(which []Selector, pins []Pin) error {
 			if slices.ContainsFunc(pins, func(p Pin) bool { return p.Repo == b.Repo && p.Branch == b.Branch }) {
 				return &PinnedError{Pin{Repo: b.Repo, Branch: b.Branch}}
 			}
-			r.items = append(r.items, r.s.item(ItemBranch, b.path, nil))
+			r.items = append(r.items, r.s.small(ItemBranch, b.path))
 		}
 	}
 	return nil
@@ -215,7 +215,7 @@ func (r *remover) decide(snap storedSnapshot, which []Selector) {
 			continue
 		}
 		delete(r.going, snap.path)
-		kept := r.s.item(ItemSnapshot, snap.path, nil)
+		kept := r.s.small(ItemSnapshot, snap.path)
 		kept.Why = "branch " + b.Branch + " is at the same commit"
 		kept.snap = snap.Snapshot
 		if slices.ContainsFunc(which, func(n Selector) bool { return n.Repo == snap.Repo && n.Branch == snap.Branch }) {
@@ -224,7 +224,7 @@ func (r *remover) decide(snap storedSnapshot, which []Selector) {
 		r.kept = append(r.kept, kept)
 		return
 	}
-	it := r.s.item(ItemSnapshot, snap.path, nil)
+	it := r.s.small(ItemSnapshot, snap.path)
 	it.snap = snap.Snapshot
 	r.items = append(r.items, it)
 }
@@ -256,14 +256,14 @@ func (r *remover) blobs() {
 		}
 		if why != "" {
 			if there {
-				kept := r.s.item(ItemBlob, blob.path, blob)
+				kept := r.s.item(ItemBlob, blob)
 				kept.Why = why
 				r.kept = append(r.kept, kept)
 			}
 			continue
 		}
 		if there {
-			r.items = append(r.items, r.s.blobItem(blob))
+			r.items = append(r.items, r.s.item(ItemBlob, blob))
 		}
 		r.items = append(r.items, r.s.beside(r.inv, d, aliases[d])...)
 		for _, p := range r.inv.partials {
@@ -275,16 +275,16 @@ func (r *remover) blobs() {
 }
 
 // beside returns what lies beside a blob and means nothing without it.
-func (s *Store) beside(inv *inventory, d Digest, aliases []blobFile) []Item {
+func (s *Store) beside(inv *inventory, d Digest, aliases []lyingFile) []Item {
 	var out []Item
 	for _, a := range aliases {
-		out = append(out, s.item(ItemAlias, a.path, a))
+		out = append(out, s.item(ItemAlias, a))
 	}
 	if p, ok := inv.parts[d]; ok {
-		out = append(out, s.item(ItemParts, p.path, p))
+		out = append(out, s.item(ItemParts, p))
 	}
 	if m, ok := inv.marks[d]; ok {
-		out = append(out, s.item(ItemMark, m.path, m))
+		out = append(out, s.item(ItemMark, m))
 	}
 	return out
 }

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -57,7 +56,7 @@ func (s *shelf) collect(o CollectOptions) Sweep {
 func (s *shelf) files() []string {
 	s.Helper()
 	var out []string
-	err := s.walk(".", func(path string, _ fs.FileInfo) { out = append(out, s.rel(path)) })
+	err := s.eachFile(".", func(f lyingFile) { out = append(out, s.rel(f.path)) })
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -224,7 +223,7 @@ func TestHoldOfTheDead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := hold.lock.Unlock(); err != nil { // as the end of a process does
+	if err := hold.lock.Close(); err != nil { // as the end of a process does
 		t.Fatal(err)
 	}
 	s.remove(Selector{Repo: repoA})
@@ -257,7 +256,7 @@ func TestLockStore(t *testing.T) {
 		t.Errorf("the snapshot did not wait: %v", err)
 	default:
 	}
-	if err := l.Unlock(); err != nil {
+	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-done; err != nil {

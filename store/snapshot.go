@@ -86,7 +86,7 @@ func (s *Store) PutSnapshot(snap Snapshot) error {
 	l, err := s.lockStore(context.Background())
 	if err == nil {
 		err = s.putSnapshot(snap)
-		l.Unlock() // it ends with the descriptor in any case
+		l.Close() // it ends with the descriptor in any case
 	}
 	if err != nil {
 		return fmt.Errorf("put snapshot %s@%s: %w", snap.Repo, snap.Commit, err)

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -85,26 +84,22 @@ func Count(items []Item, kind ItemKind) (n int, bytes int64) {
 	return n, bytes
 }
 
-// item describes a file; fi may be nil for one whose size does not matter.
-func (s *Store) item(kind ItemKind, path string, fi fs.FileInfo) Item {
-	it := Item{Kind: kind, Path: s.rel(path), full: path}
-	if fi != nil {
-		it.Bytes, it.Disk = fi.Size(), allocated(fi)
-	}
-	return it
-}
-
-// blobItem describes a blob. One that has other names stays on the disk.
-func (s *Store) blobItem(b blobFile) Item {
-	it := s.item(ItemBlob, b.path, b)
-	if n, err := linkCount(b.path); err == nil && n > 1 {
+// item describes a file. One that has other names stays on the disk.
+func (s *Store) item(kind ItemKind, f lyingFile) Item {
+	it := Item{Kind: kind, Path: s.rel(f.path), full: f.path, Bytes: f.Size(), Disk: f.disk}
+	if f.links > 1 {
 		it.Linked, it.Disk = true, 0
 	}
 	return it
 }
 
+// small describes a file whose size does not matter.
+func (s *Store) small(kind ItemKind, path string) Item {
+	return Item{Kind: kind, Path: s.rel(path), full: path}
+}
+
 func (s *Store) partialItem(p leftPartial) Item {
-	return Item{Kind: ItemPartial, Path: s.rel(p.dir), Bytes: p.length, Disk: p.disk, full: p.dir, key: p.key()}
+	return Item{Kind: ItemPartial, Path: s.rel(p.dir), Bytes: p.files.Bytes, Disk: p.files.Disk, full: p.dir, key: p.key()}
 }
 
 // sweep removes items, which are sorted by phase. What it returns is what has
@@ -131,7 +126,7 @@ func (s *Store) sweepPhase(ctx context.Context, items []Item, done *Sweep) error
 		}
 		if it.Kind == ItemPartial {
 			err = s.removePartial(it.key)
-		} else if err = s.ioError(it.full, removeIfThere(it.full)); err == nil {
+		} else if err = s.ioError(it.full, s.removeIfThere(it.full)); err == nil {
 			dirs[filepath.Dir(it.full)] = true
 		}
 		if errors.Is(err, ErrLocked) {
@@ -146,7 +141,7 @@ func (s *Store) sweepPhase(ctx context.Context, items []Item, done *Sweep) error
 	}
 	// Also after a failure: what is gone has to stay gone before anybody looks.
 	for _, dir := range slices.Sorted(maps.Keys(dirs)) {
-		err = errors.Join(err, s.ioError(dir, syncDir(dir)))
+		err = errors.Join(err, s.ioError(dir, s.fs.SyncDir(dir)))
 	}
 	return err
 }

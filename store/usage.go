@@ -3,8 +3,6 @@ package store
 import (
 	"cmp"
 	"fmt"
-	"io/fs"
-	"os"
 	"slices"
 )
 
@@ -15,10 +13,10 @@ type Amount struct {
 	Disk  int64 `json:"disk_bytes"` // blocks allocated to them
 }
 
-func (a *Amount) add(fi fs.FileInfo) {
+func (a *Amount) add(f lyingFile) {
 	a.Files++
-	a.Bytes += fi.Size()
-	a.Disk += allocated(fi)
+	a.Bytes += f.Size()
+	a.Disk += f.disk
 }
 
 func (a *Amount) plus(b Amount) {
@@ -57,7 +55,7 @@ func (s *Store) Usage() (Usage, error) {
 	inv, err := s.takeInventory()
 	var u Usage
 	if err == nil {
-		err = s.walk(".", func(_ string, fi fs.FileInfo) { u.Total.add(fi) })
+		err = s.eachFile(".", func(f lyingFile) { u.Total.add(f) })
 	}
 	if err == nil && len(inv.unread) > 0 {
 		err = fmt.Errorf("%s: %w", inv.unread[0].path, inv.unread[0].err)
@@ -76,8 +74,8 @@ func (s *Store) Usage() (Usage, error) {
 		if used[d] > 1 {
 			u.Shared.add(b)
 		}
-		if n, err := linkCount(b.path); err == nil && n > 1 {
-			u.Linked += allocated(b)
+		if b.links > 1 {
+			u.Linked += b.disk
 		}
 	}
 	for _, snap := range inv.snaps {
@@ -87,11 +85,7 @@ func (s *Store) Usage() (Usage, error) {
 		return cmp.Or(cmp.Compare(a.Repo, b.Repo), cmp.Compare(a.Branch, b.Branch), cmp.Compare(a.Commit, b.Commit))
 	})
 	for _, p := range inv.partials {
-		for _, name := range []string{p.data(), p.journal(), p.lockFile()} {
-			if fi, err := os.Lstat(name); err == nil {
-				u.Unfinished.add(fi)
-			}
-		}
+		u.Unfinished.plus(p.files)
 	}
 	u.Other = u.Total
 	for _, part := range []Amount{u.Blobs, u.Unreferenced, u.Unfinished} {

@@ -194,36 +194,43 @@ func sweepLines(rep *app.SweepReport, word string) string {
 	return b.String()
 }
 
-// sweepText is the sum of what goes.
+// sweepText is the sum of what goes. Part lists and the like are small, and
+// nobody has to know of each kind.
 func sweepText(rep *app.SweepReport, word string) string {
 	var parts []string
+	small := 0
 	for _, t := range rep.Removed {
-		if t.Kind != "snapshot" && t.Kind != "branch" {
+		switch t.Kind {
+		case "snapshot", "branch":
+		case "blob", "partial":
 			parts = append(parts, kindText(t))
+		default:
+			small += t.Files
 		}
 	}
-	text := word + " no files"
-	if len(parts) > 0 {
-		text = word + " " + strings.Join(parts, ", ")
+	if small > 0 {
+		parts = append(parts, plural(small, "small file")+" beside them")
+	}
+	if len(parts) == 0 {
+		parts = []string{"no files"}
 	}
 	if rep.DryRun {
-		return text + ": frees " + app.BytesText(rep.Freed)
+		return word + " " + strings.Join(parts, ", ") + ": frees " + app.BytesText(rep.Freed)
 	}
-	return text + ": freed " + app.BytesText(rep.Freed)
+	return word + " " + strings.Join(parts, ", ") + ": freed " + app.BytesText(rep.Freed)
 }
 
 // kindText is how many things of a kind there are.
 func kindText(t app.SweepTotal) string {
-	noun := map[string]string{"snapshot": "branch", "blob": "file", "partial": "unfinished file", "parts": "part list", "alias": "git alias",
-		"mark": "damage mark", "hold": "stale lock", "tmp": "temporary file"}[t.Kind]
-	if noun == "" {
-		noun = clean(t.Kind)
+	switch t.Kind {
+	case "snapshot":
+		return plural(t.Files, "branch")
+	case "blob":
+		return plural(t.Files, "file") + " of " + app.BytesText(t.Bytes)
+	case "partial":
+		return plural(t.Files, "unfinished file") + " of " + app.BytesText(t.Bytes)
 	}
-	text := plural(t.Files, noun)
-	if t.Kind == "blob" || t.Kind == "partial" {
-		text += " of " + app.BytesText(t.Bytes)
-	}
-	return text
+	return plural(t.Files, "small file")
 }
 
 func (r *run) storePinCommand(off bool) *cobra.Command {
