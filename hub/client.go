@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -42,6 +41,7 @@ type Client struct {
 	dial      dialer
 	api, data *retryablehttp.Client
 	links     linkCache
+	names     names
 	requests  atomic.Int64
 }
 
@@ -139,69 +139,6 @@ const (
 	maxEntries = 100_000  // branches of a repository, files of a commit
 )
 
-// Refs lists the branches, main first, then by name. One request.
-func (c *Client) Refs(ctx context.Context, repo RepoID) ([]Branch, error) {
-	q := c.apiRequest("list the branches of "+repo.String(), repo, "refs")
-	var v struct {
-		Branches *[]struct{ Name, TargetCommit string }
-	}
-	if _, err := c.getJSON(ctx, q, &v); err != nil {
-		return nil, err
-	}
-	if v.Branches == nil {
-		return nil, q.fail(ErrNotHub, "the answer has no branches")
-	}
-	if len(*v.Branches) > maxEntries {
-		return nil, q.fail(ErrTooLarge, fmt.Sprintf("more than %d branches", maxEntries))
-	}
-	out := make([]Branch, 0, len(*v.Branches))
-	for _, b := range *v.Branches {
-		commit, err := ParseCommit(b.TargetCommit)
-		if err != nil {
-			return nil, q.fail(ErrBadListing, fmt.Sprintf("branch %.100q: %v", b.Name, err))
-		}
-		if reason := badRevision(b.Name); reason != "" {
-			return nil, q.fail(ErrBadListing, fmt.Sprintf("branch %.100q: %s", b.Name, reason))
-		}
-		out = append(out, Branch{b.Name, commit})
-	}
-	slices.SortFunc(out, func(a, b Branch) int {
-		if (a.Name == "main") != (b.Name == "main") {
-			if a.Name == "main" {
-				return -1
-			}
-			return 1
-		}
-		return strings.Compare(a.Name, b.Name)
-	})
-	for i := 1; i < len(out); i++ {
-		if out[i].Name == out[i-1].Name {
-			return nil, q.fail(ErrBadListing, fmt.Sprintf("branch %.100q occurs twice", out[i].Name))
-		}
-	}
-	return out, nil
-}
-
-// Revision resolves a branch, tag or pull-request ref to its commit. One request.
-func (c *Client) Revision(ctx context.Context, repo RepoID, rev string) (Commit, error) {
-	if reason := badRevision(rev); reason != "" {
-		return "", &RefError{rev, reason}
-	}
-	q := c.apiRequest("find revision "+rev+" of "+repo.String(), repo, "revision", rev)
-	var v struct{ SHA string }
-	if _, err := c.getJSON(ctx, q, &v); err != nil {
-		return "", err
-	}
-	commit, err := ParseCommit(v.SHA)
-	if err != nil {
-		return "", q.fail(ErrNotHub, "the answer has no commit id")
-	}
-	if pinned, err := ParseCommit(rev); err == nil && commit != pinned {
-		return "", q.fail(ErrBadListing, "asked for a commit, got "+v.SHA)
-	}
-	return commit, nil
-}
-
 // ReadFile reads a whole small file, at most limit bytes (ErrTooLarge beyond).
 // The caller checks the content against File.OID when it has one.
 func (c *Client) ReadFile(ctx context.Context, repo RepoID, at Commit, path string, limit int64) ([]byte, error) {
@@ -212,21 +149,26 @@ func (c *Client) ReadFile(ctx context.Context, repo RepoID, at Commit, path stri
 		return nil, err
 	}
 	// The hub serves all files as plain text or octets.
-	if isHTML(resp.Header, nil) {
+	if isHTML(resp.Header, body) {
 		return nil, q.fail(ErrNotHub, "got a web page instead of the file")
+	}
+	if other := resp.Header.Get("X-Repo-Commit"); other != "" && other != string(at) {
+		return nil, q.fail(ErrBadListing, fmt.Sprintf("asked for it at %s, got it at %.60q", at.Short(), other))
 	}
 	return body, nil
 }
 
 // apiRequest asks /api/models/{repo}/{seg}/….
 func (c *Client) apiRequest(op string, repo RepoID, seg ...string) request {
+	now := c.Current(repo)
 	return request{op: op, repo: repo, limit: maxListing,
-		url: c.join(append([]string{"api", "models", repo.Owner, repo.Name}, seg...))}
+		url: c.join(append([]string{"api", "models", now.Owner, now.Name}, seg...))}
 }
 
 // fileRequest asks for /{repo}/resolve/{commit}/{path}.
 func (c *Client) fileRequest(verb string, repo RepoID, at Commit, path string) request {
-	seg := append([]string{repo.Owner, repo.Name, "resolve", string(at)}, strings.Split(path, "/")...)
+	now := c.Current(repo)
+	seg := append([]string{now.Owner, now.Name, "resolve", string(at)}, strings.Split(path, "/")...)
 	return request{op: verb + " " + printable(path) + " of " + repo.String(), repo: repo, file: true, url: c.join(seg)}
 }
 

@@ -164,9 +164,9 @@ func (w *world) count(origin, pathContains string) int {
 func TestListings(t *testing.T) {
 	w := newWorld(t, Options{})
 	ctx := t.Context()
-	branches, err := w.client.Refs(ctx, testRepo)
+	branches, err := w.client.Refs(ctx, testRepo, false)
 	want := []Branch{{"main", w.at}, {"Dev", Commit(w.Commit("acme/tiny", "Dev"))}, {"a/b", Commit(w.Commit("acme/tiny", "a/b"))}}
-	if err != nil || !slices.Equal(branches, want) {
+	if err != nil || !slices.Equal(branches.Branches, want) {
 		t.Errorf("refs: got %v, %v, want %v", branches, err, want)
 	}
 	for _, rev := range []string{"main", string(w.at)} {
@@ -242,7 +242,7 @@ func TestNoNetwork(t *testing.T) {
 	}
 	l.Close() // nobody listens there now
 	c := newClient(t, Options{Endpoint: "http://" + l.Addr().String()}, io.Discard)
-	_, err = c.Refs(t.Context(), testRepo)
+	_, err = c.Refs(t.Context(), testRepo, false)
 	if !errors.Is(err, ErrNetwork) || !Temporary(err) {
 		t.Errorf("got %v", err)
 	}
@@ -256,7 +256,7 @@ func TestNoNetwork(t *testing.T) {
 
 func TestOffline(t *testing.T) {
 	c := newClient(t, Options{Offline: true}, io.Discard)
-	_, err := c.Refs(t.Context(), testRepo)
+	_, err := c.Refs(t.Context(), testRepo, false)
 	if h := Hinter(nil); !errors.Is(err, ErrOffline) || !errors.As(err, &h) || !strings.Contains(h.Hint(), "HF_HUB_OFFLINE") || c.Requests() != 0 {
 		t.Errorf("got %v after %d requests", err, c.Requests())
 	}
@@ -369,7 +369,7 @@ func TestTokenDoesNotFollowRedirects(t *testing.T) {
 func TestRenamedRepository(t *testing.T) {
 	w := newWorld(t, Options{Token: NewToken(ownerToken, "HF_TOKEN")})
 	w.AddFault(hubtest.Fault{Origin: "api", PathContains: "/old/name/", Status: 307, RedirectTo: "/api/models/acme/private/refs"})
-	if got, err := w.client.Refs(t.Context(), RepoID{"old", "name"}); err != nil || len(got) != 3 {
+	if got, err := w.client.Refs(t.Context(), RepoID{"old", "name"}, false); err != nil || len(got.Branches) != 3 || got.Repo != hiddenRepo {
 		t.Errorf("got %v, %v", got, err)
 	}
 }
@@ -458,7 +458,7 @@ func TestCancel(t *testing.T) {
 	reason := errors.New("the user went away")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	w.AddFault(hubtest.Fault{Origin: "api", Rewrite: func(b []byte) []byte { cancel(reason); return b }, ResetAfter: 1})
-	_, err := w.client.Refs(ctx, testRepo)
+	_, err := w.client.Refs(ctx, testRepo, false)
 	if !errors.Is(err, reason) || errors.Is(err, ErrNetwork) || Temporary(err) {
 		t.Errorf("got %v", err)
 	}

@@ -18,8 +18,8 @@ import (
 // or an error (io.ErrUnexpectedEOF and network errors are wrapped in
 // ErrNetwork and are Temporary). It follows the redirect to storage once per
 // file and remembers the signed URL; a refusal by storage re-resolves once for
-// everybody who waits. A 200, a wrong Content-Range or a wrong total is
-// ErrRange. The caller closes the reader. It does not retry in mid-body.
+// everybody who waits. A wrong Content-Range or a wrong total is ErrRange, and so
+// is a 200, but for a whole file of the right length. The caller closes the reader. It does not retry in mid-body.
 //
 // There is no time limit on the body: the caller watches for stalls and
 // cancels ctx, which must live as long as the reader. At most Options.MaxConns
@@ -39,6 +39,10 @@ func (c *Client) OpenRange(ctx context.Context, repo RepoID, at Commit, f File, 
 		a, err := c.send(ctx, q)
 		if err != nil {
 			return nil, err
+		}
+		if reason := linkedMismatch(a.Header, f); reason != "" {
+			closeBody(a.Response)
+			return nil, q.fail(ErrBadListing, reason)
 		}
 		return c.openBody(ctx, q, a.Response, f, off, n)
 	}
@@ -107,8 +111,11 @@ func linkedMismatch(h http.Header, f File) string {
 		return fmt.Sprintf("the listing gives it %d bytes, the redirect %d", f.Size, size)
 	}
 	etag := strings.Trim(strings.TrimPrefix(h.Get("X-Linked-Etag"), "W/"), `"`)
-	if sha, err := ParseSHA256(etag); err == nil && sha != f.SHA256 {
+	if sha, err := ParseSHA256(etag); err == nil && f.LFS && sha != f.SHA256 {
 		return fmt.Sprintf("the listing gives it the digest %s, the redirect %s", f.SHA256, sha)
+	}
+	if oid, err := ParseGitOID(etag); err == nil && !f.LFS && oid != f.OID {
+		return fmt.Sprintf("the listing gives it the git id %s, the answer %s", f.OID, oid)
 	}
 	return ""
 }
@@ -119,6 +126,16 @@ func (c *Client) openBody(ctx context.Context, q request, resp *http.Response, f
 		closeBody(resp)
 		q.url = resp.Request.URL
 		return nil, q.fail(kind, fmt.Sprintf(format, args...))
+	}
+	open := func(body io.Reader) (io.ReadCloser, error) {
+		return &rangeReader{ctx: ctx, q: q, host: printable(resp.Request.URL.Host), body: body, closer: resp.Body, left: n}, nil
+	}
+	// Whoever asked for all of a file may be given all of it: the reader counts.
+	if resp.StatusCode == http.StatusOK && n == f.Size && !isHTML(resp.Header, nil) {
+		body, ok := decoded(resp.Header, resp.Body)
+		if ok && (body != resp.Body || resp.ContentLength < 0 || resp.ContentLength == n) {
+			return open(body)
+		}
 	}
 	if resp.StatusCode/100 == 2 && resp.StatusCode != http.StatusPartialContent {
 		if isHTML(resp.Header, nil) {
@@ -143,7 +160,7 @@ func (c *Client) openBody(ctx context.Context, q request, resp *http.Response, f
 	if e := resp.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
 		return bad(ErrRange, "the answer is encoded as %.40q", e)
 	}
-	return &rangeReader{ctx: ctx, q: q, host: printable(resp.Request.URL.Host), body: resp.Body, left: n}, nil
+	return open(resp.Body)
 }
 
 // parseContentRange reads "bytes FIRST-LAST/TOTAL".
@@ -174,9 +191,11 @@ type rangeReader struct {
 	ctx  context.Context // of the request: tells a cancelled read from a broken one
 	q    request
 	host string
-	body io.ReadCloser
+	body io.Reader
 	left int64
 	err  error // returned ever after
+
+	closer io.Closer
 }
 
 func (r *rangeReader) Read(p []byte) (int, error) {
@@ -219,7 +238,7 @@ func (r *rangeReader) broken(err error) error {
 
 // Close releases the connection, for the next request if all was read.
 func (r *rangeReader) Close() error {
-	return r.body.Close()
+	return r.closer.Close()
 }
 
 // linkKey names the content of a file.

@@ -19,7 +19,11 @@ var (
 	ErrEntryNotFound    = errors.New("file not found")
 	ErrUnauthorized     = errors.New("not logged in, or token rejected") // 401 without a code: missing or private
 	ErrGated            = errors.New("access to the repository is restricted")
-	ErrForbidden        = errors.New("forbidden")
+	ErrDisabled         = errors.New("the repository is disabled")
+	ErrForbidden        = errors.New("forbidden")                    // also 402 and 451, and a token without the right
+	ErrBadToken         = errors.New("not a token")                  // it cannot be sent
+	ErrBadRequest       = errors.New("the hub refuses the request")  // 400 and 422
+	ErrProxy            = errors.New("the proxy refuses to connect") // 407, and what it answers to CONNECT
 	ErrRateLimited      = errors.New("rate limited")
 	ErrNotHub           = errors.New("the endpoint does not speak the hub protocol") // HTML, broken JSON
 	ErrBadListing       = errors.New("the listing contradicts itself")               // sizes, digests, names
@@ -76,6 +80,9 @@ func (e *Error) Hint() string {
 	}
 	return ""
 }
+
+// proxyHint says what to do about a proxy that refuses.
+const proxyHint = "the proxy is the one that HTTPS_PROXY or HTTP_PROXY names: it may want a login, as in http://USER:PASSWORD@HOST:PORT, or not be meant for this host (NO_PROXY)"
 
 // EndpointError is an endpoint that cannot be used. It is ErrBadEndpoint.
 type EndpointError struct {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +19,7 @@ import (
 func TestErrors(t *testing.T) {
 	type try func(w *world, ctx context.Context) error
 	refs := func(repo RepoID) try {
-		return func(w *world, ctx context.Context) error { _, err := w.client.Refs(ctx, repo); return err }
+		return func(w *world, ctx context.Context) error { _, err := w.client.Refs(ctx, repo, false); return err }
 	}
 	revision := func(rev string) try {
 		return func(w *world, ctx context.Context) error {
@@ -47,6 +48,13 @@ func TestErrors(t *testing.T) {
 		_, err := w.client.Tree(ctx, testRepo, w.at)
 		return err
 	}
+	openSmall := func(w *world, ctx context.Context) error {
+		r, err := w.client.OpenRange(ctx, testRepo, w.at, w.files["config.json"], 0, 3)
+		if err == nil {
+			r.Close()
+		}
+		return err
+	}
 	const model = "model.safetensors"
 	html := hubtest.Fault{Status: 200, Header: http.Header{"Content-Type": {"text/html"}}, Body: "<html>log in</html>"}
 	answer := func(body string) hubtest.Fault {
@@ -73,7 +81,7 @@ func TestErrors(t *testing.T) {
 		{"gated, anonymous", "", hubtest.Fault{}, read(gatedRepo, "config.json"), ErrGated, "restricted", "/acme/gated and set HF_TOKEN"},
 		{"gated, somebody else's token", strangerToken, hubtest.Fault{}, open(gatedRepo, model), ErrGated, "restricted", "the account of the token from the test"},
 		{"gated, bad token", "hf_badSECRET", hubtest.Fault{}, read(gatedRepo, "config.json"), ErrUnauthorized, "rejected", "renew"},
-		{"disabled", "", hubtest.Fault{Status: 403, Body: "Access to this resource is disabled."}, refs(testRepo), ErrForbidden, "Access to this resource is disabled.", "account"},
+		{"disabled", "", hubtest.Fault{Status: 403, Body: "Access to this resource is disabled."}, refs(testRepo), ErrDisabled, "disabled", "look for another one"},
 		{"no such branch", "", hubtest.Fault{}, revision("nope"), ErrRevisionNotFound, "Invalid rev id: nope", "qbranch ls acme/tiny"},
 		{"a name no branch has", "", hubtest.Fault{}, revision("a..b"), ErrBadRef, "", ""},
 		{"no such file, small", "", hubtest.Fault{}, read(testRepo, "nope"), ErrEntryNotFound, "read nope of acme/tiny: file not found", "upper and lower case"},
@@ -97,7 +105,20 @@ func TestErrors(t *testing.T) {
 		{"JSON without branches", "", answer(`{}`), refs(testRepo), ErrNotHub, "no branches", ""},
 		{"JSON without commit", "", answer(`{"id":"acme/tiny"}`), revision("main"), ErrNotHub, "no commit", ""},
 		{"another commit than asked for", "", answer(`{"sha":"` + testCommit + `"}`), revision(strings.Repeat("1", 40)), ErrBadListing, "", ""},
-		{"compressed", "", hubtest.Fault{Header: http.Header{"Content-Encoding": {"gzip"}}}, read(testRepo, "config.json"), ErrNotHub, "compressed", ""},
+		{"said to be compressed", "", hubtest.Fault{Header: http.Header{"Content-Encoding": {"gzip"}}}, read(testRepo, "config.json"), ErrNetwork, "gzip", ""},
+		{"compressed in a way we do not know", "", hubtest.Fault{Header: http.Header{"Content-Encoding": {"br"}}}, read(testRepo, "config.json"), ErrNotHub, "encoded as \"br\"", ""},
+		{"web page without a type", "", hubtest.Fault{Status: 200, Header: http.Header{"Content-Type": nil}, Body: "\n<!DOCTYPE html><html>"}, read(testRepo, "config.json"), ErrNotHub, "web page", "HF_ENDPOINT"},
+		{"another commit's file", "", hubtest.Fault{Header: http.Header{"X-Repo-Commit": {testCommit}}}, read(testRepo, "config.json"), ErrBadListing, "asked for it at", ""},
+		{"no words, 403", "", hubtest.Fault{Status: 403}, refs(testRepo), ErrForbidden, "403", "HF_TOKEN"},
+		{"a token without the right", ownerToken, hubtest.Fault{Status: 403, Body: "needs the scope repo.read"}, refs(testRepo), ErrForbidden, "needs the scope", "fine-grained"},
+		{"for legal reasons", "", hubtest.Fault{Status: 451, Body: "blocked here"}, refs(testRepo), ErrForbidden, "blocked here", "HF_TOKEN"},
+		{"bad parameter", "", hubtest.Fault{Status: 400, Body: `{"error":"Invalid cursor"}`}, tree, ErrBadRequest, "Invalid cursor", "request"},
+		{"proxy wants a login", "", hubtest.Fault{Status: 407}, refs(testRepo), ErrProxy, "407", "USER:PASSWORD"},
+		{"redirect to nowhere", "", hubtest.Fault{Status: 302}, refs(testRepo), ErrRedirect, "redirect to nowhere (302", "HF_ENDPOINT"},
+		{"not modified, though nobody asked", "", hubtest.Fault{Status: 304}, refs(testRepo), ErrNotHub, "304", "HF_ENDPOINT"},
+		{"null for the branches", "", answer("null"), refs(testRepo), ErrBadListing, "null", "another HF_ENDPOINT"},
+		{"null for the files", "", answer("null"), tree, ErrBadListing, "null", "another HF_ENDPOINT"},
+		{"null for a file", "", answer("[null]"), tree, ErrBadListing, "neither file nor folder", "another HF_ENDPOINT"},
 		// Listings that lie.
 		{"branch of no commit", "", rewrite(`"targetCommit":"`, `"targetCommit":"x`), refs(testRepo), ErrBadListing, "", "another HF_ENDPOINT"},
 		{"branch with an escape in its name", "", rewrite(`"Dev"`, `"D\u001b[2Jev"`), refs(testRepo), ErrBadListing, `\x1b`, ""},
@@ -105,6 +126,15 @@ func TestErrors(t *testing.T) {
 		{"path that leaves", "", rewrite(`"config.json"`, `"../config.json"`), tree, ErrBadListing, `".."`, "another HF_ENDPOINT"},
 		{"LFS size that does not fit", "", rewrite("262144", "262145"), tree, ErrBadListing, "model.safetensors", ""},
 		{"size below zero", "", rewrite(`"size":11`, `"size":-11`), tree, ErrBadListing, "config.json", ""},
+		{"sizes beyond all limits", "", rewrite(`"size":11`, `"size":9007199254740991`), tree, ErrBadListing, "together", ""},
+		{"digest of zeros", "", hubtest.Fault{Rewrite: func(b []byte) []byte {
+			return regexp.MustCompile(`"oid":"[0-9a-f]{64}"`).ReplaceAll(b, []byte(`"oid":"`+strings.Repeat("0", 64)+`"`))
+		}}, tree, ErrBadListing, "all zeros", ""},
+		{"git id of zeros", "", hubtest.Fault{Rewrite: func(b []byte) []byte {
+			return regexp.MustCompile(`"oid":"[0-9a-f]{40}"`).ReplaceAll(b, []byte(`"oid":"`+strings.Repeat("0", 40)+`"`))
+		}}, tree, ErrBadListing, "all zeros", ""},
+		{"an empty file that is not", "", rewrite(`"size":11`, `"size":0`), tree, ErrBadListing, "does not belong", ""},
+		{"git id of another file", "", hubtest.Fault{Origin: "api", Header: http.Header{"X-Linked-Etag": {`"` + testCommit + `"`}}}, openSmall, ErrBadListing, "git id", ""},
 		{"collision", "", rewrite(`"config.json"`, `"MODEL.safetensors"`), tree, ErrBadListing, "cannot both be written", ""},
 		{"next page elsewhere", "", hubtest.Fault{Header: http.Header{"Link": {`<http://127.0.0.1:1/x>; rel="next"`}}}, tree, ErrBadListing, "another host: http://127.0.0.1:1/x", ""},
 		{"pages without end", "", hubtest.Fault{Status: 200, Header: http.Header{"Link": {`</next>; rel="next"`}}, Body: "[]"}, tree, ErrTooLarge, "1000 pages", ""},
@@ -126,7 +156,7 @@ func TestErrors(t *testing.T) {
 		{"rate limited for long", "", hubtest.Fault{Status: 429, Header: http.Header{"Retry-After": {"3600"}}}, refs(testRepo), ErrRateLimited, "429", "wait 1h0m0s"},
 		{"503 that stays", "", hubtest.Fault{Status: 503, Body: "<html>"}, refs(testRepo), ErrNetwork, "in trouble (503 from 127.0.0.1", "wait a little"},
 		{"refused by storage, twice", "", hubtest.Fault{Origin: "cdn", Status: 403, Body: "<Error><Message>Request has \x1b]0;expired</Message></Error>"}, open(testRepo, model), ErrNetwork, "storage refuses a fresh link (403 from 127.0.0.1", "wait a little"},
-		{"unknown status", "", hubtest.Fault{Status: 418, Header: http.Header{"X-Request-Id": {"Root=1-2"}}, Body: "short\x1b[31m and\u202e stout"}, refs(testRepo), nil, "teapot (418 from 127.0.0.1", ""},
+		{"unknown status", "", hubtest.Fault{Status: 418, Header: http.Header{"X-Request-Id": {"Root=1-2"}}, Body: "short\x1b[31m and\u202e stout"}, refs(testRepo), ErrNotHub, "(418 from 127.0.0.1", "HF_ENDPOINT"},
 		{"reset before the answer", "", hubtest.Fault{ResetAfter: -1}, refs(testRepo), ErrNetwork, "network failure with 127.0.0.1", "check the connection"},
 	}
 	for _, tt := range tests {

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,6 +22,7 @@ type request struct {
 	repo  RepoID // for errors
 	url   *url.URL
 	rng   string // Range header
+	post  []byte // JSON to send with POST; nil = GET
 	limit int64  // of the body, for getBody
 	file  bool   // content of a file, not an answer of the API
 	data  bool   // goes over the data connections
@@ -46,6 +48,7 @@ const maxHops = 5
 // send makes a request and follows its redirects. The caller closes the body.
 func (c *Client) send(ctx context.Context, q request) (answer, error) {
 	u := q.url
+	asked, isAPI := c.apiRepo(u)
 	for hop := 0; ; hop++ {
 		resp, err := c.once(ctx, q, u)
 		if err != nil {
@@ -53,6 +56,9 @@ func (c *Client) send(ctx context.Context, q request) (answer, error) {
 		}
 		location := resp.Header.Get(locationHeader)
 		if !isRedirect(resp.StatusCode) || location == "" {
+			if now, ok := c.apiRepo(u); ok && isAPI && resp.StatusCode < 300 {
+				c.names.learn(asked, now)
+			}
 			return answer{Response: resp}, nil
 		}
 		if hop == maxHops {
@@ -110,9 +116,16 @@ func (c *Client) once(ctx context.Context, q request, u *url.URL) (*http.Respons
 		return nil, &Error{Op: q.op, Kind: ErrOffline}
 	}
 	ctx = countTries(ctx)
-	req, err := retryablehttp.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	method, body := http.MethodGet, any(nil)
+	if q.post != nil {
+		method, body = http.MethodPost, q.post
+	}
+	req, err := retryablehttp.NewRequestWithContext(ctx, method, u.String(), body)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", q.op, stripURL(err))
+	}
+	if q.post != nil {
+		req.Header.Set("Content-Type", "application/json")
 	}
 	req.Header.Set("User-Agent", c.userAgent)
 	// Compressed answers have no length and no ranges.
@@ -177,15 +190,16 @@ func (c *Client) getBodyOnce(ctx context.Context, q request) ([]byte, *http.Resp
 	}
 	defer closeBody(a.Response)
 	tooLarge := func() error { return q.fail(ErrTooLarge, fmt.Sprintf("more than %d bytes", q.limit)) }
-	if a.ContentLength > q.limit {
+	if a.ContentLength > q.limit && a.Header.Get("Content-Encoding") == "" {
 		return nil, nil, tooLarge()
-	}
-	if e := a.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
-		return nil, nil, q.fail(ErrNotHub, "the answer is compressed though that was not asked for")
 	}
 	watch := time.AfterFunc(stallTimeout, func() { cancel(errStalled) })
 	defer watch.Stop()
-	body, err := io.ReadAll(&watchedReader{io.LimitReader(a.Body, q.limit+1), watch})
+	plain, ok := decoded(a.Header, &watchedReader{a.Body, watch})
+	if !ok {
+		return nil, nil, q.fail(ErrNotHub, fmt.Sprintf("the answer is encoded as %.40q though that was not asked for", a.Header.Get("Content-Encoding")))
+	}
+	body, err := io.ReadAll(io.LimitReader(plain, q.limit+1))
 	switch {
 	case ctx.Err() != nil:
 		return nil, nil, fmt.Errorf("%s: %w", q.op, context.Cause(ctx))
@@ -198,6 +212,38 @@ func (c *Client) getBodyOnce(ctx context.Context, q request) ([]byte, *http.Resp
 		return nil, nil, tooLarge()
 	}
 	return body, a.Response, nil
+}
+
+// decoded takes gzip off a body. It is never asked for, but proxies and mirrors
+// compress text of their own accord. ok is false for any other encoding.
+func decoded(h http.Header, body io.Reader) (plain io.Reader, ok bool) {
+	switch e := strings.ToLower(strings.TrimSpace(h.Get("Content-Encoding"))); e {
+	case "", "identity":
+		return body, true
+	case "gzip", "x-gzip":
+		return &lazyGzip{body: body}, true
+	}
+	return nil, false
+}
+
+// lazyGzip opens the stream with the first read, which may take its time.
+type lazyGzip struct {
+	body io.Reader
+	z    *gzip.Reader
+	err  error
+}
+
+func (l *lazyGzip) Read(p []byte) (int, error) {
+	if l.z == nil && l.err == nil {
+		l.z, l.err = gzip.NewReader(l.body)
+		if l.err == io.EOF {
+			l.err = io.ErrUnexpectedEOF
+		}
+	}
+	if l.err != nil {
+		return 0, l.err
+	}
+	return l.z.Read(p)
 }
 
 const stallTimeout = 30 * time.Second
@@ -224,7 +270,7 @@ func (c *Client) getJSON(ctx context.Context, q request, v any) (*http.Response,
 	if err != nil {
 		return nil, err
 	}
-	if isHTML(resp.Header, body) || bytes.HasPrefix(bytes.TrimSpace(body), []byte("<")) {
+	if isHTML(resp.Header, body) || bytes.HasPrefix(bytes.TrimSpace(body), []byte("<")) { // no JSON begins so
 		return nil, q.fail(ErrNotHub, "got a web page instead of JSON")
 	}
 	if err := json.Unmarshal(body, v); err != nil {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -37,6 +38,8 @@ func (e *StatusError) kindText() string {
 		return "no such repository, or it is private"
 	case e.Kind == ErrUnauthorized:
 		return "the " + e.token.String() + " is rejected"
+	case e.Kind == ErrRedirect:
+		return "redirect to nowhere"
 	case e.Kind == ErrNetwork && e.storage && !transientStatus(e.Status):
 		return "storage refuses a fresh link"
 	case e.Kind == ErrNetwork:
@@ -57,7 +60,7 @@ func (e *StatusError) Error() string {
 	if e.Message != "" {
 		b.WriteString(": " + e.Message)
 	}
-	if e.RequestID != "" && (e.Kind == nil || e.Kind == ErrNetwork) {
+	if e.RequestID != "" && slices.Contains([]error{nil, ErrNetwork, ErrBadRequest, ErrForbidden, ErrNotHub}, e.Kind) {
 		b.WriteString("; request " + e.RequestID)
 	}
 	b.WriteString(")")
@@ -97,17 +100,24 @@ func (e *StatusError) Hint() string {
 			return "ask for access at " + e.page + " and set HF_TOKEN to a token of that account"
 		}
 		return "ask for access at " + e.page + " with the account of the " + e.token.String()
+	case ErrDisabled:
+		return "the hub has closed this repository for everybody: look for another one that holds the same model"
+	case ErrBadRequest:
+		return "the hub finds fault with the request itself: a mirror may be in between; with -v every request is shown, and the request's number helps whoever runs the hub"
+	case ErrProxy:
+		return proxyHint
 	case ErrForbidden:
+		if !e.token.IsZero() {
+			return "the " + e.token.String() + " is not good for this: a fine-grained token needs the right to read this repository"
+		}
 		return "the server does not let this account read it; HF_TOKEN decides which account that is"
 	case ErrRateLimited:
 		if e.RetryAfter > 0 {
 			return fmt.Sprintf("wait %v and run the same command again; with HF_TOKEN set the limits are higher", e.RetryAfter)
 		}
 		return "wait a few minutes and run the same command again; with HF_TOKEN set the limits are higher"
-	case ErrNotHub:
-		return (&Error{Kind: ErrNotHub}).Hint()
-	case ErrRange:
-		return (&Error{Kind: ErrRange}).Hint()
+	case ErrNotHub, ErrRange, ErrRedirect:
+		return (&Error{Kind: e.Kind}).Hint()
 	case ErrNetwork:
 		return "wait a little: the server may be well again soon"
 	}
@@ -164,12 +174,20 @@ func (e *StatusError) classify(q request, html bool) error {
 		return ErrGated
 	case s == http.StatusUnauthorized:
 		return ErrUnauthorized
-	case s == http.StatusForbidden:
+	case s == http.StatusForbidden && strings.HasPrefix(e.Message, "Access to this resource is disabled"):
+		return ErrDisabled
+	case s == http.StatusForbidden, s == http.StatusPaymentRequired, s == http.StatusUnavailableForLegalReasons:
 		return ErrForbidden
+	case s == http.StatusProxyAuthRequired:
+		return ErrProxy
 	case s == http.StatusRequestedRangeNotSatisfiable:
 		return ErrRange
-	case s != http.StatusNotFound:
-		return nil
+	case s == http.StatusBadRequest, s == http.StatusUnprocessableEntity:
+		return ErrBadRequest
+	case isRedirect(s):
+		return ErrRedirect // there was no Location
+	case s != http.StatusNotFound && s != http.StatusGone:
+		return ErrNotHub // no hub says that
 	case says("RevisionNotFound", "Invalid rev id"):
 		return ErrRevisionNotFound
 	case says("EntryNotFound", "Entry not found"):
@@ -208,11 +226,13 @@ func errorMessage(h http.Header, body []byte, html bool) string {
 	return printable(string(body))
 }
 
-// isHTML says whether an answer is a web page.
+// isHTML says whether an answer is a web page. Where no type is given the body
+// has to begin as a page does: a model card may well begin with a tag.
 func isHTML(h http.Header, body []byte) bool {
 	t := strings.ToLower(h.Get("Content-Type"))
+	start := strings.ToLower(strings.TrimSpace(string(body[:min(len(body), 512)])))
 	return strings.HasPrefix(t, "text/html") || strings.HasPrefix(t, "application/xhtml") ||
-		(t == "" && strings.HasPrefix(strings.TrimSpace(string(body[:min(len(body), 512)])), "<"))
+		t == "" && (strings.HasPrefix(start, "<!doctype html") || strings.HasPrefix(start, "<html"))
 }
 
 // retryAfter reads how long a server asks us to wait: the seconds until the

@@ -48,6 +48,22 @@ func (t Token) authorization() string {
 	return "Bearer " + *t.value
 }
 
+// TokenError is a token that cannot be sent. It is ErrBadToken.
+type TokenError struct{ Source string }
+
+// Error says where the token came from, and nothing of what it is.
+func (e *TokenError) Error() string {
+	return "use the token from " + e.Source + ": it contains characters no token has"
+}
+
+// Unwrap returns ErrBadToken.
+func (e *TokenError) Unwrap() error { return ErrBadToken }
+
+// Hint says what to do next.
+func (e *TokenError) Hint() string {
+	return "a token is one word like hf_…: copy it again, or go on without: HF_HUB_DISABLE_IMPLICIT_TOKEN=1"
+}
+
 // check refuses what could not be sent in a header.
 func (t Token) check() error {
 	if t.IsZero() {
@@ -55,7 +71,7 @@ func (t Token) check() error {
 	}
 	for _, c := range []byte(*t.value) {
 		if c <= ' ' || c >= 0x7f {
-			return fmt.Errorf("use the %s: it contains characters no token has", t)
+			return &TokenError{t.Source}
 		}
 	}
 	return nil

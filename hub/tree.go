@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -39,6 +40,9 @@ func (c *Client) Tree(ctx context.Context, repo RepoID, at Commit) ([]File, erro
 		resp, err := c.getJSON(ctx, q, &v)
 		if err != nil {
 			return nil, err
+		}
+		if v == nil {
+			return nil, q.fail(ErrBadListing, "the answer is null")
 		}
 		entries = append(entries, v...)
 		if len(entries) > maxEntries || page > maxPages {
@@ -129,17 +133,37 @@ func linkParams(s string) (params []string, rest string) {
 	return append(params, s[start:]), ""
 }
 
+// maxTotal bounds the sizes of a listing together, in bytes: beyond it numbers
+// in JSON are no longer exact, and no sum of ours can overflow.
+const maxTotal = 1 << 53
+
 // checkTree turns entries into files, or says in what the listing contradicts
 // itself.
 func checkTree(entries []treeEntry) (files []File, reason string) {
 	var paths []string
+	var total int64
+	sizes := make(map[any]int64, len(entries)) // by digest
 	for _, e := range entries {
+		if e.Type == "" {
+			return nil, fmt.Sprintf("%.300q is neither file nor folder", e.Path)
+		}
 		if e.Type != "file" {
 			continue // folders are implied by their files
 		}
 		f, reason := e.file()
 		if reason != "" {
 			return nil, fmt.Sprintf("%.300q: %s", e.Path, reason)
+		}
+		var digest any = f.OID
+		if f.LFS {
+			digest = f.SHA256
+		}
+		if size, ok := sizes[digest]; ok && size != f.Size {
+			return nil, fmt.Sprintf("%.300q: content of this digest has %d bytes, or elsewhere %d", e.Path, f.Size, size)
+		}
+		sizes[digest] = f.Size
+		if total += f.Size; total >= maxTotal {
+			return nil, fmt.Sprintf("%.300q: the sizes together exceed %d bytes", e.Path, int64(maxTotal))
 		}
 		files = append(files, f)
 		paths = append(paths, f.Path)
@@ -163,13 +187,25 @@ func (e treeEntry) file() (f File, reason string) {
 	if err != nil {
 		return f, err.Error()
 	}
+	if oid == (GitOID{}) {
+		return f, "the git id is all zeros"
+	}
 	f = File{Path: e.Path, Size: size, OID: oid}
 	if e.LFS == nil {
+		if (size == 0) != (oid == GitBlobOID(nil)) {
+			return f, fmt.Sprintf("the size %d does not belong to the git id %s", size, oid)
+		}
 		return f, ""
 	}
 	f.LFS = true
 	if f.SHA256, err = ParseSHA256(e.LFS.OID); err != nil {
 		return f, err.Error()
+	}
+	if f.SHA256 == (SHA256{}) {
+		return f, "the SHA-256 is all zeros"
+	}
+	if empty := SHA256(sha256.Sum256(nil)); (size == 0) != (f.SHA256 == empty) {
+		return f, fmt.Sprintf("the size %d does not belong to the SHA-256 %s", size, f.SHA256)
 	}
 	if n, ok := parseSize(e.LFS.Size); !ok || n != size {
 		return f, fmt.Sprintf("the size is %d, or by its LFS entry %.40q", size, e.LFS.Size)
@@ -181,6 +217,49 @@ func (e treeEntry) file() (f File, reason string) {
 		return f, "the LFS digest and size do not belong to the git id " + e.OID
 	}
 	return f, ""
+}
+
+// PathsInfo describes some files of a commit, checked as Tree checks them,
+// sorted by path. Names that are not there are left out, as the hub does. One
+// request.
+func (c *Client) PathsInfo(ctx context.Context, repo RepoID, at Commit, paths []string) ([]File, error) {
+	q := c.apiRequest("look up files of "+repo.String()+" at "+at.Short(), repo, "paths-info", string(at))
+	var err error
+	if q.post, err = json.Marshal(map[string]any{"paths": paths, "expand": false}); err != nil {
+		return nil, fmt.Errorf("%s: %w", q.op, err)
+	}
+	var v []treeEntry
+	if _, err := c.getJSON(ctx, q, &v); err != nil {
+		return nil, err
+	}
+	if v == nil || len(v) > len(paths) {
+		return nil, q.fail(ErrBadListing, fmt.Sprintf("asked for %d paths, got %d", len(paths), len(v)))
+	}
+	files, reason := checkTree(v)
+	if reason != "" {
+		return nil, q.fail(ErrBadListing, reason)
+	}
+	for _, f := range files {
+		if !slices.Contains(paths, f.Path) {
+			return nil, q.fail(ErrBadListing, fmt.Sprintf("%.300q was not asked for", f.Path))
+		}
+	}
+	return files, nil
+}
+
+// TreeSize returns the size of a commit's files together, in bytes. One request,
+// whatever their number.
+func (c *Client) TreeSize(ctx context.Context, repo RepoID, at Commit) (int64, error) {
+	q := c.apiRequest("sum up the files of "+repo.String()+" at "+at.Short(), repo, "treesize", string(at))
+	var v struct{ Size json.Number }
+	if _, err := c.getJSON(ctx, q, &v); err != nil {
+		return 0, err
+	}
+	size, ok := parseSize(v.Size)
+	if !ok {
+		return 0, q.fail(ErrBadListing, fmt.Sprintf("the size %.40q is none", v.Size))
+	}
+	return size, nil
 }
 
 // parseSize accepts what JSON can carry exactly: integers from 0 to 2^53.

@@ -27,8 +27,8 @@ func parseTree(data string) ([]File, string) {
 
 func TestCheckTree(t *testing.T) {
 	files, reason := parseTree(`[` + someLFS + `,{"type":"directory","oid":"x","size":0,"path":"sub"},
-		{"type":"file","oid":"` + someOID + `","size":9007199254740991,"path":"sub/a"}]`)
-	if reason != "" || len(files) != 2 || files[0].Path != "sub/a" || files[0].LFS || files[0].Size != 1<<53-1 ||
+		{"type":"file","oid":"` + someOID + `","size":9007199253000000,"path":"sub/a"}]`)
+	if reason != "" || len(files) != 2 || files[0].Path != "sub/a" || files[0].LFS || files[0].Size != 9007199253000000 ||
 		!files[1].LFS || files[1].Size != 499723 || files[1].SHA256.String()[:8] != "9e556afd" {
 		t.Errorf("got %+v, %s", files, reason)
 	}
@@ -54,6 +54,14 @@ func TestCheckTree(t *testing.T) {
 		"LFS digest, upper case":   swap("9e556a", "9E556A"),
 		"LFS digest, no pointer":   strings.Replace(swap("9e556a", "9e556b"), `,"pointerSize":131`, "", 1),
 		"oid of something else":    swap("6c00c7", "6c00c8"),
+		"sizes together":           file(someOID, "9007199254740991", "a") + "," + someLFS,
+		"one content, two sizes":   file(someOID, "1", "a") + "," + file(someOID, "2", "b"),
+		"empty, by its size":       file(someOID, "0", "a"),
+		"empty, by its id":         file("e69de29bb2d1d6434b8b29ae775ad8c2e48c5391", "1", "a"),
+		"no type":                  `{"oid":"` + someOID + `","size":1,"path":"a"}`,
+		"null":                     `null`,
+		"oid of zeros":             file(strings.Repeat("0", 40), "1", "a"),
+		"digest of zeros":          swap("9e556afd44213b6bd1be2b850ebbbd98f5481437a8021afaf58ee7fb1818d347", strings.Repeat("0", 64)),
 		"type of the wrong number": `{"type":"file","oid":5}`,
 	}
 	for name, entry := range bad {

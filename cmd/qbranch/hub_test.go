@@ -168,6 +168,14 @@ func cmdBranch(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 }
 
+// cmdRename gives a repository another name: rename REPO NAME.
+func cmdRename(ts *testscript.TestScript, neg bool, args []string) {
+	usageIf(ts, neg || len(args) != 2, "rename REPO NAME")
+	data, err := repository(args[0])
+	ts.Check(err)
+	ts.Check(server(ts).Rename(data.ID, args[1]))
+}
+
 // cmdFlip changes a byte on disk: flip REPO BRANCH FILE OFFSET.
 func cmdFlip(ts *testscript.TestScript, neg bool, args []string) {
 	usageIf(ts, neg || len(args) != 4, "flip REPO BRANCH FILE OFFSET")

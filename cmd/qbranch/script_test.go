@@ -30,6 +30,7 @@ func TestMain(m *testing.M) {
 //	requests OP N KEY=VALUE...   compare the number of requests since then that match origin, path, auth, range
 //	resetlog                     forget the requests so far
 //	branch REPO BRANCH FROM      move a branch to the contents of another
+//	rename REPO NAME             give a repository another name
 //	flip REPO BRANCH FILE OFFSET change a byte of a file in the store
 //	json SELECT FIELD OP VALUE   compare a field of the JSON on standard output
 //	keep NAME SELECT FIELD       put such a field into the environment
@@ -63,6 +64,7 @@ func TestScript(t *testing.T) {
 			"requests":   cmdRequests,
 			"resetlog":   cmdResetLog,
 			"branch":     cmdBranch,
+			"rename":     cmdRename,
 			"flip":       cmdFlip,
 			"json":       cmdJSON,
 			"keep":       cmdKeep,

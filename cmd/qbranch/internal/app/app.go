@@ -171,6 +171,7 @@ func (a *App) existingStore() (*store.Store, error) {
 
 // Event is something a verb reports while it works. Exactly one field is set.
 type Event struct {
+	Renamed  *Rename   // Get: the hub knows the repository by another name
 	Plan     *Plan     // Get: before anything moves
 	Findings []Finding // Get, Verify: what was judged
 	Judged   string    // Get: "config" or "header" has been judged
@@ -180,6 +181,9 @@ type Event struct {
 	Fetch     *FetchEvent // Get: retry, file, reuse, mismatch
 	File      *FileCheck  // Verify: a file was checked
 }
+
+// Rename says what the hub calls a repository now.
+type Rename struct{ From, To RepoID }
 
 // notifier calls notify, which may be nil.
 func notifier(notify func(Event)) func(Event) {

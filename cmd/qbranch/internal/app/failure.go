@@ -50,11 +50,11 @@ func FailureOf(err error) Failure {
 		return FailureStorage
 	case isAny(err, hub.ErrRepoNotFound, hub.ErrRevisionNotFound, hub.ErrEntryNotFound, infer.ErrNoCheckpoint):
 		return FailureNotFound
-	case isAny(err, hub.ErrUnauthorized, hub.ErrGated, hub.ErrForbidden):
+	case isAny(err, hub.ErrUnauthorized, hub.ErrGated, hub.ErrDisabled, hub.ErrForbidden, hub.ErrBadToken):
 		return FailureAccess
 	case errors.Is(err, hub.ErrOffline):
 		return FailureOffline
-	case isAny(err, hub.ErrNetwork, hub.ErrRateLimited, hub.ErrNotHub, hub.ErrRange, hub.ErrRedirect, context.DeadlineExceeded):
+	case isAny(err, hub.ErrNetwork, hub.ErrRateLimited, hub.ErrNotHub, hub.ErrProxy, hub.ErrRange, hub.ErrRedirect, context.DeadlineExceeded):
 		return FailureNetwork
 	case isAny(err, store.ErrNotFound, fs.ErrNotExist):
 		return FailureNotFound

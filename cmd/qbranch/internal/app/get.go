@@ -118,6 +118,7 @@ func (g *getter) resolve(ctx context.Context, ref Ref) (err error) {
 	}
 	g.branch = ref.RevisionOrMain()
 	g.commit, err = g.app.revision(ctx, ref)
+	g.rename()
 	if errors.Is(err, hub.ErrOffline) {
 		// What was fetched last is the best there is to offer, if it is whole.
 		if commit, ok := g.st.BranchCommit(ref.Repo.String(), g.branch); ok {
@@ -130,6 +131,15 @@ func (g *getter) resolve(ctx context.Context, ref Ref) (err error) {
 	return err
 }
 
+// rename goes on with the name that the hub knows the repository by: the store
+// keeps it under that one.
+func (g *getter) rename() {
+	if now := g.app.hub.Current(g.repo); now != g.repo {
+		g.notify(Event{Renamed: &Rename{From: g.repo, To: now}})
+		g.repo = now
+	}
+}
+
 // revision resolves a reference with one request; it takes a second one to say
 // which branches there are when that one is not.
 func (a *App) revision(ctx context.Context, ref Ref) (hub.Commit, error) {
@@ -140,12 +150,12 @@ func (a *App) revision(ctx context.Context, ref Ref) (hub.Commit, error) {
 	if !errors.Is(err, hub.ErrRevisionNotFound) {
 		return commit, err
 	}
-	refs, listErr := a.hub.Refs(ctx, ref.Repo)
+	refs, listErr := a.hub.Refs(ctx, ref.Repo, false)
 	if listErr != nil {
 		return "", err
 	}
 	unknown := &revisionError{err: err, repo: ref.Repo, asked: ref.RevisionOrMain()}
-	for _, b := range refs {
+	for _, b := range refs.Branches {
 		unknown.branches = append(unknown.branches, b.Name)
 	}
 	return "", unknown
@@ -213,6 +223,7 @@ func (g *getter) list(ctx context.Context) (err error) {
 	if g.all, err = g.app.hub.Tree(ctx, g.repo, g.commit); err != nil {
 		return err
 	}
+	g.rename()
 	for _, f := range g.all {
 		if err := store.CheckPath(f.Path); err != nil {
 			return &pathError{g.repo, err}

@@ -498,7 +498,7 @@ func TestGetStoreNotWritable(t *testing.T) {
 		t.Error("no error though the store cannot be made")
 	}
 	// Listing works all the same and says what it does not know.
-	l, err := a.List(context.Background(), w.ref("main").Repo)
+	l, err := a.List(context.Background(), w.ref("main").Repo, app.ListOptions{})
 	if err != nil || len(l.Branches) != 1 {
 		t.Fatalf("list: %v", err)
 	}

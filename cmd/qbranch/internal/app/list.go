@@ -32,7 +32,8 @@ const (
 // BranchRow is one branch of a listing: the reconciled parameters and where
 // they come from. Pointers are nil where nobody says.
 type BranchRow struct {
-	Branch      string     `json:"branch"`
+	Branch      string     `json:"branch"` // a revision: a branch's name, or another ref's
+	Kind        RefKind    `json:"kind"`
 	Commit      string     `json:"commit"`
 	Bits        *int       `json:"bits"`
 	GroupSize   *int       `json:"group_size"` // -1 = none
@@ -47,6 +48,17 @@ type BranchRow struct {
 	Error       string     `json:"error,omitempty"` // why the tree or config could not be read
 }
 
+// RefKind says what gives a commit its name.
+type RefKind string
+
+// Kinds of refs.
+const (
+	KindBranch  RefKind = "branch"
+	KindTag     RefKind = "tag"
+	KindConvert RefKind = "convert" // a conversion that the hub made
+	KindPull    RefKind = "pull"    // a pull request
+)
+
 // Note is a contradiction or remark under the table. Codes are stable:
 //
 //	CARD_BITS, CARD_GROUP_SIZE, CARD_ACT_ORDER  the card against the config, or the name where there is no config
@@ -58,6 +70,7 @@ type BranchRow struct {
 //	NO_CONFIG             the branch has no quantisation configuration
 //	NOT_GPTQ              the branch is AWQ, EXL2, GGUF or something else
 //	NO_CARD, NO_CARD_TABLE, CARD_UNREADABLE     there is no card to compare with
+//	RENAMED               the hub knows the repository by another name
 //	RESTRICTED            the files cannot be read without permission
 //	STORE_UNREADABLE      the local state is not known
 //
@@ -100,6 +113,7 @@ const listConns = 16
 // branchFacts is what the hub said of one branch.
 type branchFacts struct {
 	hub.Branch
+	kind    RefKind
 	files   []hub.File
 	treeErr error
 
@@ -108,22 +122,33 @@ type branchFacts struct {
 	configErr  error
 }
 
+// ListOptions may be zero.
+type ListOptions struct {
+	AllRefs bool // tags, conversions and pull requests too
+}
+
 // List reconciles the card's table, the refs, each branch's tree and its
 // quantize_config.json. Requests: refs, one tree and at most one configuration
 // per branch, and the card; three round trips. What the store holds, and what
 // branches share, is not asked for again.
-func (a *App) List(ctx context.Context, repo RepoID) (*Listing, error) {
+func (a *App) List(ctx context.Context, repo RepoID, o ListOptions) (*Listing, error) {
 	before := a.hub.Requests()
-	refs, err := a.hub.Refs(ctx, repo)
+	all, err := a.hub.Refs(ctx, repo, o.AllRefs)
 	if err != nil {
 		return nil, err
 	}
+	asked := repo
+	repo = all.Repo
+	refs, kinds := all.Branches, map[RefKind][]hub.Branch{KindTag: all.Tags, KindConvert: all.Converts, KindPull: all.PullRequests}
 	st, storeErr := a.existingStore()
-	facts, md, cardErr := a.readBranches(ctx, repo, refs, st)
+	facts, md, cardErr := a.readBranches(ctx, repo, factsOf(refs, kinds, o.AllRefs), st)
 	if err := errors.Join(ctx.Err(), noneReadable(facts)); err != nil {
 		return nil, err
 	}
 	l := &Listing{Repo: repo.String(), Endpoint: a.Endpoint(), Branches: []BranchRow{}, Notes: []Note{}}
+	if asked != repo {
+		l.note("", "RENAMED", "%s is called %s now", asked, repo)
+	}
 	c := l.readCard(md, cardErr)
 	if storeErr != nil {
 		l.note("", "STORE_UNREADABLE", "what is here already is not known: %v", storeErr)
@@ -143,17 +168,37 @@ func (l *Listing) note(branch, code, format string, args ...any) {
 	l.Notes = append(l.Notes, Note{branch, code, fmt.Sprintf(format, args...)})
 }
 
+// factsOf begins the facts with what the refs say, branches first.
+func factsOf(branches []hub.Branch, others map[RefKind][]hub.Branch, all bool) []branchFacts {
+	var facts []branchFacts
+	add := func(list []hub.Branch, kind RefKind) {
+		for _, b := range list {
+			facts = append(facts, branchFacts{Branch: b, kind: kind})
+		}
+	}
+	add(branches, KindBranch)
+	if all {
+		for _, kind := range []RefKind{KindTag, KindConvert, KindPull} {
+			add(others[kind], kind)
+		}
+	}
+	return facts
+}
+
 // readBranches asks for all trees, then for what they list: each branch's
 // configuration, and the card of the first one.
-func (a *App) readBranches(ctx context.Context, repo RepoID, refs []hub.Branch, st *store.Store) (facts []branchFacts, md []byte, cardErr error) {
-	facts = make([]branchFacts, len(refs))
+func (a *App) readBranches(ctx context.Context, repo RepoID, facts []branchFacts, st *store.Store) (_ []branchFacts, md []byte, cardErr error) {
 	var g errgroup.Group // each branch keeps its own error
 	g.SetLimit(listConns)
-	for i, ref := range refs {
+	trees := make(map[hub.Commit]*branchFacts) // refs that stand at one commit share its tree
+	for i := range facts {
 		f := &facts[i]
-		f.Branch = ref
+		if trees[f.Commit] != nil {
+			continue
+		}
+		trees[f.Commit] = f
 		g.Go(func() error {
-			f.files, f.treeErr = a.hub.Tree(ctx, repo, ref.Commit)
+			f.files, f.treeErr = a.hub.Tree(ctx, repo, f.Commit)
 			return nil
 		})
 	}
@@ -161,6 +206,7 @@ func (a *App) readBranches(ctx context.Context, repo RepoID, refs []hub.Branch, 
 	r := contentReader{app: a, st: st, repo: repo}
 	for i := range facts {
 		f := &facts[i]
+		f.files, f.treeErr = trees[f.Commit].files, trees[f.Commit].treeErr
 		f.configFile = f.configName()
 		g.Go(func() error {
 			f.config, f.configErr = r.read(ctx, f, f.configFile, configLimit)
@@ -288,7 +334,7 @@ func cardRow(c *Card, branch string) *card.Row {
 
 // addRow makes the row of a branch and notes its contradictions.
 func (l *Listing) addRow(f branchFacts, onCard *card.Row) BranchRow {
-	row := BranchRow{Branch: f.Name, Commit: string(f.Commit), Files: len(f.files)}
+	row := BranchRow{Branch: f.Name, Kind: f.kind, Commit: string(f.Commit), Files: len(f.files)}
 	for _, file := range f.files {
 		row.TotalBytes += file.Size
 		if isWeights(file.Path) {

@@ -187,7 +187,7 @@ func TestListOneBranchFails(t *testing.T) {
 		t.Errorf("%s: %+v; want an error, and bits all the same", main32, r)
 	}
 	w.hub.AddFault(hubtest.Fault{PathContains: "/tree/", Status: 500})
-	if _, err := w.List(context.Background(), w.ref("main").Repo); !errors.Is(err, hub.ErrNetwork) {
+	if _, err := w.List(context.Background(), w.ref("main").Repo, app.ListOptions{}); !errors.Is(err, hub.ErrNetwork) {
 		t.Errorf("no tree can be read: error %v, want ErrNetwork", err)
 	}
 }
@@ -210,16 +210,16 @@ func TestListErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.List(context.Background(), nobody); !errors.Is(err, hub.ErrUnauthorized) && !errors.Is(err, hub.ErrRepoNotFound) {
+	if _, err := w.List(context.Background(), nobody, app.ListOptions{}); !errors.Is(err, hub.ErrUnauthorized) && !errors.Is(err, hub.ErrRepoNotFound) {
 		t.Errorf("unknown repository: %v", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := w.List(ctx, w.ref("main").Repo); !errors.Is(err, context.Canceled) {
+	if _, err := w.List(ctx, w.ref("main").Repo, app.ListOptions{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
 	w.hub.AddFault(hubtest.Fault{Body: "<html>log in</html>", Status: 200, Header: map[string][]string{"Content-Type": {"text/html"}}})
-	if _, err := w.List(context.Background(), w.ref("main").Repo); !errors.Is(err, hub.ErrNotHub) {
+	if _, err := w.List(context.Background(), w.ref("main").Repo, app.ListOptions{}); !errors.Is(err, hub.ErrNotHub) {
 		t.Errorf("web page: %v", err)
 	}
 }

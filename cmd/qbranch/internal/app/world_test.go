@@ -110,7 +110,7 @@ func (w *world) get(branch string, o app.GetOptions) *app.GetResult {
 // list lists the repository.
 func (w *world) list() *app.Listing {
 	w.Helper()
-	l, err := w.List(context.Background(), w.ref("main").Repo)
+	l, err := w.List(context.Background(), w.ref("main").Repo, app.ListOptions{})
 	if err != nil {
 		w.Fatalf("list: %v", err)
 	}

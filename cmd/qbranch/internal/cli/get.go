@@ -164,6 +164,8 @@ func (v *getView) event(e app.Event) {
 		return
 	}
 	switch {
+	case e.Renamed != nil:
+		v.p.message(fmt.Sprintf("  %s is called %s now", e.Renamed.From, e.Renamed.To))
 	case e.Plan != nil && !v.dryRun:
 		v.p.message(planText(v.ref, *e.Plan))
 	case e.Findings != nil && !v.dryRun:
@@ -379,6 +381,11 @@ type (
 		State string `json:"state"` // "held", "partial", "missing"
 		Held  int64  `json:"held_bytes"`
 	}
+	renamedObject struct {
+		Type string `json:"type"` // "renamed"
+		From string `json:"from"`
+		To   string `json:"to"`
+	}
 	findingObject struct {
 		Type string `json:"type"` // "finding"
 		app.Finding
@@ -422,6 +429,8 @@ const getSchema = "qbranch/get/v1"
 // the writer and ends in an exit code.
 func (v *getView) eventJSON(e app.Event) {
 	switch {
+	case e.Renamed != nil:
+		v.emit(renamedObject{"renamed", e.Renamed.From.String(), e.Renamed.To.String()})
 	case e.Plan != nil:
 		v.emit(planJSON(v.ref, *e.Plan, v.dryRun))
 	case e.Findings != nil:

@@ -11,6 +11,7 @@ import (
 )
 
 func (r *run) lsCommand() *cobra.Command {
+	var o app.ListOptions
 	cmd := &cobra.Command{
 		Use:        "ls REPO",
 		GroupID:    groupFetch,
@@ -20,6 +21,7 @@ func (r *run) lsCommand() *cobra.Command {
 what the store holds of each. The size of the weights is the real one; the column Card is
 what the model card says. Where card, name, config and files disagree, a note says so.`,
 		Example: `  qbranch ls TheBloke/Llama-2-13B-chat-GPTQ
+  qbranch ls TheBloke/Llama-2-13B-chat-GPTQ --all-refs
   qbranch ls TheBloke/Llama-2-13B-chat-GPTQ --json | jq -r '.branches[].branch'`,
 		Args: args(1, 1, "a repository"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -35,7 +37,7 @@ what the model card says. Where card, name, config and files disagree, a note sa
 			if err != nil {
 				return err
 			}
-			l, err := a.List(cmd.Context(), ref.Repo)
+			l, err := a.List(cmd.Context(), ref.Repo, o)
 			if err != nil {
 				return err
 			}
@@ -46,6 +48,7 @@ what the model card says. Where card, name, config and files disagree, a note sa
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&o.AllRefs, "all-refs", false, "list tags, conversions and pull requests, too")
 	r.jsonFlag(cmd)
 	return cmd
 }

@@ -67,7 +67,7 @@ func (p *player) list(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	listing, err := p.app.List(ctx, repo.Repo)
+	listing, err := p.app.List(ctx, repo.Repo, app.ListOptions{})
 	if err != nil {
 		return err
 	}

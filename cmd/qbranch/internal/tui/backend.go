@@ -10,7 +10,7 @@ import (
 // backend is what the screens need of package app. Its methods may block, obey
 // their context, and are safe for concurrent use.
 type backend interface {
-	List(ctx context.Context, repo app.RepoID) (*app.Listing, error)
+	List(ctx context.Context, repo app.RepoID, o app.ListOptions) (*app.Listing, error)
 	StoreList(ctx context.Context) ([]app.StoreItem, error)
 	Get(ctx context.Context, ref app.Ref, o app.GetOptions) (*app.GetResult, error)
 	Verify(ctx context.Context, t app.Target, o app.VerifyOptions) (*app.VerifyReport, error)

@@ -47,7 +47,7 @@ func (s *branchesScreen) refresh(m *model) tea.Cmd {
 	repo := s.repo
 	ctx, gen := s.task.begin(m.work.ctx)
 	return m.work.command(ctx, func(ctx context.Context) tea.Msg {
-		l, err := m.back.List(ctx, repo)
+		l, err := m.back.List(ctx, repo, app.ListOptions{})
 		if err == nil {
 			return listMsg{gen: gen, listing: l}
 		}

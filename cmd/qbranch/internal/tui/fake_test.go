@@ -31,7 +31,7 @@ type fake struct {
 	asked  []app.Request
 }
 
-func (f *fake) List(context.Context, app.RepoID) (*app.Listing, error) {
+func (f *fake) List(context.Context, app.RepoID, app.ListOptions) (*app.Listing, error) {
 	if f.listErr != nil {
 		return nil, f.listErr
 	}
