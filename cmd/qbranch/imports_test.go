@@ -24,6 +24,7 @@ var ours = []struct {
 	pkg string
 	may []string
 }{
+	{"cmd/peerbench", []string{"hub/hubtest"}},
 	{"cmd/qbranch", []string{"cmd/qbranch/internal/cli", "cmd/qbranch/internal/termguard"}},
 	{"cmd/qbranch/internal/cli", []string{"cmd/qbranch/internal/app", "cmd/qbranch/internal/demo", "cmd/qbranch/internal/tui"}},
 	{"cmd/qbranch/internal/tui", []string{"cmd/qbranch/internal/app"}},
@@ -31,6 +32,7 @@ var ours = []struct {
 	{"cmd/qbranch/internal/demo", []string{"cmd/qbranch/internal/app", "hub", "hub/hubtest", "store"}},
 	{"cmd/qbranch/internal/demo/pack", []string{"cmd/qbranch/internal/demo"}},
 	{"cmd/qbranch/internal/termguard", nil},
+	{"cmd/hubtest", []string{"hub/hubtest"}},
 	{"hub", nil},
 	{"hub/fetch", []string{"hub", "store"}},
 	{"hub/hubtest", []string{"hub"}},
