@@ -83,6 +83,10 @@ func (s *Store) moveInto(from, to string) error {
 
 // removeFile removes path and makes that durable. A missing file is fine.
 func (s *Store) removeFile(path string) error {
+	// A read-only disk refuses to remove even what is not there.
+	if _, err := s.fs.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	err := s.fs.Remove(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

@@ -81,7 +81,7 @@ func (c *collector) blobs() {
 		switch {
 		case c.held.needs(keys[d]...):
 			why = WhyBusy
-		case c.inv.aside[d]:
+		case len(c.inv.aside) > 0:
 			why = WhyAside
 		case c.now.Sub(came) < c.o.Grace:
 			why = WhyYoung
@@ -102,9 +102,11 @@ func (c *collector) beside() {
 	for _, p := range c.inv.partials {
 		partial[p.key()] = true
 	}
-	why := func(f lyingFile, keys ...string) string {
+	why := func(f lyingFile) string {
 		switch {
-		case c.held.needs(keys...):
+		// A list and an alias come before their blob, and which blob a git blob id
+		// will be is not known before.
+		case c.held.running:
 			return WhyBusy
 		case c.now.Sub(f.ModTime()) < c.o.Grace:
 			return WhyYoung
@@ -115,19 +117,19 @@ func (c *collector) beside() {
 		_, there := c.inv.blobs[d]
 		return !there && !partial[d.String()]
 	}
-	for oid, a := range c.inv.aliases {
+	for _, a := range c.inv.aliases {
 		if lone(a.blob) {
-			c.add(c.s.item(ItemAlias, a.lyingFile), why(a.lyingFile, a.blob.String(), Want{GitOID: oid}.key()))
+			c.add(c.s.item(ItemAlias, a.lyingFile), why(a.lyingFile))
 		}
 	}
 	for _, d := range sorted(c.inv.parts) {
 		if p := c.inv.parts[d]; lone(d) {
-			c.add(c.s.item(ItemParts, p), why(p, d.String()))
+			c.add(c.s.item(ItemParts, p), why(p))
 		}
 	}
 	for _, d := range sorted(c.inv.marks) {
 		if m := c.inv.marks[d]; lone(d) {
-			c.add(c.s.item(ItemMark, m), why(m, d.String()))
+			c.add(c.s.item(ItemMark, m), why(m))
 		}
 	}
 }
@@ -137,9 +139,14 @@ func (c *collector) beside() {
 func (c *collector) partials() {
 	for _, p := range c.inv.partials {
 		it := c.s.partialItem(p)
-		busy, err := c.s.lockedByOther(p.lockFile())
+		// To look at a lock is to take it for a moment, in which its owner would
+		// not get it: not where a running process says that it needs the blob.
+		busy, err := c.held.needs(p.key()), error(nil)
+		if !busy {
+			busy, err = c.s.lockedByOther(p.lockFile())
+		}
 		switch {
-		case err != nil || busy || c.held.needs(p.key()):
+		case err != nil || busy:
 			c.add(it, WhyBusy)
 		case c.now.Sub(p.touched) < c.o.PartialGrace:
 			c.add(it, WhyYoung)
@@ -153,6 +160,9 @@ func (c *collector) partials() {
 func (c *collector) leftovers() {
 	for _, path := range c.held.stale {
 		c.add(c.s.small(ItemHold, path), "")
+	}
+	for _, f := range c.inv.asideOld {
+		c.add(c.s.item(ItemAside, f), "")
 	}
 	for _, t := range c.inv.tmp {
 		if c.now.Sub(t.ModTime()) > tmpAge {

@@ -125,10 +125,16 @@ func (s *Store) hold(ctx context.Context, j holdJSON) (*Hold, error) {
 	if err := s.ensureDir(dir); err != nil {
 		return nil, err
 	}
-	var id [8]byte
-	rand.Read(id[:]) // never fails
-	h := &Hold{s: s, name: hex.EncodeToString(id[:])}
-	if h.lock, err = s.fs.Lock(h.path() + holdLock); err != nil {
+	h := &Hold{s: s}
+	for range 8 { // somebody who only looks may have the new file for a moment
+		var id [8]byte
+		rand.Read(id[:]) // never fails
+		h.name = hex.EncodeToString(id[:])
+		if h.lock, err = s.fs.Lock(h.path() + holdLock); !errors.Is(err, ErrLocked) {
+			break
+		}
+	}
+	if err != nil {
 		return nil, fmt.Errorf("lock a new file: %w", s.ioError(dir, err))
 	}
 	if err := h.write(append(b, '\n')); err != nil {
@@ -174,8 +180,9 @@ func (h *Hold) Release() error {
 
 // holds is what running processes need.
 type holds struct {
-	keys  map[string]bool
-	stale []string // files of processes that have ended
+	running bool // somebody needs something
+	keys    map[string]bool
+	stale   []string // files of processes that have ended
 }
 
 // needs reports whether a running process needs the blob of any of these keys.
@@ -217,6 +224,7 @@ func (s *Store) readHolds() (holds, error) {
 		if !ok || j.Everything {
 			return out, &BusyError{What: j.What, PID: j.PID}
 		}
+		out.running = true
 		for _, key := range j.Blobs {
 			out.keys[key] = true
 		}

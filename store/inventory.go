@@ -32,7 +32,8 @@ type inventory struct {
 	marks    map[Digest]lyingFile // what is known to be damaged
 	partials []leftPartial        // unfinished blobs
 	tmp      []lyingFile          // files on their way
-	aside    map[Digest]bool      // named by snapshots that were set aside
+	aside    []lyingFile          // snapshots that could not be read and were not fetched again: what they use is unknown
+	asideOld []lyingFile          // what else was set aside: nothing depends on it
 	foreign  []string             // what the format does not know
 }
 
@@ -56,6 +57,9 @@ type pathError struct {
 	err  error
 }
 
+// why is the error without the path, which stands beside it.
+func (e pathError) why() string { return strings.TrimPrefix(e.err.Error(), e.path+": ") }
+
 // leftPartial is one directory in partial/.
 type leftPartial struct {
 	partial
@@ -74,12 +78,12 @@ func (p leftPartial) key() string { return filepath.Base(p.dir) }
 func (s *Store) takeInventory() (*inventory, error) {
 	inv := &inventory{
 		blobs: map[Digest]lyingFile{}, parts: map[Digest]lyingFile{}, marks: map[Digest]lyingFile{},
-		aliases: map[[20]byte]aliasOf{}, aside: map[Digest]bool{},
+		aliases: map[[20]byte]aliasOf{},
 	}
 	err := errors.Join(
 		s.eachFile(dirSnapshots, inv.addSnapshot(s)),
 		s.eachFile(dirBranches, inv.addBranch(s)),
-		s.eachFile(dirAside, inv.addAside(s)),
+		s.eachFile(dirAside, inv.addAside),
 		s.eachFile(dirBlobs, inv.addDigest(s, inv.blobs, s.Path)),
 		s.eachFile(dirParts, inv.addDigest(s, inv.parts, s.partsPath)),
 		s.eachFile(dirCorrupt, inv.addDigest(s, inv.marks, s.corruptPath)),
@@ -207,23 +211,18 @@ func (inv *inventory) addAlias(s *Store) func(lyingFile) {
 	}
 }
 
-// addAside remembers the digests that a snapshot that was set aside names,
-// whatever else is wrong with it: its blobs are not garbage.
-func (inv *inventory) addAside(s *Store) func(lyingFile) {
-	return func(f lyingFile) {
-		b, err := readLimited(s.fs, f.path, maxSnapshot)
-		if err != nil {
-			return // Check tells; what cannot be read names nothing
-		}
-		for run := range strings.FieldsFuncSeq(string(b), notHex) {
-			if d, err := ParseDigest(run); err == nil {
-				inv.aside[d] = true
-			}
-		}
+// addAside takes what was set aside. A snapshot of the same commit, fetched
+// since, says what that commit uses; without one nobody knows.
+func (inv *inventory) addAside(f lyingFile) {
+	commit, _, isSnapshot := strings.Cut(filepath.Base(f.path), ".json")
+	again := slices.ContainsFunc(inv.snaps, func(s storedSnapshot) bool { return s.Commit == commit })
+	switch {
+	case !isSnapshot || again:
+		inv.asideOld = append(inv.asideOld, f)
+	default:
+		inv.aside = append(inv.aside, f)
 	}
 }
-
-func notHex(r rune) bool { return (r < '0' || r > '9') && (r < 'a' || r > 'f') }
 
 func (inv *inventory) addPartials(s *Store) error {
 	root := filepath.Join(s.dir, dirPartial)

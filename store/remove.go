@@ -82,7 +82,7 @@ func (s *Store) removing(ctx context.Context, dry bool, plan func(*inventory, ho
 	}
 	if len(inv.unread) > 0 {
 		u := inv.unread[0]
-		return Sweep{}, &FormatError{Path: u.path, Reason: fmt.Sprintf("a snapshot that cannot be read, so that nobody can say which blobs it uses: %v", u.err),
+		return Sweep{}, &FormatError{Path: u.path, Reason: fmt.Sprintf("a snapshot that cannot be read, so that nobody can say which blobs it uses: %s", u.why()),
 			Advice: "'qbranch store fsck --fix' sets it aside"}
 	}
 	items, kept, err := plan(inv, held)
@@ -251,7 +251,7 @@ func (r *remover) blobs() {
 			why = WhyShared
 		case r.held.needs(append(keys[d], d.String())...):
 			why = WhyBusy
-		case r.inv.aside[d]:
+		case len(r.inv.aside) > 0:
 			why = WhyAside
 		}
 		if why != "" {

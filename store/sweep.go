@@ -24,12 +24,13 @@ const (
 	ItemParts    ItemKind = "parts" // list of a blob's parts
 	ItemMark     ItemKind = "mark"  // known damage
 	ItemPartial  ItemKind = "partial"
-	ItemHold     ItemKind = "hold" // of a process that has ended
+	ItemHold     ItemKind = "hold"  // of a process that has ended
+	ItemAside    ItemKind = "aside" // set aside, and of no use any more
 	ItemTmp      ItemKind = "tmp"
 )
 
 func (k ItemKind) phase() int {
-	return slices.Index([]ItemKind{ItemSnapshot, ItemBranch, ItemBlob, ItemAlias, ItemParts, ItemMark, ItemPartial, ItemHold, ItemTmp}, k)
+	return slices.Index([]ItemKind{ItemSnapshot, ItemBranch, ItemBlob, ItemAlias, ItemParts, ItemMark, ItemPartial, ItemHold, ItemAside, ItemTmp}, k)
 }
 
 // Why something that could go was kept.
@@ -37,7 +38,7 @@ const (
 	WhyShared = "another branch uses it"
 	WhyBusy   = "a running process needs it"
 	WhyYoung  = "it is too young"
-	WhyAside  = "a snapshot that was set aside names it"
+	WhyAside  = "a snapshot that was set aside may use it"
 )
 
 // Item is one thing that a Sweep removed, or kept.
