@@ -26,6 +26,12 @@ type Options struct {
 	Offline   bool          // every request fails with ErrOffline
 	AllowHTTP bool          // plain http to other machines too
 	RetryWait time.Duration // before the first retry, doubled for each further one; 0 = 500 ms
+
+	HeaderTimeout time.Duration // from a request to its answer's headers; 0 = 15 s
+	StallTimeout  time.Duration // without a byte of a body; 0 = 15 s
+	// OnWait is told of pauses before they begin, with the context of the request;
+	// nil = nobody listens. It is called from several goroutines.
+	OnWait func(context.Context, Wait)
 }
 
 // Client talks to one endpoint. It is safe for concurrent use.
@@ -37,6 +43,12 @@ type Client struct {
 	offline   bool
 	allowHTTP bool
 	retryWait time.Duration
+	header    time.Duration // Options.HeaderTimeout
+	stall     time.Duration // Options.StallTimeout
+	onWait    func(context.Context, Wait)
+
+	silence silence
+	pace    pace
 
 	dial      dialer
 	api, data *retryablehttp.Client
@@ -62,6 +74,12 @@ func NewClient(o Options) (*Client, error) {
 	if o.RetryWait <= 0 {
 		o.RetryWait = 500 * time.Millisecond
 	}
+	if o.HeaderTimeout <= 0 {
+		o.HeaderTimeout = defaultHeaderTimeout
+	}
+	if o.StallTimeout <= 0 {
+		o.StallTimeout = defaultStallTimeout
+	}
 	u, err := parseEndpoint(o.Endpoint, o.AllowHTTP)
 	if err != nil {
 		return nil, err
@@ -72,6 +90,7 @@ func NewClient(o Options) (*Client, error) {
 	c := &Client{
 		endpoint: u, token: o.Token, userAgent: o.UserAgent, log: o.Logger,
 		offline: o.Offline, allowHTTP: o.AllowHTTP, retryWait: o.RetryWait,
+		header: o.HeaderTimeout, stall: o.StallTimeout, onWait: o.OnWait,
 	}
 	c.dial.endpoint = hostPort(u)
 	c.dial.private.Store(isLoopbackHost(u.Hostname()))
@@ -125,6 +144,10 @@ func (c *Client) String() string { return "client of " + c.Endpoint() }
 // Requests returns how many HTTP requests were sent so far, to the hub and to
 // storage, retries included.
 func (c *Client) Requests() int64 { return c.requests.Load() }
+
+// StallTimeout is how long a body may bring nothing (Options.StallTimeout).
+// Whoever reads what OpenRange returns holds to it too.
+func (c *Client) StallTimeout() time.Duration { return c.stall }
 
 // Close closes idle connections. The client stays usable.
 func (c *Client) Close() error {

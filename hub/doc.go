@@ -15,6 +15,30 @@
 // client when it is small, and is an error that is Temporary when it came from
 // OpenRange, whose caller owns the offset.
 //
+// # Time
+//
+// Three layers try again, each for its own reason:
+//
+//	go-retryablehttp   a request, until its headers are there: 4 tries of the API, 3 of storage
+//	this client        a small body that broke or stood still: 3 tries
+//	the caller         a ranged body, from the byte where it broke (hub/fetch, and app for headers)
+//
+// and none of them for longer than a host deserves: one that has not answered a
+// single request gets a minute in all, whoever asks it what, and one that has
+// answered before gets five. Any answer puts that back to the start. Then the
+// error is no longer Temporary, and all layers stop at once.
+//
+// No answer means none within Options.HeaderTimeout (HF_HUB_ETAG_TIMEOUT); a body
+// stands still when it brings nothing for Options.StallTimeout
+// (HF_HUB_DOWNLOAD_TIMEOUT). Both are 15 s by default, and there is no limit on a
+// body that goes on.
+//
+// What a server asks to wait for (Retry-After in seconds or as a date, or a
+// RateLimit window with nothing left) is waited for here up to a minute, and
+// Options.OnWait is told; beyond, the error says how long. When less than a
+// twentieth of a rate limit's quota is left, requests are spread over the rest of
+// its window, so that there is no refusal to wait for.
+//
 // Redirects are followed by hand:
 //
 //	at most 5 hops; the query survives

@@ -107,7 +107,8 @@ type NetworkError struct {
 	Host string // whom we talked to
 	Err  error
 
-	Tries int // how often the request was sent; 0 = not known
+	Tries  int           // how often the request was sent; 0 = not known
+	Silent time.Duration // the host has not answered anything for so long, and is given up; 0 = it is not
 
 	body bool // it broke while a body was being read
 }
@@ -115,6 +116,9 @@ type NetworkError struct {
 // Error says what was being done, with whom, and how the connection failed.
 func (e *NetworkError) Error() string {
 	tried := ""
+	if e.Silent > 0 {
+		return fmt.Sprintf("%s: no answer from %s for %v: %v", e.Op, e.Host, e.Silent.Round(time.Second), e.Err)
+	}
 	if e.Tries > 1 {
 		tried = fmt.Sprintf(" after %d tries", e.Tries)
 	}
@@ -125,8 +129,8 @@ func (e *NetworkError) Error() string {
 func (e *NetworkError) Unwrap() []error { return []error{ErrNetwork, e.Err} }
 
 // Temporary reports whether trying again may help: always, except when the
-// server's certificate is refused.
-func (e *NetworkError) Temporary() bool { return !isCertificateError(e.Err) }
+// server's certificate is refused, or it has kept silent for too long.
+func (e *NetworkError) Temporary() bool { return !isCertificateError(e.Err) && e.Silent == 0 }
 
 // Hint says what to do next.
 func (e *NetworkError) Hint() string {
@@ -136,6 +140,8 @@ func (e *NetworkError) Hint() string {
 		return "the certificate of " + e.Host + " is not trusted: behind a proxy that inspects TLS, point SSL_CERT_FILE at its certificate"
 	case errors.As(e.Err, &dns):
 		return "the name " + e.Host + " does not resolve: check it and the connection"
+	case e.Silent > 0:
+		return "check the connection, then run the same command again: what was fetched is kept"
 	}
 	return "check the connection"
 }

@@ -136,6 +136,11 @@ func (c *Client) once(ctx context.Context, q request, u *url.URL) (*http.Respons
 	if auth := c.token.authorization(); auth != "" && c.isEndpoint(u) {
 		req.Header.Set("Authorization", auth)
 	}
+	if c.isEndpoint(u) {
+		if err := c.paced(ctx, u.Path); err != nil {
+			return nil, fmt.Errorf("%s: %w", q.op, err)
+		}
+	}
 	client := c.api
 	if q.data {
 		client = c.data
@@ -153,7 +158,7 @@ func (c *Client) once(ctx context.Context, q request, u *url.URL) (*http.Respons
 	if errors.Is(err, errPrivateAddress) {
 		return nil, q.fail(ErrRedirect, "from a public endpoint into a private network: "+redact(u))
 	}
-	return nil, &NetworkError{Op: q.op, Host: printable(u.Host), Err: stripURL(err), Tries: triesOf(ctx)}
+	return nil, &NetworkError{Op: q.op, Host: printable(u.Host), Err: stripURL(err), Tries: triesOf(ctx), Silent: silentFor(ctx)}
 }
 
 // bodyAttempts is how often a small body is begun before giving up.
@@ -193,9 +198,9 @@ func (c *Client) getBodyOnce(ctx context.Context, q request) ([]byte, *http.Resp
 	if a.ContentLength > q.limit && a.Header.Get("Content-Encoding") == "" {
 		return nil, nil, tooLarge()
 	}
-	watch := time.AfterFunc(stallTimeout, func() { cancel(errStalled) })
+	watch := time.AfterFunc(c.stall, func() { cancel(errStalled) })
 	defer watch.Stop()
-	plain, ok := decoded(a.Header, &watchedReader{a.Body, watch})
+	plain, ok := decoded(a.Header, &watchedReader{a.Body, watch, c.stall})
 	if !ok {
 		return nil, nil, q.fail(ErrNotHub, fmt.Sprintf("the answer is encoded as %.40q though that was not asked for", a.Header.Get("Content-Encoding")))
 	}
@@ -205,7 +210,7 @@ func (c *Client) getBodyOnce(ctx context.Context, q request) ([]byte, *http.Resp
 		return nil, nil, fmt.Errorf("%s: %w", q.op, context.Cause(ctx))
 	case err != nil:
 		if errors.Is(context.Cause(watched), errStalled) {
-			err = errStalled
+			err = fmt.Errorf("%w: nothing for %v", errStalled, c.stall)
 		}
 		return nil, nil, &NetworkError{Op: q.op, Host: printable(a.Request.URL.Host), Err: err, body: true}
 	case int64(len(body)) > q.limit:
@@ -246,20 +251,19 @@ func (l *lazyGzip) Read(p []byte) (int, error) {
 	return l.z.Read(p)
 }
 
-const stallTimeout = 30 * time.Second
-
-var errStalled = errors.New("no bytes for 30 s")
+var errStalled = errors.New("the answer stopped in the middle")
 
 // watchedReader puts the watch back whenever bytes arrive.
 type watchedReader struct {
 	r     io.Reader
 	watch *time.Timer
+	stall time.Duration
 }
 
 func (w *watchedReader) Read(p []byte) (int, error) {
 	n, err := w.r.Read(p)
 	if n > 0 {
-		w.watch.Reset(stallTimeout)
+		w.watch.Reset(w.stall)
 	}
 	return n, err
 }

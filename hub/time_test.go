@@ -2,9 +2,13 @@ package hub
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,7 +28,8 @@ func clientOf(t *testing.T, f roundTrip) *Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.api.HTTPClient.Transport = f
+	c.api.HTTPClient.Transport.(*observer).next = f
+	c.data.HTTPClient.Transport.(*observer).next = f
 	return c
 }
 
@@ -70,7 +75,7 @@ func TestStalledBodyIsGivenUp(t *testing.T) {
 		if requests != bodyAttempts {
 			t.Errorf("%d requests, want %d", requests, bodyAttempts)
 		}
-		if took := time.Since(start); took < bodyAttempts*stallTimeout || took > bodyAttempts*(stallTimeout+maxBackoff) {
+		if took := time.Since(start); took < bodyAttempts*defaultStallTimeout || took > bodyAttempts*(defaultStallTimeout+maxBackoff) {
 			t.Errorf("gave up after %v", took)
 		}
 	})
@@ -80,7 +85,7 @@ func TestSlowBodyIsNotStalled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		text := bytes.Repeat([]byte("x"), 50)
 		c := clientOf(t, func(r *http.Request) (*http.Response, error) {
-			return response(r, 200, &drip{req: r, every: stallTimeout - time.Second, left: text, ends: true}), nil
+			return response(r, 200, &drip{req: r, every: defaultStallTimeout - time.Second, left: text, ends: true}), nil
 		})
 		got, err := c.ReadFile(t.Context(), testRepo, testCommit, "x", 100)
 		if err != nil || !bytes.Equal(got, text) {
@@ -125,4 +130,164 @@ func TestRetryAfterIsWaitedFor(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A hub that takes connections and never answers is given up after about a
+// minute, however often and by whatever layer it is asked again.
+func TestSilentHubIsGivenUp(t *testing.T) {
+	silent := func(r *http.Request) (*http.Response, error) {
+		t := time.NewTimer(defaultHeaderTimeout) // what the transport does
+		defer t.Stop()
+		select {
+		case <-t.C:
+			return nil, errors.New("timeout awaiting response headers")
+		case <-r.Context().Done():
+			return nil, r.Context().Err()
+		}
+	}
+	file := File{Path: "x", Size: 10}
+	ask := map[string]func(context.Context, *Client) error{
+		"API": func(ctx context.Context, c *Client) error { _, err := c.Revision(ctx, testRepo, "main"); return err },
+		"range": func(ctx context.Context, c *Client) error {
+			_, err := c.OpenRange(ctx, testRepo, testCommit, file, 0, 5)
+			return err
+		},
+	}
+	for name, ask := range ask {
+		synctest.Test(t, func(t *testing.T) {
+			c := clientOf(t, silent)
+			start := time.Now()
+			var err error
+			for n := 1; ; n++ {
+				if err = ask(t.Context(), c); !Temporary(err) {
+					break
+				}
+				if n == 8 {
+					t.Fatalf("%s: %d times: %v", name, n, err)
+				}
+			}
+			took := time.Since(start)
+			if !errors.Is(err, ErrNetwork) || took < firstPatience || took > firstPatience+defaultHeaderTimeout+maxBackoff {
+				t.Errorf("%s: got %v after %v", name, err, took)
+			}
+			var n *NetworkError
+			if !errors.As(err, &n) || n.Silent < firstPatience || !strings.Contains(n.Hint(), "same command") {
+				t.Errorf("%s: got %#v", name, err)
+			}
+		})
+	}
+	// One that has answered is given more time, and every answer gives all of it back.
+	synctest.Test(t, func(t *testing.T) {
+		answers := true
+		c := clientOf(t, func(r *http.Request) (*http.Response, error) {
+			if answers {
+				return response(r, 404, strings.NewReader("")), nil
+			}
+			return silent(r)
+		})
+		c.Revision(t.Context(), testRepo, "main")
+		answers = false
+		start := time.Now()
+		for range 3 {
+			if err := ask["range"](t.Context(), c); !Temporary(err) {
+				t.Fatalf("after %v: %v", time.Since(start), err)
+			}
+		}
+		answers = true
+		c.Revision(t.Context(), testRepo, "main")
+		answers = false
+		start = time.Now()
+		for Temporary(ask["range"](t.Context(), c)) {
+		}
+		if took := time.Since(start); took < laterPatience || took > laterPatience+2*defaultHeaderTimeout {
+			t.Errorf("gave up after %v", took)
+		}
+	})
+}
+
+// Whoever waits is told why, before.
+func TestWaitsAreTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		type key struct{}
+		start := time.Now()
+		var told []Wait
+		n := 0
+		c := clientOf(t, func(r *http.Request) (*http.Response, error) {
+			n++
+			if n > 1 {
+				return response(r, 200, strings.NewReader(`{"sha":"`+testCommit+`"}`)), nil
+			}
+			resp := response(r, 429, strings.NewReader(""))
+			resp.Header.Set("Retry-After", start.Add(20*time.Second).UTC().Format(http.TimeFormat))
+			return resp, nil
+		})
+		c.onWait = func(ctx context.Context, w Wait) {
+			if ctx.Value(key{}) != "mine" || time.Since(start) != 0 {
+				t.Errorf("told with %v after %v", ctx, time.Since(start))
+			}
+			told = append(told, w)
+		}
+		if _, err := c.Revision(context.WithValue(t.Context(), key{}, "mine"), testRepo, "main"); err != nil {
+			t.Fatal(err)
+		}
+		if want := []Wait{{"huggingface.co", 20 * time.Second, "too many requests (429)"}}; !slices.Equal(told, want) {
+			t.Errorf("got %v, want %v", told, want)
+		}
+	})
+}
+
+// Requests slow down before the rate limit is used up, and no hub that counts
+// has to refuse one.
+func TestRateLimitIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const quota, window = 100, 60 * time.Second
+		left, end := 8, time.Now().Add(window)
+		var waited time.Duration
+		c := clientOf(t, func(r *http.Request) (*http.Response, error) {
+			if !time.Now().Before(end) {
+				left, end = quota, time.Now().Add(window)
+			}
+			if left == 0 {
+				t.Error("a request too many")
+			}
+			left--
+			resp := response(r, 200, strings.NewReader(`{"sha":"`+testCommit+`"}`))
+			resp.Header.Set("RateLimit", fmt.Sprintf(`"api";r=%d;t=%d`, left, int(time.Until(end).Seconds())))
+			resp.Header.Set("RateLimit-Policy", `"fixed window";"api";q=100;w=60`)
+			return resp, nil
+		})
+		c.onWait = func(_ context.Context, w Wait) { waited += w.For }
+		start := time.Now()
+		for n := range 50 {
+			if _, err := c.Revision(t.Context(), testRepo, "main"); err != nil {
+				t.Fatal(err)
+			}
+			if took := time.Since(start); n == 2 && took != 0 {
+				t.Errorf("slow though there is much left: %v", took)
+			}
+		}
+		if took := time.Since(start); took < window/2 || took > 2*window || waited != took {
+			t.Errorf("took %v, told of %v", took, waited)
+		}
+		// Files count apart.
+		if d := c.pace.delay("resolvers", time.Now()); d != 0 {
+			t.Errorf("files wait %v for the API", d)
+		}
+	})
+}
+
+func FuzzRateLimit(f *testing.F) {
+	f.Add(`"api";r=987;t=9`, `"fixed window";"api";q=1000;w=300`)
+	f.Add(`r=0;t=2147483647`, `q=0`)
+	f.Fuzz(func(t *testing.T, limit, policy string) {
+		h := http.Header{"Ratelimit": {limit}, "Ratelimit-Policy": {policy}}
+		var p pace
+		now := time.Now()
+		p.seen("api", h, now)
+		for range 5 {
+			if d := p.delay("api", now); d < 0 || d > maxRetryAfter {
+				t.Errorf("%q, %q: a delay of %v", limit, policy, d)
+			}
+		}
+	})
 }

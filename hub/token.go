@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // Token is a secret: it prints as its source, never as itself.
@@ -82,7 +84,8 @@ const maxTokenFile = 64 << 10
 
 // OptionsFromEnv reads HF_ENDPOINT, HF_TOKEN, HUGGING_FACE_HUB_TOKEN,
 // HF_TOKEN_PATH, HF_HOME, HF_HUB_DISABLE_IMPLICIT_TOKEN, HF_HUB_OFFLINE and
-// TRANSFORMERS_OFFLINE with the official precedence, and QBRANCH_ALLOW_HTTP.
+// TRANSFORMERS_OFFLINE with the official precedence, HF_HUB_ETAG_TIMEOUT,
+// HF_HUB_DOWNLOAD_TIMEOUT and QBRANCH_ALLOW_HTTP.
 // A token file that is missing means no token; one that cannot be read is an
 // error.
 func OptionsFromEnv(getenv func(string) string) (Options, error) {
@@ -90,6 +93,9 @@ func OptionsFromEnv(getenv func(string) string) (Options, error) {
 		Endpoint:  strings.TrimRight(strings.TrimSpace(getenv("HF_ENDPOINT")), "/"),
 		Offline:   isTrue(getenv("HF_HUB_OFFLINE")) || isTrue(getenv("TRANSFORMERS_OFFLINE")),
 		AllowHTTP: isTrue(getenv("QBRANCH_ALLOW_HTTP")),
+
+		HeaderTimeout: seconds(getenv("HF_HUB_ETAG_TIMEOUT")),
+		StallTimeout:  seconds(getenv("HF_HUB_DOWNLOAD_TIMEOUT")),
 	}
 	if isTrue(getenv("HF_HUB_DISABLE_IMPLICIT_TOKEN")) {
 		return o, nil
@@ -159,6 +165,16 @@ func expand(path string, getenv func(string) string) string {
 		path = homeDir(getenv) + path[1:]
 	}
 	return os.Expand(path, getenv)
+}
+
+// seconds reads a timeout, at most maxTimeout; 0 for what is no number above 0,
+// which the official tools take for an error and we for the default.
+func seconds(s string) time.Duration {
+	n, err := strconv.ParseFloat(strings.TrimSpace(s), 64)
+	if err != nil || !(n > 0) {
+		return 0
+	}
+	return time.Duration(min(n, maxTimeout.Seconds()) * float64(time.Second))
 }
 
 // isTrue reads a boolean as the official tools do.

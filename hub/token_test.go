@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -50,6 +52,8 @@ func TestOptionsFromEnv(t *testing.T) {
 		{"offline", map[string]string{"HF_HUB_OFFLINE": "On"}, "", Options{Offline: true}},
 		{"offline by the other name", map[string]string{"TRANSFORMERS_OFFLINE": "1"}, "", Options{Offline: true}},
 		{"not offline", map[string]string{"HF_HUB_OFFLINE": "2"}, "", Options{}},
+		{"timeouts", map[string]string{"HF_HUB_ETAG_TIMEOUT": "2.5", "HF_HUB_DOWNLOAD_TIMEOUT": "1e9"}, "", Options{HeaderTimeout: 2500 * time.Millisecond, StallTimeout: maxTimeout}},
+		{"timeouts that are none", map[string]string{"HF_HUB_ETAG_TIMEOUT": "-1", "HF_HUB_DOWNLOAD_TIMEOUT": "soon"}, "", Options{}},
 		{"plain http", map[string]string{"QBRANCH_ALLOW_HTTP": "true"}, "", Options{AllowHTTP: true}},
 	}
 	for _, tt := range tests {
@@ -63,7 +67,7 @@ func TestOptionsFromEnv(t *testing.T) {
 			token = strings.TrimPrefix(got.Token.authorization(), "Bearer ") + " from " + got.Token.Source
 		}
 		got.Token = Token{}
-		if filepath.ToSlash(token) != filepath.ToSlash(tt.token) || got != tt.want {
+		if filepath.ToSlash(token) != filepath.ToSlash(tt.token) || !reflect.DeepEqual(got, tt.want) {
 			t.Errorf("%s: got %q and %+v, want %q and %+v", tt.name, token, got, tt.token, tt.want)
 		}
 	}
@@ -160,7 +164,7 @@ func TestBackoff(t *testing.T) {
 		}
 	}
 	for header, want := range map[string]time.Duration{"7": 7 * time.Second, "3600": maxRetryAfter} {
-		if got := c.backoff(0, 0, 0, &http.Response{Header: http.Header{"Retry-After": {header}}}); got != want {
+		if got := c.backoff(0, 0, 0, &http.Response{Header: http.Header{"Retry-After": {header}}, Request: httptest.NewRequest("GET", "/", nil)}); got != want {
 			t.Errorf("Retry-After %s: got %v, want %v", header, got, want)
 		}
 	}

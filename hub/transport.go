@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -32,7 +33,7 @@ const (
 func (c *Client) newHTTP(t *http.Transport, retries int) *retryablehttp.Client {
 	r := retryablehttp.NewClient()
 	r.HTTPClient = &http.Client{
-		Transport: &observer{next: t, requests: &c.requests, log: c.log},
+		Transport: &observer{next: t, client: c},
 	}
 	r.Logger = nil // it would print signed URLs
 	r.RetryMax = retries
@@ -49,7 +50,7 @@ func checkRetry(ctx context.Context, resp *http.Response, err error) (bool, erro
 		return false, ctx.Err()
 	}
 	if err != nil {
-		return !errors.Is(err, errPrivateAddress) && !isCertificateError(err), nil
+		return !errors.Is(err, errPrivateAddress) && !isCertificateError(err) && silentFor(ctx) == 0, nil
 	}
 	return transientStatus(resp.StatusCode) && retryAfter(resp.Header, time.Now()) <= maxRetryAfter, nil
 }
@@ -58,8 +59,10 @@ func checkRetry(ctx context.Context, resp *http.Response, err error) (bool, erro
 // many workers do not come back in step.
 func (c *Client) backoff(_, _ time.Duration, attempt int, resp *http.Response) time.Duration {
 	if resp != nil {
-		if wait := retryAfter(resp.Header, time.Now()); wait > 0 {
-			return min(wait, maxRetryAfter)
+		if wait := min(retryAfter(resp.Header, time.Now()), maxRetryAfter); wait > 0 {
+			reason := fmt.Sprintf("%s (%d)", strings.ToLower(http.StatusText(resp.StatusCode)), resp.StatusCode)
+			c.tellWait(resp.Request.Context(), Wait{printable(resp.Request.URL.Host), wait, reason})
+			return wait
 		}
 	}
 	top := min(c.retryWait<<min(attempt, 10), maxBackoff)
@@ -75,7 +78,7 @@ func (c *Client) apiTransport() *http.Transport {
 		MaxIdleConnsPerHost:   16,
 		IdleConnTimeout:       90 * time.Second,
 		TLSHandshakeTimeout:   10 * time.Second,
-		ResponseHeaderTimeout: headerTimeout,
+		ResponseHeaderTimeout: c.header,
 		DisableCompression:    true,
 		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12},
 	}
@@ -86,6 +89,7 @@ func (c *Client) apiTransport() *http.Transport {
 func (c *Client) dataTransport(maxConns int) *http.Transport {
 	t := c.apiTransport()
 	t.ForceAttemptHTTP2 = false
+	t.ResponseHeaderTimeout = c.stall
 	t.Protocols = new(http.Protocols)
 	t.Protocols.SetHTTP1(true)
 	t.MaxConnsPerHost = maxConns
@@ -93,8 +97,6 @@ func (c *Client) dataTransport(maxConns int) *http.Transport {
 	t.ReadBufferSize = 64 << 10
 	return t
 }
-
-const headerTimeout = 15 * time.Second
 
 // locationHeader is where the observer puts Location. Without one net/http
 // follows no redirect, and does not repeat in its errors one that it cannot
@@ -104,18 +106,28 @@ const locationHeader = "Qbranch-Location"
 // observer counts and logs every request that leaves, and hides redirects from
 // net/http.
 type observer struct {
-	next     http.RoundTripper
-	requests *atomic.Int64
-	log      *slog.Logger
+	next   http.RoundTripper
+	client *Client
 }
 
 func (o *observer) RoundTrip(r *http.Request) (*http.Response, error) {
-	o.requests.Add(1)
-	if n, ok := r.Context().Value(triesKey{}).(*atomic.Int64); ok {
-		n.Add(1)
+	c := o.client
+	c.requests.Add(1)
+	tries, _ := r.Context().Value(triesKey{}).(*tries)
+	if tries != nil {
+		tries.n.Add(1)
 	}
 	start := time.Now()
 	resp, err := o.next.RoundTrip(r)
+	switch host := hostPort(r.URL); {
+	case err == nil:
+		c.silence.answered(host)
+		if c.isEndpoint(r.URL) {
+			c.pace.seen(bucketOf(r.URL.Path), resp.Header, time.Now())
+		}
+	case r.Context().Err() == nil && tries != nil:
+		tries.silent.Store(int64(c.silence.failed(host, start, max(firstPatience, 2*c.header))))
+	}
 	attrs := []slog.Attr{
 		slog.String("method", r.Method),
 		slog.String("url", redact(r.URL)),
@@ -132,24 +144,39 @@ func (o *observer) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		attrs = append(attrs, slog.Int("status", resp.StatusCode), slog.String("request_id", printable(resp.Header.Get("X-Request-Id"))))
 	}
-	o.log.LogAttrs(r.Context(), slog.LevelDebug, "hub request", attrs...)
+	c.log.LogAttrs(r.Context(), slog.LevelDebug, "hub request", attrs...)
 	return resp, err
 }
 
-// triesKey finds the counter of one request and its repetitions.
+// tries counts one request and its repetitions.
+type tries struct {
+	n      atomic.Int64
+	silent atomic.Int64 // a time.Duration: no answer for so long, which is too long
+}
+
 type triesKey struct{}
 
 func countTries(ctx context.Context) context.Context {
-	return context.WithValue(ctx, triesKey{}, new(atomic.Int64))
+	return context.WithValue(ctx, triesKey{}, new(tries))
 }
 
 // triesOf returns how often the request of a context was sent.
 func triesOf(ctx context.Context) int {
-	n, ok := ctx.Value(triesKey{}).(*atomic.Int64)
+	t, ok := ctx.Value(triesKey{}).(*tries)
 	if !ok {
 		return 0
 	}
-	return int(n.Load())
+	return int(t.n.Load())
+}
+
+// silentFor returns for how long the host of a request has not answered, 0 if
+// that is not too long.
+func silentFor(ctx context.Context) time.Duration {
+	t, ok := ctx.Value(triesKey{}).(*tries)
+	if !ok {
+		return 0
+	}
+	return time.Duration(t.silent.Load())
 }
 
 // CloseIdleConnections reaches the transport through http.Client.

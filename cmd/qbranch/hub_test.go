@@ -89,7 +89,12 @@ var faultKeys = map[string]func(ts *testscript.TestScript, f *hubtest.Fault, v s
 	"flip":        func(ts *testscript.TestScript, f *hubtest.Fault, v string) { f.FlipAt = number(ts, v) },
 	"ignorerange": func(_ *testscript.TestScript, f *hubtest.Fault, _ string) { f.IgnoreRange = true },
 	"wrongrange":  func(_ *testscript.TestScript, f *hubtest.Fault, _ string) { f.WrongRange = true },
-	"redirect":    func(_ *testscript.TestScript, f *hubtest.Fault, v string) { f.RedirectTo = v },
+	"delay": func(ts *testscript.TestScript, f *hubtest.Fault, v string) {
+		d, err := time.ParseDuration(v)
+		ts.Check(err)
+		f.Delay = d
+	},
+	"redirect": func(_ *testscript.TestScript, f *hubtest.Fault, v string) { f.RedirectTo = v },
 	"cut": func(ts *testscript.TestScript, f *hubtest.Fault, v string) { // the answer's first bytes only, with a length to match
 		n := int(number(ts, v))
 		f.Rewrite = func(body []byte) []byte { return body[:min(n, len(body))] }

@@ -88,6 +88,9 @@ type Config struct {
 	StoreDir string // "" = QBRANCH_STORE, else $XDG_DATA_HOME/qbranch
 	Logger   *slog.Logger
 	Threads  int // of the runner and of verification; 0 = all cores
+	// OnWait is told of pauses of 5 s and more that the hub asks for, but those of
+	// a Get, which are its events; nil = nobody listens.
+	OnWait func(Wait)
 }
 
 // App carries what the verbs share. It is safe for concurrent use.
@@ -109,6 +112,7 @@ func New(c Config) (*App, error) {
 	if c.Hub.Logger == nil {
 		c.Hub.Logger = c.Logger
 	}
+	c.Hub.OnWait = waiting(c.OnWait)
 	client, err := hub.NewClient(c.Hub)
 	if err != nil {
 		return nil, err // it names the endpoint or the token
@@ -171,6 +175,7 @@ func (a *App) existingStore() (*store.Store, error) {
 
 // Event is something a verb reports while it works. Exactly one field is set.
 type Event struct {
+	Wait     *Wait     // Get: the hub asks us to wait for long
 	Renamed  *Rename   // Get: the hub knows the repository by another name
 	Plan     *Plan     // Get: before anything moves
 	Findings []Finding // Get, Verify: what was judged

@@ -83,6 +83,7 @@ func (a *App) get(ctx context.Context, ref Ref, o GetOptions) (*GetResult, error
 		o.Stats = new(Stats)
 	}
 	g := &getter{app: a, st: st, ref: ref, repo: ref.Repo, o: o, notify: notifier(o.Notify), read: make(map[string]bool)}
+	ctx = listening(ctx, g.notify)
 	if o.LimitRate > 0 {
 		g.limit = fetch.NewLimiter(o.LimitRate)
 	}
@@ -308,5 +309,5 @@ func (g *getter) fetch(ctx context.Context) error {
 }
 
 func (a *App) fetcher(st *store.Store, o GetOptions) *fetch.Fetcher {
-	return &fetch.Fetcher{Hub: a.hub, Store: st, Connections: o.Connections, Stats: o.Stats, Logger: a.log}
+	return &fetch.Fetcher{Hub: a.hub, Store: st, Connections: o.Connections, Stall: a.hub.StallTimeout(), Stats: o.Stats, Logger: a.log}
 }

@@ -10,18 +10,17 @@ import (
 )
 
 const (
-	headerTries = 4                // in a row without a byte
-	rangedChunk = 16 << 10         // bytes read at once, so that a low rate flows
-	headerStall = 15 * time.Second // without a byte
+	headerTries = 4        // in a row without a byte
+	rangedChunk = 16 << 10 // bytes read at once, so that a low rate flows
 
 	// What asks for a longer wait is told to the user instead.
 	headerPatience = 60 * time.Second
 )
 
 // stallError says that a connection brought nothing for too long.
-type stallError struct{}
+type stallError struct{ after time.Duration }
 
-func (stallError) Error() string        { return "no bytes for " + headerStall.String() }
+func (e stallError) Error() string      { return "no bytes for " + e.after.String() }
 func (stallError) Temporary() bool      { return true }
 func (stallError) Is(target error) bool { return target == hub.ErrNetwork }
 
@@ -66,7 +65,8 @@ func (g *getter) readOnce(ctx context.Context, f hub.File, buf *[]byte) error {
 		return err
 	}
 	defer r.Close() // only read from: nothing is lost
-	dog := time.AfterFunc(headerStall, func() { stop(stallError{}) })
+	stalled := stallError{g.app.hub.StallTimeout()}
+	dog := time.AfterFunc(stalled.after, func() { stop(stalled) })
 	defer dog.Stop()
 	for have < want {
 		n, err := r.Read((*buf)[have:min(want, have+rangedChunk)])
@@ -77,11 +77,11 @@ func (g *getter) readOnce(ctx context.Context, f hub.File, buf *[]byte) error {
 		if err := g.limit.Wait(ctx, n); err != nil {
 			return err
 		}
-		dog.Reset(headerStall)
+		dog.Reset(stalled.after)
 		switch {
 		case have == want:
-		case errors.Is(context.Cause(ctx), stallError{}):
-			return stallError{}
+		case context.Cause(ctx) == stalled:
+			return stalled
 		case errors.Is(err, io.EOF):
 			return io.ErrUnexpectedEOF // the hub's client does not let this happen
 		case err != nil:

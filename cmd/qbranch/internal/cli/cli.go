@@ -56,6 +56,7 @@ type run struct {
 	endpoint  string
 	tokenFile string
 	theme     string
+	browsing  bool // the browser has the screen
 	json      bool // set by the verbs that have --json
 }
 
@@ -188,7 +189,7 @@ func (r *run) open(threads int) (*app.App, error) {
 		o.Endpoint = r.endpoint
 	}
 	o.UserAgent = r.userAgent()
-	c := app.Config{Hub: o, StoreDir: r.storeDir, Threads: threads}
+	c := app.Config{Hub: o, StoreDir: r.storeDir, Threads: threads, OnWait: r.tellWait}
 	if c.StoreDir == "" {
 		c.StoreDir = r.Getenv("QBRANCH_STORE")
 	}
@@ -197,6 +198,13 @@ func (r *run) open(threads int) (*app.App, error) {
 		c.Hub.Logger = c.Logger
 	}
 	return app.New(c)
+}
+
+// tellWait tells the user of a pause, unless the browser has the screen.
+func (r *run) tellWait(w app.Wait) {
+	if !r.browsing {
+		r.note("%s", waitText(w))
+	}
 }
 
 // note tells the user something that is not the answer.

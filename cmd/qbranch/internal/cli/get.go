@@ -164,6 +164,8 @@ func (v *getView) event(e app.Event) {
 		return
 	}
 	switch {
+	case e.Wait != nil:
+		v.p.message("  " + waitText(*e.Wait))
 	case e.Renamed != nil:
 		v.p.message(fmt.Sprintf("  %s is called %s now", e.Renamed.From, e.Renamed.To))
 	case e.Plan != nil && !v.dryRun:
@@ -181,6 +183,11 @@ func (v *getView) event(e app.Event) {
 			v.p.message(text)
 		}
 	}
+}
+
+// waitText is the line of a pause.
+func waitText(w app.Wait) string {
+	return fmt.Sprintf("waiting %s for %s: %s", durationText(w.For), clean(w.Host), clean(w.Reason))
 }
 
 // planText is what a fetch is about to do.
@@ -381,6 +388,13 @@ type (
 		State string `json:"state"` // "held", "partial", "missing"
 		Held  int64  `json:"held_bytes"`
 	}
+	waitObject struct {
+		Type        string  `json:"type"` // "wait"
+		Time        string  `json:"time"`
+		Host        string  `json:"host"`
+		WaitSeconds float64 `json:"wait_seconds"`
+		Message     string  `json:"message"`
+	}
 	renamedObject struct {
 		Type string `json:"type"` // "renamed"
 		From string `json:"from"`
@@ -429,6 +443,8 @@ const getSchema = "qbranch/get/v1"
 // the writer and ends in an exit code.
 func (v *getView) eventJSON(e app.Event) {
 	switch {
+	case e.Wait != nil:
+		v.emit(waitObject{"wait", timeText(time.Now()), e.Wait.Host, e.Wait.For.Seconds(), e.Wait.Reason})
 	case e.Renamed != nil:
 		v.emit(renamedObject{"renamed", e.Renamed.From.String(), e.Renamed.To.String()})
 	case e.Plan != nil:

@@ -39,6 +39,7 @@ func (r *run) tuiCommand() *cobra.Command {
 
 // browse opens the browser on a repository, "" for none yet.
 func (r *run) browse(ctx context.Context, repo string) error {
+	r.browsing = true
 	a, err := r.open(0)
 	if err != nil {
 		return err

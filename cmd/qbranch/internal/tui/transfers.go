@@ -180,6 +180,10 @@ func (t *transfer) note(e app.Event) {
 		t.planned, t.total, t.commit = true, e.Plan.Bytes, string(e.Plan.Commit)
 		say(dim, "plan: %s in %s, %s here already, %s free on disk",
 			app.BytesText(e.Plan.Bytes), plural(len(e.Plan.Files), "file", "files"), app.BytesText(e.Plan.Held), app.BytesText(e.Plan.DiskFree))
+	case e.Renamed != nil:
+		say(warn, "%s is called %s now", e.Renamed.From, e.Renamed.To)
+	case e.Wait != nil:
+		say(warn, "waiting %s for %s: %s", duration(e.Wait.For), e.Wait.Host, e.Wait.Reason)
 	case e.Judged != "":
 		say(dim, "%s judged, before any weight moved", e.Judged)
 	case e.Findings != nil:
