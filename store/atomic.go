@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // ensureDir makes dir and what it lies in, and makes their names durable. The
@@ -14,7 +15,11 @@ import (
 func (s *Store) ensureDir(dir string) error {
 	fi, err := s.fs.Lstat(dir)
 	if err == nil && (fi.IsDir() || fi.Mode()&fs.ModeSymlink != 0) {
-		return nil // a symlink: whoever made it meant a directory
+		// A symlink: whoever made it meant a directory.
+		if len(dir) <= len(s.dir) {
+			return nil
+		}
+		return s.settleDirs(dir)
 	}
 	parent := filepath.Dir(dir)
 	if err == nil || parent == dir {
@@ -31,6 +36,67 @@ func (s *Store) ensureDir(dir string) error {
 		return s.ioError(dir, err)
 	}
 	return s.ioError(parent, s.fs.SyncDir(parent))
+}
+
+// A name that is there need not be durable: whoever made it may have been
+// killed before the sync, and then a power cut takes it away with all that was
+// put behind it since. So nothing is built on a name before a sync that this
+// process has seen; settled remembers those.
+
+// settleDirs makes the name of an existing directory durable, and those of its
+// neighbours, which will be used as well, with the same sync.
+func (s *Store) settleDirs(dir string) error {
+	if s.isSettled(dir) {
+		return nil
+	}
+	parent := filepath.Dir(dir)
+	if parent != s.dir {
+		if err := s.settleDirs(parent); err != nil {
+			return err
+		}
+	}
+	entries, err := s.fs.ReadDir(parent)
+	if err == nil {
+		err = s.fs.SyncDir(parent)
+	}
+	if err != nil {
+		return s.ioError(parent, err)
+	}
+	// Those of partials, repositories and branches come and go.
+	if rel, err := filepath.Rel(s.dir, parent); err == nil && (rel == "." || rel == dirBlobs || rel == dirParts || rel == dirGit) {
+		for _, e := range entries {
+			s.setSettled(filepath.Join(parent, e.Name()))
+		}
+	}
+	return nil
+}
+
+// settleBlob makes the name of a published blob durable.
+func (s *Store) settleBlob(d Digest) error {
+	path := s.Path(d)
+	if s.isSettled(path) {
+		return nil
+	}
+	if err := s.settleDirs(filepath.Dir(path)); err != nil {
+		return err
+	}
+	if err := s.fs.SyncDir(filepath.Dir(path)); err != nil {
+		return s.ioError(path, err)
+	}
+	s.setSettled(path)
+	return nil
+}
+
+func (s *Store) isSettled(path string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.settled[path]
+}
+
+func (s *Store) setSettled(path string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settled[path] = true
 }
 
 // writeFile makes path hold data, whole or not at all: temporary file, sync,
@@ -81,18 +147,28 @@ func (s *Store) moveInto(from, to string) error {
 	return s.ioError(to, s.fs.SyncDir(filepath.Dir(to)))
 }
 
-// removeFile removes path and makes that durable. A missing file is fine.
+// removeFile removes path and makes that durable. A missing file is fine, but
+// its absence is made durable too.
 func (s *Store) removeFile(path string) error {
+	dir := filepath.Dir(path)
 	// A read-only disk refuses to remove even what is not there.
-	if _, err := s.fs.Lstat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil
+	_, err := s.fs.Lstat(path)
+	if err == nil {
+		err = s.fs.Remove(path)
 	}
-	err := s.fs.Remove(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	absent := errors.Is(err, fs.ErrNotExist)
+	switch {
+	case absent && s.isSettled(dir+"/"):
+		return nil
+	case err != nil && !absent:
+		return s.ioError(path, err)
+	}
+	err = s.fs.SyncDir(dir)
+	if errors.Is(err, fs.ErrNotExist) || absent && errors.Is(err, syscall.EROFS) {
 		return nil
 	}
 	if err == nil {
-		err = s.fs.SyncDir(filepath.Dir(path))
+		s.setSettled(dir + "/") // what is absent there, is
 	}
 	return s.ioError(path, err)
 }
@@ -101,10 +177,11 @@ func (s *Store) removeFile(path string) error {
 // of that name appeared meanwhile: then that one stays and from is removed.
 func (s *Store) publish(from string, d Digest, size int64) error {
 	if s.has(d, size) {
-		return s.removeFile(from)
+		return errors.Join(s.settleBlob(d), s.removeFile(from))
 	}
 	if err := s.moveInto(from, s.Path(d)); err != nil {
 		return fmt.Errorf("publish blob %s: %w", d, err)
 	}
+	s.setSettled(s.Path(d))
 	return nil
 }

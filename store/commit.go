@@ -22,6 +22,9 @@ func (in *Ingest) Commit(ctx context.Context) (Digest, error) {
 		return Digest{}, errClosed
 	}
 	if in.published() {
+		if err := in.s.settleBlob(in.done); err != nil {
+			return Digest{}, fmt.Errorf("commit blob %s: %w", in.want.key(), err)
+		}
 		in.ended = true
 		return in.done, nil
 	}
@@ -161,7 +164,7 @@ func (s *Store) put(ctx context.Context, w Want, data []byte) (Digest, error) {
 		return Digest{}, err
 	}
 	if s.has(d, w.Size) {
-		return d, s.setAlias(w, d)
+		return d, errors.Join(s.settleBlob(d), s.setAlias(w, d))
 	}
 	parts := partList{blob: d, size: w.Size}
 	err := hashParts(ctx, bytes.NewReader(data), w.Size, nil, 1, func(_ int, sum Digest, err error) error {

@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"encoding"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -359,110 +358,6 @@ func TestDataCutOff(t *testing.T) {
 		writeMissing(t, in, data)
 		commit(t, in)
 		checkBlob(t, s, data)
-	}
-}
-
-// TestPowerCuts runs random histories with random power cuts: what no sync has
-// made durable is lost or kept at random, the journal's tail is cut or garbage.
-func TestPowerCuts(t *testing.T) {
-	t.Parallel()
-	for seed := range uint64(12) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			t.Parallel()
-			powerCuts(t, seed)
-		})
-	}
-}
-
-// powerCuts is one history with four power cuts.
-func powerCuts(t *testing.T, seed uint64) {
-	rnd := rand.New(rand.NewPCG(seed, 1))
-	s := frozen(openTest(t))
-	data := content(byte(seed), 5*PartSize+7)
-	for range 4 {
-		in := openIngest(t, s, wantOf(data))
-		checkHeld(t, in, data)
-		randomHistory(t, rnd, in, data)
-		durable, loose := undurable(t, in)
-		crash(t, in)
-		for _, i := range loose {
-			switch rnd.IntN(3) {
-			case 0: // never arrived
-				overwrite(t, in.p.data(), int64(i)*PartSize, make([]byte, in.PartLen(i)))
-			case 1: // half of it did
-				overwrite(t, in.p.data(), int64(i)*PartSize, make([]byte, in.PartLen(i)/2))
-			}
-		}
-		loseTail(t, rnd, in.p.journal(), durable)
-	}
-	in := openIngest(t, s, wantOf(data))
-	checkHeld(t, in, data)
-	writeMissing(t, in, data)
-	commit(t, in)
-	checkBlob(t, s, data)
-}
-
-// randomHistory writes parts, drops some, and marks at random.
-func randomHistory(t *testing.T, rnd *rand.Rand, in *Ingest, data []byte) {
-	t.Helper()
-	for range rnd.IntN(8) {
-		i := rnd.IntN(in.NumParts())
-		var err error
-		switch rnd.IntN(4) {
-		case 0:
-			err = in.Drop(i)
-		case 1:
-			err = in.mark()
-		default:
-			err = in.WritePart(t.Context(), i, part(data, i))
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// undurable returns the length of the journal that has been synced, and the
-// parts whose bytes have not: every part that is not held and covered.
-func undurable(t *testing.T, in *Ingest) (durable int64, parts []int) {
-	t.Helper()
-	b, err := os.ReadFile(in.p.journal())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for off := int64(journalHeader); off < int64(len(b)); {
-		kind := b[off]
-		off += int64(recordSize(b[off:]))
-		if kind != recPart {
-			durable = off
-		}
-	}
-	for i, end := range in.ends {
-		if end == 0 || end > in.covers {
-			parts = append(parts, i)
-		}
-	}
-	return durable, parts
-}
-
-// loseTail cuts a file somewhere behind its durable bytes, or spoils it there.
-func loseTail(t *testing.T, rnd *rand.Rand, path string, durable int64) {
-	t.Helper()
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := int64(len(b)) - durable; n > 0 {
-		at := durable + rnd.Int64N(n)
-		switch rnd.IntN(3) {
-		case 0:
-			b = b[:at]
-		case 1:
-			clear(b[at:])
-		}
-	}
-	if err := os.WriteFile(path, b, 0o600); err != nil {
-		t.Fatal(err)
 	}
 }
 

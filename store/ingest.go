@@ -354,17 +354,15 @@ func (in *Ingest) restoreSHA(hashed int, state []byte) {
 	in.hashed, in.shaState = hashed, append(in.shaState[:0], state...)
 }
 
-// Drop forgets part i so that it can be fetched again. It is durable when Drop
-// returns: otherwise a power cut could bring back the claim to the old bytes
-// while half of the new ones are on the disk.
-func (in *Ingest) Drop(i int) error {
+// Drop forgets parts so that they can be fetched again. That is durable when
+// Drop returns, with one sync for all of them: otherwise a power cut could bring
+// back the claim to the old bytes while half of the new ones are on the disk.
+// Parts that are not held are left as they are.
+func (in *Ingest) Drop(parts ...int) error {
 	in.life.Lock()
 	defer in.life.Unlock()
 	if in.ended {
 		return errClosed
-	}
-	if i < 0 || i >= in.n || in.published() || in.state[i] != partHeld {
-		return nil
 	}
 	in.pause()
 	defer in.resume()
@@ -373,12 +371,82 @@ func (in *Ingest) Drop(i int) error {
 	if in.failed != nil {
 		return in.failed
 	}
-	if err := in.jrn.drop(i); err != nil {
-		return fmt.Errorf("drop part %d of blob %s: %w", i, in.want.key(), in.s.ioError(in.p.journal(), err))
+	var failed error
+	dropped := false
+	for _, i := range parts {
+		if i < 0 || i >= in.n || in.published() || in.state[i] != partHeld {
+			continue
+		}
+		if err := in.jrn.drop(i); err != nil {
+			failed = fmt.Errorf("drop part %d of blob %s: %w", i, in.want.key(), in.s.ioError(in.p.journal(), err))
+			break // those before it are dropped
+		}
+		in.forget(i)
+		dropped = true
 	}
-	in.forget(i)
+	if !dropped {
+		return failed
+	}
 	if err := in.jrn.f.Sync(); err != nil {
 		return in.fail(err)
+	}
+	return failed
+}
+
+// ReadPart reads the held part i, len(p) == PartLen(i), and compares it with
+// its digest. ErrNotFound when the part is not held, a *CorruptError when the
+// disk gives other bytes than were written.
+func (in *Ingest) ReadPart(i int, p []byte) error {
+	in.life.RLock()
+	defer in.life.RUnlock()
+	if err := in.readPart(i, p); err != nil {
+		return fmt.Errorf("read part %d of blob %s: %w", i, in.want.key(), err)
+	}
+	return nil
+}
+
+func (in *Ingest) readPart(i int, p []byte) error {
+	switch {
+	case in.ended:
+		return errClosed
+	case i < 0 || i >= in.n:
+		return fmt.Errorf("it has %d parts", in.n)
+	case len(p) != in.PartLen(i):
+		return fmt.Errorf("%d bytes instead of %d", len(p), in.PartLen(i))
+	case in.published():
+		return in.s.readBlobPart(in.done, i, p)
+	}
+	in.mu.Lock()
+	held, want := in.state[i] == partHeld, in.sums[i]
+	in.mu.Unlock()
+	if !held {
+		return ErrNotFound
+	}
+	if err := readPart(in.data, i, p); err != nil {
+		return err
+	}
+	if sumPart(p) != want {
+		return &CorruptError{Digest: in.want.SHA256, Parts: []int{i}, Size: in.want.Size}
+	}
+	return nil
+}
+
+// readBlobPart reads one part of a published blob.
+func (s *Store) readBlobPart(d Digest, i int, p []byte) error {
+	parts, err := s.readParts(d)
+	if err != nil {
+		return err
+	}
+	f, err := s.OpenBlob(d)
+	if err != nil {
+		return err
+	}
+	defer f.Close() // only read from
+	if err := readPart(f, i, p); err != nil {
+		return err
+	}
+	if i >= len(parts.sums) || sumPart(p) != parts.sums[i] {
+		return &CorruptError{Digest: d, Parts: []int{i}, Size: parts.size}
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"time"
 )
 
 // maxJournal bounds what is read of a journal: the largest blob's parts, each
@@ -89,6 +90,28 @@ func (s *Store) Ingest(ctx context.Context, w Want) (*Ingest, error) {
 		return nil, fmt.Errorf("ingest: %w", err)
 	}
 	return in, nil
+}
+
+// lockPoll is how often IngestWait looks whether the lock is free.
+const lockPoll = 200 * time.Millisecond
+
+// IngestWait is Ingest, but where that gives ErrLocked it waits until whoever
+// has the blob is done, gives up or dies; then it finds the blob published or
+// goes on where that one left it. Held says meanwhile how far it has come.
+func (s *Store) IngestWait(ctx context.Context, w Want) (*Ingest, error) {
+	tick := time.NewTicker(lockPoll)
+	defer tick.Stop()
+	for {
+		in, err := s.Ingest(ctx, w)
+		if !errors.Is(err, ErrLocked) {
+			return in, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("wait for blob %s: %w", w.key(), ctx.Err())
+		case <-tick.C:
+		}
+	}
 }
 
 func (s *Store) openIngest(ctx context.Context, w Want) (*Ingest, error) {
@@ -223,7 +246,16 @@ func (in *Ingest) takeUp(ctx context.Context, r *replay) error {
 		return in.s.ioError(in.p.journal(), err)
 	}
 	in.jrn = journal{f: f, off: r.off, crc: r.crc}
-	if err := f.Truncate(r.off); err != nil {
+	// Whoever wrote this may have been killed before a sync: of a DROP, then the
+	// part could be rewritten and the old claim come back; or of these names.
+	err = f.Truncate(r.off)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err == nil {
+		err = in.s.fs.SyncDir(in.p.dir)
+	}
+	if err != nil {
 		return in.s.ioError(in.p.journal(), err)
 	}
 	// A torn tail, or a file of another length, is not what we left behind, so

@@ -111,6 +111,11 @@ func (s *Store) putSnapshot(snap Snapshot) error {
 			return fmt.Errorf("%s: %w", f.Path, err)
 		}
 	}
+	for d := range snap.blobs() {
+		if err := s.settleBlob(d); err != nil {
+			return err
+		}
+	}
 	return s.writeSnapshot(path, snap)
 }
 

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -28,6 +29,9 @@ type Store struct {
 	dir string // absolute
 	fs  FS
 	now func() time.Time // the clock that paces the marks
+
+	mu      sync.Mutex
+	settled map[string]bool // paths known to be durable names; see settle
 }
 
 // Open opens the store in dir and creates it when it is absent. It refuses a
@@ -44,7 +48,7 @@ func OpenWith(dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store %s: %w", dir, err)
 	}
-	s := &Store{dir: abs, fs: o.FS, now: o.Now}
+	s := &Store{dir: abs, fs: o.FS, now: o.Now, settled: map[string]bool{}}
 	if s.fs == nil {
 		s.fs = OS()
 	}
@@ -75,6 +79,11 @@ func (s *Store) open() error {
 	}
 	if err := s.ensureDir(s.dir); err != nil {
 		return err
+	}
+	// Somebody may have been killed having made these directories and not yet
+	// synced their names. Those further up may not be ours to open.
+	for dir := filepath.Dir(s.dir); s.fs.SyncDir(dir) == nil && dir != filepath.Dir(dir); {
+		dir = filepath.Dir(dir)
 	}
 	return s.writeFile(path, fmt.Appendf(nil, "%s%d\n", versionMagic, formatVersion), 0o600)
 }

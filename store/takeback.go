@@ -102,6 +102,9 @@ func (in *Ingest) copyReadable(ctx context.Context, path string) error {
 			_, err = out.WriteAt(p, int64(i)*PartSize)
 		}
 	}
+	if err == nil {
+		err = out.Sync() // before the journal's name: a crash must not cost good parts
+	}
 	return errors.Join(err, out.Close())
 }
 

@@ -37,6 +37,7 @@ var ours = []struct {
 	{"hub/fetch", []string{"hub", "store"}},
 	{"hub/hubtest", []string{"hub"}},
 	{"store", nil},
+	{"store/storetest", []string{"store"}},
 
 	{"quant/...", []string{"quant/..."}},
 	{"infer/...", []string{"infer/...", "quant", "quant/gptq", "quant/safetensors"}},
@@ -44,7 +45,7 @@ var ours = []struct {
 
 // oursInTests is what any test may import as well, and what some may.
 var oursInTests = map[string][]string{
-	"...":                       {"hub/hubtest"},
+	"...":                       {"hub/hubtest", "store/storetest"},
 	"cmd/qbranch":               {"cmd/qbranch/internal/demo", "store"},
 	"cmd/qbranch/internal/cli":  {"hub", "hub/fetch", "infer", "quant", "quant/card", "store"},
 	"cmd/qbranch/internal/app":  {"cmd/qbranch/internal/demo"},

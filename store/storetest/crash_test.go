@@ -1,0 +1,179 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+)
+
+// steps is how long a workload is.
+const steps = 40
+
+// run runs the workload of a seed, switches the power off after cut changes
+// (never, when it is negative), and returns how many changes there were. Then
+// it boots what is left, and cuts the power in the middle of recovering as well.
+// fault, when not nil, breaks the disk.
+func run(ctx context.Context, blobs []blob, seed uint64, cut int, fault func(op Op, path string) error) (changes int, err error) {
+	m := newModel(seed, blobs)
+	power := m.hook(cut, fault, &changes)
+	err = m.start()
+	for range steps {
+		if err != nil {
+			break
+		}
+		err = m.step(ctx)
+	}
+	m.leave()
+	if err != nil && (!power() || isBroken(err)) {
+		return changes, fmt.Errorf("in the workload: %w", err)
+	}
+	if cut < 0 {
+		return changes, nil
+	}
+	for boot := 0; ; boot++ {
+		m.boot()
+		again := -1
+		if boot < 2 && m.rnd.IntN(2) == 0 {
+			again = m.rnd.IntN(150)
+		}
+		power := m.hook(again, fault, new(int))
+		err := m.start()
+		if err == nil && !m.dead() {
+			err = m.check()
+		}
+		if err == nil {
+			err = m.recover(ctx)
+		}
+		m.leave()
+		m.fs.Before(nil)
+		if err == nil {
+			err = m.check()
+		}
+		switch {
+		case err == nil:
+			return changes, nil
+		case isBroken(err) || !power():
+			return changes, fmt.Errorf("boot %d: %w\n%s", boot, err, m.describe())
+		}
+	}
+}
+
+func isBroken(err error) bool { var b broken; return errors.As(err, &b) }
+
+// boot replaces the file system by what is there after a power cut, or after a
+// kill.
+func (m *model) boot() {
+	if m.rnd.IntN(8) == 0 {
+		m.fs = m.fs.Kill()
+	} else {
+		m.fs = m.fs.Crash(m.rnd.Uint64())
+	}
+}
+
+// hook counts changes, breaks the disk, and switches the power off after cut
+// changes; off reports whether it is.
+func (m *model) hook(cut int, fault func(op Op, path string) error, changes *int) (off func() bool) {
+	left, dead := cut, new(atomic.Bool)
+	m.fs.Before(func(op Op, path string) error {
+		if left == 0 {
+			dead.Store(true)
+			return ErrPowerOff
+		}
+		if op.Changes() {
+			left--
+			*changes++
+		}
+		if fault != nil {
+			return fault(op, path)
+		}
+		return nil
+	})
+	return dead.Load
+}
+
+// TestCrash cuts workloads at random places with random loss.
+func TestCrash(t *testing.T) {
+	seeds, cuts := 60, 9
+	if os.Getenv("QBRANCH_LONG") != "" {
+		seeds = 1200
+	}
+	blobs := contents()
+	t.Logf("%d crash points", seeds*cuts)
+	for shard := range 2 {
+		t.Run(fmt.Sprint(shard), func(t *testing.T) {
+			t.Parallel()
+			for seed := shard; seed < seeds; seed += 2 {
+				crashes(t, blobs, uint64(seed), cuts)
+			}
+		})
+	}
+}
+
+func crashes(t *testing.T, blobs []blob, seed uint64, cuts int) {
+	t.Helper()
+	n, err := run(t.Context(), blobs, seed, -1, nil)
+	if err != nil {
+		t.Fatalf("seed %d without a cut: %v", seed, err)
+	}
+	rnd := rand.New(rand.NewPCG(seed, 99))
+	for range cuts {
+		cut := rnd.IntN(n)
+		if _, err := run(t.Context(), blobs, seed, cut, nil); err != nil {
+			t.Fatalf("seed %d, cut after %d of %d changes: %v", seed, cut, n, err)
+		}
+	}
+}
+
+// TestCrashBites proves that the model notices: on disks that lie in one way
+// each, promises are broken.
+func TestCrashBites(t *testing.T) {
+	in := func(dir, path string) bool {
+		return strings.HasPrefix(path, filepath.Join(modelDir, dir))
+	}
+	for name, lies := range map[string]func(op Op, path string) bool{
+		"no sync":                func(op Op, _ string) bool { return op == OpSync },
+		"no sync of directories": func(op Op, _ string) bool { return op == OpSyncDir },
+		"no sync of the data":    func(op Op, path string) bool { return op == OpSync && filepath.Base(path) == "data" },
+		"no sync of the journal": func(op Op, path string) bool { return op == OpSync && filepath.Base(path) == "journal" },
+		"no sync of small files": func(op Op, path string) bool { return op == OpSync && in("tmp", path) },
+		"no sync of the names of blobs": func(op Op, path string) bool {
+			return op == OpSyncDir && in("blobs", path)
+		},
+		"no sync of the names of partials": func(op Op, path string) bool {
+			return op == OpSyncDir && in("partial", path)
+		},
+		"no sync of the names of snapshots": func(op Op, path string) bool {
+			return op == OpSyncDir && in("snapshots", path)
+		},
+		"no sync of the names of branches": func(op Op, path string) bool {
+			return op == OpSyncDir && in("branches", path)
+		},
+		"no sync of the marks": func(op Op, path string) bool { return op == OpSyncDir && in("corrupt", path) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			fault := func(op Op, path string) error {
+				if lies(op, path) {
+					return Skip
+				}
+				return nil
+			}
+			blobs := contents()
+			for seed := range uint64(400) {
+				rnd := rand.New(rand.NewPCG(seed, 98))
+				_, err := run(t.Context(), blobs, seed, rnd.IntN(250), fault)
+				if err != nil {
+					t.Logf("seed %d: %v", seed, err)
+					return
+				}
+			}
+			t.Error("no promise was broken")
+		})
+	}
+}
