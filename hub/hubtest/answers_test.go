@@ -34,6 +34,20 @@ func TestFaultEvery(t *testing.T) {
 	}
 }
 
+// Counted from a byte of the file, wherever an answer begins.
+func TestFaultAt(t *testing.T) {
+	s := start(t, Options{})
+	s.AddFault(Fault{Origin: "cdn", At: 201, CloseAfter: 5})
+	link := cdnURL(t, s)
+	for rng, want := range map[string]int64{"": 205, "bytes=100-299": 105, "bytes=200-299": 5, "bytes=201-299": 99, "bytes=100-199": 100} {
+		s.ResetLog()
+		ask(t, "GET", link, "Range", rng)
+		if got := s.Log()[0].Sent; got != want {
+			t.Errorf("%q: sent %d bytes, want %d", rng, got, want)
+		}
+	}
+}
+
 // A flip counts when it happens: requests that end before the byte, or have
 // none of it, do not use it up.
 func TestFlipOnce(t *testing.T) {

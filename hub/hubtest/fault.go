@@ -26,6 +26,7 @@ type Fault struct {
 	QueryContains string // "cursor=" matches the second page of a listing and those behind it
 	RangedOnly    bool   // requests with a Range header
 	AuthOnly      bool   // requests with an Authorization header
+	At            int64  // requests that get byte At-1 of the content (1-based, 0 = none); the …After fields count from it
 	OneConn       bool   // requests on the connection of the first that matches
 	After         int
 	Times         int
@@ -144,6 +145,7 @@ func (f *Fault) matches(origin string, r *http.Request) bool {
 		strings.Contains(r.URL.RawQuery, f.QueryContains) &&
 		(!f.RangedOnly || r.Header.Get("Range") != "") &&
 		(!f.AuthOnly || r.Header.Get("Authorization") != "") &&
+		(f.At == 0 || covers(r.Header.Get("Range"), f.At-1)) &&
 		(f.FlipAt == 0 || covers(r.Header.Get("Range"), f.FlipAt-1))
 }
 

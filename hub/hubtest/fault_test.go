@@ -48,6 +48,8 @@ func TestFaultActions(t *testing.T) {
 		{"rewrite", Fault{Rewrite: func(b []byte) []byte { return append(bytes.Clone(b), '!') }}, "200 65537", "206 101 bytes 100-199/65536",
 			append(bytes.Clone(part), '!')},
 		{"rewrite and truncate", Fault{Rewrite: bytes.ToUpper, Truncate: 1}, "200 unexpected EOF", "206 unexpected EOF", nil},
+		{"reset at a byte", Fault{At: 151, ResetAfter: 1}, "200 reset", "206 reset", nil},
+		{"reset at a byte elsewhere", Fault{At: 201, ResetAfter: 1}, "200 reset", "206 100 bytes 100-199/65536", part},
 		{"close", Fault{CloseAfter: 1}, "200 unexpected EOF", "206 unexpected EOF", nil},
 		{"close later than the end", Fault{CloseAfter: 101}, "200 unexpected EOF", "206 100 bytes 100-199/65536", part},
 		{"wrong total", Fault{WrongTotal: true}, "200 65536", "206 100 bytes 100-199/65537", part},

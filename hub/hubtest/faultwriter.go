@@ -23,6 +23,7 @@ type faultyWriter struct {
 	begun   time.Time // of the head; zero = not yet
 	offset  int64     // of the next body byte in the file
 	written int64     // body bytes so far
+	from    int64     // of those, before the fault's At
 	limit   int64     // body bytes to let through before Truncate swallows; -1 = all
 	broken  bool      // the connection, by us
 }
@@ -54,6 +55,7 @@ func (w *faultyWriter) WriteHeader(status int) {
 	if status == http.StatusPartialContent {
 		w.changeRange(h)
 	}
+	w.from = max(f.At-1-w.offset, 0)
 	if n, err := strconv.ParseInt(h.Get("Content-Length"), 10, 64); err == nil {
 		if f.Truncate > 0 {
 			w.limit = max(n-f.Truncate, 0)
@@ -132,8 +134,8 @@ func (w *faultyWriter) end(n int64) (int64, func()) {
 	f := w.fault
 	var end func()
 	cut := func(after int64, do func()) {
-		if after > 0 && after-w.written <= n {
-			n, end = max(after-w.written, 0), do
+		if after > 0 && w.from+after-w.written <= n {
+			n, end = max(w.from+after-w.written, 0), do
 		}
 	}
 	reset := func() { breakConn(w.ResponseWriter, true) }
@@ -158,8 +160,9 @@ func (w *faultyWriter) end(n int64) (int64, func()) {
 // done on the way.
 func (w *faultyWriter) send(p []byte) error {
 	f := w.fault
-	if f.Do != nil && f.DoAfter > 0 && w.written < f.DoAfter && w.written+int64(len(p)) >= f.DoAfter {
-		head := p[:f.DoAfter-w.written]
+	after := w.from + f.DoAfter
+	if f.Do != nil && f.DoAfter > 0 && w.written < after && w.written+int64(len(p)) >= after {
+		head := p[:after-w.written]
 		p = p[len(head):]
 		if err := w.paced(head); err != nil {
 			return err

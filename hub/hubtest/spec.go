@@ -120,6 +120,7 @@ var faultKeys = []faultKey{
 	{"query", "TEXT", "requests with this in their query", text(func(f *Fault) *string { return &f.QueryContains })},
 	{"ranged", "", "requests for a range", flag(func(f *Fault) *bool { return &f.RangedOnly })},
 	{"auth", "", "requests with a token", flag(func(f *Fault) *bool { return &f.AuthOnly })},
+	{"at", "N", "requests that get byte N of the file, from 1; the …-after keys count from it", size(func(f *Fault) *int64 { return &f.At })},
 	{"one-conn", "", "requests on the connection of the first", flag(func(f *Fault) *bool { return &f.OneConn })},
 	{"after", "N", "let N such requests pass", count(func(f *Fault) *int { return &f.After })},
 	{"times", "N", "then act N times; without: always", count(func(f *Fault) *int { return &f.Times })},
