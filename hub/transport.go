@@ -80,7 +80,9 @@ func (c *Client) apiTransport() *http.Transport {
 		TLSHandshakeTimeout:   10 * time.Second,
 		ResponseHeaderTimeout: c.header,
 		DisableCompression:    true,
-		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12},
+
+		MaxResponseHeaderBytes: maxHeader,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
 	}
 }
 
@@ -97,6 +99,10 @@ func (c *Client) dataTransport(maxConns int) *http.Transport {
 	t.ReadBufferSize = 64 << 10
 	return t
 }
+
+// maxHeader bounds the head of an answer. The hub's are of a few kB; net/http
+// would read 10 MB of one that does not end.
+const maxHeader = 256 << 10
 
 // locationHeader is where the observer puts Location. Without one net/http
 // follows no redirect, and does not repeat in its errors one that it cannot

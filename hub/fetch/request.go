@@ -83,6 +83,8 @@ type connection struct {
 	job  *job
 	part int
 	have int
+
+	gained int // bytes that came since the last progress
 }
 
 // arrived notes the first byte, or that there will be none.
@@ -109,6 +111,10 @@ func (c *connection) forget() {
 	c.have = 0
 }
 
+// enough is how many bytes count as progress though no part became whole: what
+// a connection has of a part is not asked for again.
+const enough = 64 << 10
+
 // fetchRun brings in the parts of r, however many requests that takes.
 func (c *connection) fetchRun(ctx context.Context, r *run) error {
 	if c.buf == nil {
@@ -121,7 +127,10 @@ func (c *connection) fetchRun(ctx context.Context, r *run) error {
 			}
 			var n int
 			n, err = c.request(ctx, r, failures > 0 && !progress)
-			progress = progress || n > 0
+			progress = progress || n > 0 || c.gained >= enough
+			if progress {
+				c.gained = 0
+			}
 		}
 		return progress, err
 	})
@@ -159,6 +168,7 @@ func (c *connection) request(ctx context.Context, r *run, suspect bool) (parts i
 		suspect := suspect || c.kept(j, i) > 0
 		p := c.buf[:j.in.PartLen(i)]
 		got, err := s.fill(p[c.have:], c.arrived)
+		c.gained += got
 		if c.have += got; err != nil {
 			return parts, untaken(reqCtx, err)
 		}
