@@ -335,11 +335,11 @@ var listingTroubles = []trouble{
 	{name: "next page elsewhere", arm: func(b *bed) {
 		b.server.AddFault(hubtest.NextPageAt("http://198.51.100.1/api/models/o/n/tree/main"))
 	}, want: io.EOF},
-	{name: "bomb", arm: func(b *bed) { f := hubtest.Bomb(64 << 20); f.Origin = "api"; b.server.AddFault(f) }, want: hub.ErrNotHub},
+	{name: "bomb", arm: func(b *bed) { f := hubtest.Bomb(64 << 20); f.Origin = "api"; b.server.AddFault(f) }, want: hub.ErrTooLarge},
 	{name: "web page", arm: func(b *bed) { f := hubtest.WebPage(200, false); f.Origin = "api"; b.server.AddFault(f) }, want: hub.ErrNotHub},
 	{name: "disabled", arm: func(b *bed) {
 		b.server.AddFault(hubtest.Fault{Origin: "api", PathContains: "/resolve/", Status: 403, Header: http.Header{"X-Error-Message": {"Access to this resource is disabled."}}})
-	}, want: hub.ErrForbidden},
+	}, want: hub.ErrDisabled},
 }
 
 func TestMatrixLine(t *testing.T)    { matrix(t, lineTroubles) }
