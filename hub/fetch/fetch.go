@@ -47,6 +47,8 @@ const (
 	EventReuse    EventKind = "reuse"    // a file was in the store already
 	EventMismatch EventKind = "mismatch" // content did not match its digest; repairing
 	EventSpace    EventKind = "space"    // the disk is full: waiting for space (Err), or going on (no Err)
+	EventAdopt    EventKind = "adopt"    // a file of this machine was hashed and taken into the store
+	EventRefused  EventKind = "refused"  // a file of this machine does not hold what was looked for
 )
 
 // Event is an outcome worth telling; progress is sampled from Stats instead.
@@ -62,6 +64,8 @@ type Event struct {
 	Err    error
 	Wait   time.Duration // before a retry
 	Ranges []store.Range // of a mismatch
+	From   string        // of adopt and refused: the file
+	Link   store.Link    // of adopt: how; "" when the store had it by then
 }
 
 // Fetcher runs plans. Hub and Store are required; the rest may be zero.

@@ -13,6 +13,7 @@ import (
 const (
 	StateHeld    = "held"    // published in the store
 	StatePartial = "partial" // some parts are there
+	StateLocal   = "local"   // not in the store, but perhaps in a file of this machine
 	StateMissing = "missing"
 )
 
@@ -20,9 +21,12 @@ const (
 // share it: the later ones repeat State and Held, and have no parts to fetch.
 type FilePlan struct {
 	File  hub.File
-	State string // StateHeld, StatePartial or StateMissing
+	State string // StateHeld, StatePartial, StateLocal or StateMissing
 	Held  int64  // bytes in the store already
 	Parts int    // parts still to be fetched
+
+	Sources []store.Source // of StateLocal: where it may be, the best first
+	Link    store.Link     // of StateLocal: how the first one would be taken in
 }
 
 // Plan is what a fetch will do; making it moves no byte. The sums count every
@@ -34,6 +38,7 @@ type Plan struct {
 	Files      []FilePlan // small files first, then by path
 	Bytes      int64      // of all contents
 	Held       int64      // bytes held already
+	Local      int64      // bytes that files of this machine may have
 	Move       int64      // bytes to move
 	DiskNeeded int64      // new bytes on disk: those not reserved yet
 	DiskFree   int64      // of the store's file system
