@@ -192,14 +192,15 @@ func adoptionName(now time.Time) string {
 	return fmt.Sprintf("a%d-%s", now.Unix(), rand.Text())
 }
 
-// adoptionTime is the inverse of adoptionName.
-func adoptionTime(name string) (began time.Time, ok bool) {
-	digits, _, ok := strings.Cut(name, "-")
-	if !ok || !strings.HasPrefix(digits, "a") {
-		return time.Time{}, false
+// tmpBegan returns when a file in tmp/ was made.
+func tmpBegan(fi fs.FileInfo) time.Time {
+	digits, _, ok := strings.Cut(fi.Name(), "-")
+	if ok && strings.HasPrefix(digits, "a") {
+		if sec, err := strconv.ParseInt(digits[1:], 10, 64); err == nil {
+			return time.Unix(sec, 0)
+		}
 	}
-	sec, err := strconv.ParseInt(digits[1:], 10, 64)
-	return time.Unix(sec, 0), err == nil
+	return fi.ModTime()
 }
 
 // checkCopy gives ErrNoSpace when a copy of so many bytes cannot fit.

@@ -136,11 +136,7 @@ func (s *Store) sweepTemp() {
 		if err != nil {
 			continue
 		}
-		began, ok := adoptionTime(e.Name())
-		if !ok {
-			began = fi.ModTime()
-		}
-		if s.now().Sub(began) > tmpAge {
+		if s.now().Sub(tmpBegan(fi)) > tmpAge {
 			_ = s.fs.Remove(filepath.Join(dir, e.Name()))
 		}
 	}

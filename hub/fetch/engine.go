@@ -61,7 +61,7 @@ func newEngine(f *Fetcher, p Plan) *engine {
 	e.asked = f.Connections
 	most := e.control.most(e.asked)
 	if e.counted = f.Counted; e.counted {
-		e.high = p.Held
+		e.high = p.Held + f.ahead
 	}
 	e.queue = newQueue(most, newRamp(most).conns)
 	return e

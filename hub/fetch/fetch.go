@@ -82,6 +82,8 @@ type Fetcher struct {
 	Counted     bool          // Total and Done of Stats count the plan's Bytes and Held already
 	Notify      func(Event)   // one call at a time, from several goroutines; must not block for long; nil = nobody listens
 	Logger      *slog.Logger  // nil = silent
+
+	ahead int64 // bytes that Done of Stats counts and that turned out not to be held; set by Adopt
 }
 
 const (

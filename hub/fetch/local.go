@@ -71,13 +71,14 @@ func (f *FilePlan) useLocal(sources []store.Source, s *store.Store, link store.L
 
 // Adopt takes the plan's StateLocal files into the store. A source that turns
 // out to hold something else is told (EventRefused) and the next one tried; a
-// file none of whose sources is right is left for Run to fetch. It counts in
-// Done of Stats what is adopted beyond the plan's Held, and returns how much
-// that was. Errors are those of the store and of ctx.
-func (f *Fetcher) Adopt(ctx context.Context, p Plan, link store.Link) (int64, error) {
+// file none of whose sources is right is left for Run to fetch, of the same
+// Fetcher and with Counted. It counts in Done of Stats what is adopted beyond the
+// plan's Held, and returns how much that was. Errors are those of the store and
+// of ctx.
+func (f *Fetcher) Adopt(ctx context.Context, p Plan, link store.Link) (adopted int64, err error) {
 	e := newEngine(f, p)
 	e.high = 0 // the plan's Held is not counted again
-	var adopted int64
+	defer func() { f.ahead = e.high - e.held }()
 	for _, c := range contents(p.Files) {
 		i := slices.IndexFunc(p.Files, func(x FilePlan) bool { return x.File.Path == c.file.Path })
 		if p.Files[i].State != StateLocal {

@@ -46,6 +46,10 @@ type (
 	Token = infer.Token
 	// Generation is a finished generation.
 	Generation = infer.Result
+	// Link is a way of making one content lie in two places.
+	Link = store.Link
+	// Linked says how many bytes took which way.
+	Linked = store.Linked
 	// FetchEvent is an outcome of a fetch worth telling.
 	FetchEvent = fetch.Event
 	// HubOptions configure the hub's client.
@@ -58,6 +62,12 @@ const (
 	EventFile     = fetch.EventFile
 	EventReuse    = fetch.EventReuse
 	EventMismatch = fetch.EventMismatch
+	EventAdopt    = fetch.EventAdopt
+	EventRefused  = fetch.EventRefused
+
+	LinkReflink = store.LinkReflink
+	LinkHard    = store.LinkHard
+	LinkCopy    = store.LinkCopy
 
 	Fatal = quant.Fatal
 	Warn  = quant.Warn
@@ -86,6 +96,7 @@ func HubFromEnv(getenv func(string) string, tokenFile string) (HubOptions, error
 type Config struct {
 	Hub      HubOptions
 	StoreDir string // "" = QBRANCH_STORE, else $XDG_DATA_HOME/qbranch
+	HFCache  string // the official client's cache, to be searched by Get; "" = none
 	Logger   *slog.Logger
 	Threads  int // of the runner and of verification; 0 = all cores
 	// OnWait is told of pauses of 5 s and more that the hub asks for, but those of
@@ -99,6 +110,7 @@ type App struct {
 	offline bool
 	pause   time.Duration // before the first retry of what the hub's client does not retry itself
 	dir     string        // of the store, absolute
+	hfCache string        // "" = none
 	log     *slog.Logger
 	threads int
 
@@ -122,7 +134,7 @@ func New(c Config) (*App, error) {
 		return nil, fmt.Errorf("find the store's directory: %w", err)
 	}
 	pause := cmp.Or(c.Hub.RetryWait, 500*time.Millisecond)
-	return &App{hub: client, offline: c.Hub.Offline, pause: pause, dir: dir, log: c.Logger, threads: c.Threads}, nil
+	return &App{hub: client, offline: c.Hub.Offline, pause: pause, dir: dir, hfCache: c.HFCache, log: c.Logger, threads: c.Threads}, nil
 }
 
 // storeDir is where the store lies: data, not cache, because cache cleaners
@@ -183,7 +195,7 @@ type Event struct {
 	// CannotRun says, before the weights move, why LoadModel or its generations
 	// will refuse the branch (GetResult.CannotRun).
 	CannotRun string
-	Fetch     *FetchEvent // Get: retry, file, reuse, mismatch
+	Fetch     *FetchEvent // Get: retry, file, reuse, mismatch, adopt, refused
 	File      *FileCheck  // Verify: a file was checked
 }
 

@@ -13,7 +13,11 @@ import (
 
 // GetOptions may be zero.
 type GetOptions struct {
-	Dir         string // also materialise the branch as a plain folder here; checked before anything moves, also in a dry run
+	Dir         string   // also lay the branch out here; checked before anything moves, also in a dry run
+	Layout      Layout   // how; "" = LayoutPlain
+	Link        Link     // how files come to lie in two places; "" = LinkAuto
+	From        []string // folders of this machine that may hold some of the files
+	NoLocal     bool     // do not look into the official client's cache
 	Connections int
 	LimitRate   int64 // bytes per second, 0 = none
 	DryRun      bool  // plan only
@@ -32,8 +36,10 @@ type GetResult struct {
 	Kept      int64 // bytes found resumable at the start
 	Refetched int64
 	Reused    int64 // bytes of files that were in the store already
+	Adopted   int64 // bytes that were taken from files of this machine
 	Elapsed   time.Duration
-	Dir       string
+	Dir       string // what was laid out; "" = nothing
+	Linked    Linked // how the files came there
 	// CannotRun says why the runner cannot generate text with the branch (an
 	// architecture it does not know, no tokenizer.json); "" when nothing is known
 	// that keeps it from doing so. It is not known for a dry run.
@@ -66,12 +72,14 @@ type getter struct {
 	o      GetOptions
 	notify func(Event)
 
-	local *Snapshot       // of the commit, when the store has all of it
-	limit *fetch.Limiter  // of everything that is received; nil = none
-	all   []hub.File      // the commit's listing
-	files []hub.File      // what is to be fetched of it
-	read  map[string]bool // files that judging has fetched
-	res   GetResult
+	local   *Snapshot      // of the commit, when the store has all of it
+	limit   *fetch.Limiter // of everything that is received; nil = none
+	fetcher *fetch.Fetcher
+	all     []hub.File      // the commit's listing
+	files   []hub.File      // what is to be fetched of it
+	read    map[string]bool // files that judging has fetched
+	adopted map[string]bool // files that adopting has brought, and told
+	res     GetResult
 }
 
 func (a *App) get(ctx context.Context, ref Ref, o GetOptions) (*GetResult, error) {
@@ -82,7 +90,8 @@ func (a *App) get(ctx context.Context, ref Ref, o GetOptions) (*GetResult, error
 	if o.Stats == nil {
 		o.Stats = new(Stats)
 	}
-	g := &getter{app: a, st: st, ref: ref, repo: ref.Repo, o: o, notify: notifier(o.Notify), read: make(map[string]bool)}
+	g := &getter{app: a, st: st, ref: ref, repo: ref.Repo, o: o, notify: notifier(o.Notify),
+		read: make(map[string]bool), adopted: make(map[string]bool), fetcher: a.fetcher(st, o)}
 	ctx = listening(ctx, g.notify)
 	if o.LimitRate > 0 {
 		g.limit = fetch.NewLimiter(o.LimitRate)
@@ -93,22 +102,36 @@ func (a *App) get(ctx context.Context, ref Ref, o GetOptions) (*GetResult, error
 	if err := g.plan(ctx); err != nil || o.DryRun {
 		return &g.res, err
 	}
-	received, refetched := o.Stats.Received.Load(), o.Stats.Refetched.Load()
-	if err := g.judge(ctx); err != nil {
+	if err := g.bring(ctx); err != nil {
 		return nil, err
+	}
+	return &g.res, g.layOut(ctx)
+}
+
+// bring gets everything into the store: from this machine, then from the hub.
+func (g *getter) bring(ctx context.Context) (err error) {
+	var wants []store.Want
+	for _, f := range g.files {
+		wants = append(wants, fetch.Wanted(f))
+	}
+	hold, err := g.st.Hold(ctx, "get "+g.ref.String(), wants)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, hold.Release()) }()
+	received, refetched := g.o.Stats.Received.Load(), g.o.Stats.Refetched.Load()
+	if err := g.adopt(ctx); err != nil {
+		return err
+	}
+	if err := g.judge(ctx); err != nil {
+		return err
 	}
 	if err := g.fetch(ctx); err != nil {
-		return nil, err
+		return err
 	}
-	g.res.Received = o.Stats.Received.Load() - received
-	g.res.Refetched = o.Stats.Refetched.Load() - refetched
-	if o.Dir != "" {
-		if _, err := st.Export(ctx, g.res.Snapshot, o.Dir, store.LinkAuto); err != nil {
-			return nil, err
-		}
-		g.res.Dir = o.Dir
-	}
-	return &g.res, nil
+	g.res.Received = g.o.Stats.Received.Load() - received
+	g.res.Refetched = g.o.Stats.Refetched.Load() - refetched
+	return nil
 }
 
 // resolve turns the revision into a commit.
@@ -180,35 +203,22 @@ func (g *getter) plan(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := g.useLocal(&p); err != nil {
+		return err
+	}
 	g.res.Plan = p
 	g.res.Kept, g.res.Reused = heldByPlan(p)
 	g.notify(Event{Plan: &p})
 	if !g.o.DryRun && p.DiskNeeded > p.DiskFree {
 		return &store.NoSpaceError{Dir: g.st.Dir(), Need: p.DiskNeeded, Free: p.DiskFree}
 	}
-	if err := g.checkDir(); err != nil || g.o.DryRun {
+	if err := g.checkLayout(); err != nil || g.o.DryRun {
 		return err
 	}
 	// Known from here on, and not only when the headers have been read.
 	g.o.Stats.Total.Add(p.Bytes)
 	g.o.Stats.Done.Add(p.Held)
 	return nil
-}
-
-// checkDir refuses a folder that the branch could not be put into, before
-// anything moves.
-func (g *getter) checkDir() error {
-	if g.o.Dir == "" {
-		return nil
-	}
-	t := store.Target{Repo: g.repo.String(), Commit: string(g.commit), Branch: g.branch, Files: make(map[string]store.Want)}
-	if g.branch == "" && g.local != nil {
-		t.Branch = g.local.Branch
-	}
-	for _, f := range g.files {
-		t.Files[f.Path] = fetch.Wanted(f)
-	}
-	return store.CheckFolder(g.o.Dir, t)
 }
 
 // list lists the commit's files: from the store when it has all of them, since
@@ -288,11 +298,14 @@ func (g *getter) fetch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	f := g.app.fetcher(g.st, g.o)
+	f := g.fetcher
 	f.Limit = g.limit
-	g.o.Stats.Done.Add(p.Held - g.res.Plan.Held)
+	g.o.Stats.Done.Add(p.Held - g.res.Plan.Held - g.res.Adopted)
 	f.Counted = true
 	f.Notify = func(e fetch.Event) {
+		if e.Kind == fetch.EventReuse && g.adopted[e.Path] {
+			return // it has been told
+		}
 		if e.Kind == fetch.EventReuse && g.read[e.Path] {
 			e.Kind = fetch.EventFile // it was not there when the verb began
 		}

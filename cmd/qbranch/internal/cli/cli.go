@@ -189,7 +189,7 @@ func (r *run) open(threads int) (*app.App, error) {
 		o.Endpoint = r.endpoint
 	}
 	o.UserAgent = r.userAgent()
-	c := app.Config{Hub: o, StoreDir: r.storeDir, Threads: threads, OnWait: r.tellWait}
+	c := app.Config{Hub: o, StoreDir: r.storeDir, HFCache: app.HFCacheDir(r.Getenv), Threads: threads, OnWait: r.tellWait}
 	if c.StoreDir == "" {
 		c.StoreDir = r.Getenv("QBRANCH_STORE")
 	}

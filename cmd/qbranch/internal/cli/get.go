@@ -20,6 +20,10 @@ type getFlags struct {
 	dryRun      bool
 	force       bool
 	allowPickle bool
+	layout      string
+	link        string
+	from        []string
+	noLocal     bool
 }
 
 func (r *run) getCommand() *cobra.Command {
@@ -32,9 +36,19 @@ func (r *run) getCommand() *cobra.Command {
 		Long: `Fetch a branch into the store. The config and the headers of the weights are judged
 before the weights move; every byte is checked against its digest on the way. After an
 interruption of any kind the same command goes on where it was, and files that another
-branch brought are not fetched again.`,
+branch brought are not fetched again. Nor are those that this machine has: the cache of the
+official client is looked through, and any folder given by --from. What is found is hashed
+like what is fetched.
+
+With --dir the branch is laid out for other programs, too: as a plain folder, as a folder of
+text-generation-webui's models (--layout tgwui --dir MODELS), or in a cache of the official
+client (--layout hf, by default the one that $HF_HUB_CACHE or $HF_HOME name). A file there
+shares disk with the store where that is possible and safe; --link chooses how. Symbolic
+links into the store are not offered: a program that follows one could delete or edit what
+every other branch shares.`,
 		Example: `  qbranch get TheBloke/Llama-2-13B-chat-GPTQ:gptq-4bit-32g-actorder_True
-  qbranch get TheBloke/Llama-2-13B-chat-GPTQ:main --dir ./llama --limit-rate 10M`,
+  qbranch get TheBloke/Llama-2-13B-chat-GPTQ:main --dir ./llama --limit-rate 10M
+  qbranch get TheBloke/Llama-2-13B-chat-GPTQ:main --from ~/models --layout hf`,
 		Args:              args(1, -1, "a branch, such as owner/name:branch"),
 		ValidArgsFunction: r.completeRefs,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -55,7 +69,11 @@ branch brought are not fetched again.`,
 		},
 	}
 	fl := cmd.Flags()
-	fl.StringVar(&f.dir, "dir", "", "make a folder `DIR`, too: read-only files that may share disk with the store")
+	fl.StringVar(&f.dir, "dir", "", "lay the branch out in `DIR`, too: files that may share disk with the store")
+	fl.StringVar(&f.layout, "layout", "plain", "how, `L`: plain, hf or tgwui")
+	fl.StringVar(&f.link, "link", "auto", "share disk by `HOW`: auto, reflink, hard or copy")
+	fl.StringArrayVar(&f.from, "from", nil, "take what is right from folder `DIR` first (repeatable)")
+	fl.BoolVar(&f.noLocal, "no-local", false, "do not look into the official client's cache")
 	fl.IntVarP(&f.connections, "connections", "j", 0, "most connections at once, `N` (default: up to 16, as many as pay)")
 	fl.StringVar(&f.limitRate, "limit-rate", "", "at most `R` bytes per second, such as 10M or 2MiB")
 	fl.BoolVar(&f.dryRun, "dry-run", false, "say what would be fetched, and stop")
@@ -66,8 +84,19 @@ branch brought are not fetched again.`,
 }
 
 func (f getFlags) options(refs int) (app.GetOptions, error) {
-	o := app.GetOptions{Dir: f.dir, Connections: f.connections, DryRun: f.dryRun, Force: f.force, AllowPickle: f.allowPickle}
-	if f.dir != "" && refs > 1 {
+	o := app.GetOptions{Dir: f.dir, From: f.from, NoLocal: f.noLocal,
+		Connections: f.connections, DryRun: f.dryRun, Force: f.force, AllowPickle: f.allowPickle}
+	var err error
+	if o.Layout, err = app.ParseLayout(f.layout); err != nil {
+		return o, &usageError{msg: "--layout: " + err.Error(), hint: "docs/layouts.md describes them"}
+	}
+	if o.Link, err = app.ParseLink(f.link); err != nil {
+		return o, &usageError{msg: "--link: " + err.Error(), hint: "auto takes the first of reflink, hard and copy that works and is safe"}
+	}
+	if o.Layout == app.LayoutTGWUI && f.dir == "" {
+		return o, &usageError{msg: "--layout tgwui: where are the models of text-generation-webui?", hint: "add --dir MODELS"}
+	}
+	if f.dir != "" && refs > 1 && o.Layout == app.LayoutPlain {
 		return o, &usageError{msg: "--dir takes one branch", hint: "give each branch a command and a folder of its own"}
 	}
 	if f.limitRate != "" {
@@ -194,6 +223,9 @@ func waitText(w app.Wait) string {
 func planText(ref app.Ref, p app.Plan) string {
 	text := fmt.Sprintf("%s at %s\n  %s, %s: %s held, %s to move", clean(ref.String()), short(string(p.Commit)),
 		plural(len(p.Files), "file"), app.BytesText(p.Bytes), app.BytesText(p.Held), app.BytesText(p.Move))
+	if p.Local > 0 {
+		text += fmt.Sprintf("\n  %s on this machine, to be checked", app.BytesText(p.Local))
+	}
 	if p.DiskNeeded > 0 {
 		text += fmt.Sprintf("\n  disk: %s needed, %s free", app.BytesText(p.DiskNeeded), app.BytesText(p.DiskFree))
 	}
@@ -241,6 +273,10 @@ func (p paint) findingText(f app.Finding) string {
 	return text
 }
 
+// tellBytes is the size of a file from this machine that a user is told of
+// without -v.
+const tellBytes = 1 << 20
+
 // tellWait is the wait before a retry that a user is told of without -v.
 const tellWait = 5 * time.Second
 
@@ -257,6 +293,13 @@ func fetchText(e app.FetchEvent, verbose bool) string {
 			return fmt.Sprintf("  %s of %s were wrong and have been replaced", rangesText(e.Ranges), path)
 		}
 		return fmt.Sprintf("  %s does not match its digest: fetching %s again", path, rangesText(e.Ranges))
+	case app.EventAdopt:
+		if !verbose && e.Bytes < tellBytes {
+			return ""
+		}
+		return fmt.Sprintf("  took %s, %s, from %s (%s)", path, app.BytesText(e.Bytes), clean(e.From), linkText(e.Link))
+	case app.EventRefused:
+		return fmt.Sprintf("  %s is not %s: %s", clean(e.From), path, errText(e.Err))
 	case app.EventFile:
 		if verbose {
 			return fmt.Sprintf("  done %s, %s", path, app.BytesText(e.Bytes))
@@ -267,6 +310,19 @@ func fetchText(e app.FetchEvent, verbose bool) string {
 		}
 	}
 	return ""
+}
+
+// linkText says how a file came to lie in two places.
+func linkText(link app.Link) string {
+	switch link {
+	case app.LinkReflink:
+		return "reflink: shares disk until one is changed"
+	case app.LinkHard:
+		return "hard link: the same file, now read-only"
+	case app.LinkCopy:
+		return "copied"
+	}
+	return "in the store by now"
 }
 
 func errText(err error) string {
@@ -299,7 +355,11 @@ func (r *run) dryRun(ref app.Ref, res *app.GetResult) error {
 	}
 	fmt.Fprintln(r.out, planText(ref, res.Plan))
 	for _, f := range res.Plan.Files {
-		fmt.Fprintf(r.out, "  %-8s %10s  %s\n", f.State, app.BytesText(f.File.Size), clean(f.File.Path))
+		from := ""
+		if len(f.Sources) > 0 {
+			from = fmt.Sprintf("  (%s, %s)", clean(f.Sources[0].Path), f.Link)
+		}
+		fmt.Fprintf(r.out, "  %-8s %10s  %s%s\n", f.State, app.BytesText(f.File.Size), clean(f.File.Path), from)
 	}
 	for _, f := range r.worthTelling(res.Findings) {
 		fmt.Fprintln(r.out, r.outColor.findingText(f))
@@ -337,16 +397,33 @@ func (p paint) gotText(storeDir string, ref app.Ref, res *app.GetResult, last bo
 	if !last {
 		return text
 	}
-	text += fmt.Sprintf("  in %s\n", clean(where))
+	text += fmt.Sprintf("  in %s%s\n", clean(where), linkedText(res.Linked))
 	if res.CannotRun == "" && !slices.ContainsFunc(res.Findings, isFatal) {
 		text += fmt.Sprintf("  next: qbranch gen %s -p \"Hello\"\n", clean(next))
 	}
 	return text
 }
 
+// linkedText says how the files of a folder share disk with the store.
+func linkedText(l app.Linked) string {
+	var parts []string
+	for _, part := range []struct {
+		n    int64
+		what string
+	}{{l.Reflinked, "reflinked"}, {l.Hard, "hard-linked"}, {l.Copied, "copied"}, {l.Kept, "there already"}} {
+		if part.n > 0 {
+			parts = append(parts, app.BytesText(part.n)+" "+part.what)
+		}
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(parts, ", ") + ")"
+}
+
 // hashed reports whether the fetch read anything: what the store held already
 // was checked when it came, and is not read again.
-func hashed(res *app.GetResult) bool { return res.Received > 0 || res.Kept > 0 }
+func hashed(res *app.GetResult) bool { return res.Received > 0 || res.Kept > 0 || res.Adopted > 0 }
 
 // movedText is "1.17 MB moved in 2.0 s (583.0 kB/s), 1.05 MB kept, 1.8 kB reused".
 func movedText(res *app.GetResult) string {
@@ -357,7 +434,7 @@ func movedText(res *app.GetResult) string {
 	for _, part := range []struct {
 		n    int64
 		what string
-	}{{res.Refetched, "of it twice"}, {res.Kept, "kept"}, {res.Reused, "reused"}} {
+	}{{res.Refetched, "of it twice"}, {res.Kept, "kept"}, {res.Reused, "reused"}, {res.Adopted, "taken from this machine"}} {
 		if part.n > 0 {
 			text += fmt.Sprintf(", %s %s", app.BytesText(part.n), part.what)
 		}
@@ -377,6 +454,7 @@ type (
 		Files      []fileObject `json:"files"`
 		Bytes      int64        `json:"bytes"`
 		HeldBytes  int64        `json:"held_bytes"`
+		LocalBytes int64        `json:"local_bytes"`
 		MoveBytes  int64        `json:"move_bytes"`
 		DiskNeeded int64        `json:"disk_needed_bytes"`
 		DiskFree   int64        `json:"disk_free_bytes"`
@@ -385,8 +463,10 @@ type (
 	fileObject struct {
 		Path  string `json:"path"`
 		Size  int64  `json:"size"`
-		State string `json:"state"` // "held", "partial", "missing"
+		State string `json:"state"` // "held", "partial", "local", "missing"
 		Held  int64  `json:"held_bytes"`
+		From  string `json:"from,omitempty"` // of a local one
+		Link  string `json:"link,omitempty"` // of a local one
 	}
 	waitObject struct {
 		Type        string  `json:"type"` // "wait"
@@ -405,11 +485,13 @@ type (
 		app.Finding
 	}
 	fetchObject struct {
-		Type        string      `json:"type"` // "retry" or "file"
+		Type        string      `json:"type"` // "retry", "file" or "refused"
 		Time        string      `json:"time"`
 		Path        string      `json:"path"`
 		Bytes       int64       `json:"bytes,omitempty"`
-		State       string      `json:"state,omitempty"`        // of a file: "fetched" or "reused"
+		State       string      `json:"state,omitempty"`        // of a file: "fetched", "reused" or "adopted"
+		From        string      `json:"from,omitempty"`         // of one that was adopted or refused
+		Link        string      `json:"link,omitempty"`         // of one that was adopted
 		Message     string      `json:"message,omitempty"`      // of a retry
 		WaitSeconds float64     `json:"wait_seconds,omitempty"` // of a retry
 		BadRanges   []app.Range `json:"bad_ranges,omitempty"`   // of a retry after a digest did not match
@@ -428,14 +510,24 @@ type (
 		Kept      int64         `json:"kept_bytes"`
 		Refetched int64         `json:"refetched_bytes"`
 		Reused    int64         `json:"reused_bytes"`
+		Adopted   int64         `json:"adopted_bytes"`
 		Seconds   float64       `json:"seconds"`
 		Verified  string        `json:"verified"` // "sha256"; "earlier" when nothing was fetched, and so nothing hashed
 		Store     string        `json:"store"`
 		Dir       string        `json:"dir,omitempty"`
+		Linked    *linkedObject `json:"linked,omitempty"`
 		CannotRun string        `json:"cannot_run,omitempty"`
 		Findings  []app.Finding `json:"findings"`
 	}
 )
+
+// linkedObject says how many bytes of a folder came there in which way.
+type linkedObject struct {
+	Kept      int64 `json:"kept_bytes"`
+	Reflinked int64 `json:"reflinked_bytes"`
+	Hard      int64 `json:"hard_linked_bytes"`
+	Copied    int64 `json:"copied_bytes"`
+}
 
 const getSchema = "qbranch/get/v1"
 
@@ -460,9 +552,13 @@ func (v *getView) eventJSON(e app.Event) {
 
 func planJSON(ref app.Ref, p app.Plan, dryRun bool) planObject {
 	o := planObject{Type: "plan", Schema: getSchema, Ref: ref.String(), Repo: p.Repo.String(), Branch: p.Branch, Commit: string(p.Commit),
-		Files: []fileObject{}, Bytes: p.Bytes, HeldBytes: p.Held, MoveBytes: p.Move, DiskNeeded: p.DiskNeeded, DiskFree: p.DiskFree, DryRun: dryRun}
+		Files: []fileObject{}, Bytes: p.Bytes, HeldBytes: p.Held, LocalBytes: p.Local, MoveBytes: p.Move, DiskNeeded: p.DiskNeeded, DiskFree: p.DiskFree, DryRun: dryRun}
 	for _, f := range p.Files {
-		o.Files = append(o.Files, fileObject{f.File.Path, f.File.Size, f.State, f.Held})
+		fo := fileObject{Path: f.File.Path, Size: f.File.Size, State: f.State, Held: f.Held}
+		if len(f.Sources) > 0 {
+			fo.From, fo.Link = f.Sources[0].Path, string(f.Link)
+		}
+		o.Files = append(o.Files, fo)
 	}
 	return o
 }
@@ -474,6 +570,10 @@ func fetchJSON(e app.FetchEvent, now time.Time) fetchObject {
 		o.State = "fetched"
 	case app.EventReuse:
 		o.State = "reused"
+	case app.EventAdopt:
+		o.State, o.From, o.Link = "adopted", e.From, string(e.Link)
+	case app.EventRefused:
+		o.Type, o.From, o.Message = "refused", e.From, errText(e.Err)
 	case app.EventMismatch:
 		o.Type, o.BadRanges, o.Message = "retry", e.Ranges, "were wrong and have been replaced"
 		if e.Err != nil {
@@ -490,9 +590,13 @@ func getSummary(storeDir string, ref app.Ref, res *app.GetResult) getObject {
 	if !hashed(res) {
 		verified = "earlier"
 	}
+	var linked *linkedObject
+	if l := res.Linked; res.Dir != "" {
+		linked = &linkedObject{l.Kept, l.Reflinked, l.Hard, l.Copied}
+	}
 	return getObject{Type: "summary", Schema: getSchema, Time: timeText(time.Now()), Ref: ref.String(),
 		Repo: res.Plan.Repo.String(), Branch: res.Plan.Branch, Commit: string(res.Plan.Commit),
 		Files: len(res.Plan.Files), Bytes: res.Plan.Bytes, Received: res.Received, Kept: res.Kept, Refetched: res.Refetched,
-		Reused: res.Reused, Seconds: res.Elapsed.Seconds(), Verified: verified, Store: storeDir, Dir: res.Dir,
+		Reused: res.Reused, Adopted: res.Adopted, Linked: linked, Seconds: res.Elapsed.Seconds(), Verified: verified, Store: storeDir, Dir: res.Dir,
 		CannotRun: res.CannotRun, Findings: list(res.Findings)}
 }

@@ -158,7 +158,7 @@ func TestGetJSON(t *testing.T) {
 			`{"type":"plan","schema":"qbranch/get/v1","ref":"o/n:main","repo":"o/n","branch":"main","commit":"` + commit + `",` +
 				`"files":[{"path":"config.json","size":1752,"state":"held","held_bytes":1752},` +
 				`{"path":"model.safetensors","size":2214528,"state":"partial","held_bytes":1048576}],` +
-				`"bytes":2216280,"held_bytes":1050328,"move_bytes":1165952,"disk_needed_bytes":1165952,"disk_free_bytes":212000000000,"dry_run":true}`},
+				`"bytes":2216280,"held_bytes":1050328,"local_bytes":0,"move_bytes":1165952,"disk_needed_bytes":1165952,"disk_free_bytes":212000000000,"dry_run":true}`},
 		{"file", fetchJSON(fetch.Event{Kind: fetch.EventFile, Path: "m", Bytes: 7}, at),
 			`{"type":"file","time":"2026-01-02T03:04:05.006Z","path":"m","bytes":7,"state":"fetched"}`},
 		{"retry", fetchJSON(fetch.Event{Kind: fetch.EventRetry, Path: "m", Err: errors.New("reset"), Wait: 1500 * time.Millisecond}, at),
