@@ -95,6 +95,42 @@ type Damage struct {
 // Files that the manifest does not name are not looked at. A file that cannot
 // be read is an error, not a damage.
 func VerifyFolder(ctx context.Context, dir string, workers int, progress func(n int64)) ([]Damage, error) {
+	return checkFiles(dir, func(root *os.Root, f ManifestFile) (*Damage, error) {
+		return verifyFile(ctx, root, f, workers, progress)
+	})
+}
+
+// VerifyFolderQuick compares only lengths with the manifest.
+func VerifyFolderQuick(dir string) ([]Damage, error) {
+	return checkFiles(dir, func(root *os.Root, f ManifestFile) (*Damage, error) {
+		file, d, err := openRecorded(root, f)
+		if file != nil {
+			err = errors.Join(err, file.Close())
+		}
+		return d, err
+	})
+}
+
+// VerifyFolderDeep is VerifyFolder that computes the SHA-256 of each file, too,
+// on three cores.
+func VerifyFolderDeep(ctx context.Context, dir string, progress func(n int64)) ([]Damage, error) {
+	return checkFiles(dir, func(root *os.Root, f ManifestFile) (*Damage, error) {
+		file, d, err := openRecorded(root, f)
+		if file == nil {
+			return d, err
+		}
+		defer file.Close()
+		got, err := hashWhole(ctx, file, f.Size, false, progress)
+		if err != nil || got.sha256 == f.SHA256 {
+			return nil, err
+		}
+		bad := got.damage(f.SHA256, partList{size: f.Size, sums: f.Parts})
+		return &Damage{Path: f.Path, Ranges: bad.Ranges()}, nil
+	})
+}
+
+// checkFiles lets check judge each file of an exported folder.
+func checkFiles(dir string, check func(root *os.Root, f ManifestFile) (*Damage, error)) ([]Damage, error) {
 	m, err := ReadManifest(dir)
 	if err != nil {
 		return nil, fmt.Errorf("verify folder: %w", err)
@@ -106,7 +142,7 @@ func VerifyFolder(ctx context.Context, dir string, workers int, progress func(n 
 	defer root.Close()
 	var out []Damage
 	for _, f := range m.Files {
-		d, err := verifyFile(ctx, root, f, workers, progress)
+		d, err := check(root, f)
 		if err != nil {
 			return out, fmt.Errorf("verify %s: %w", path.Join(dir, f.Path), err)
 		}
@@ -117,26 +153,36 @@ func VerifyFolder(ctx context.Context, dir string, workers int, progress func(n 
 	return out, nil
 }
 
-// verifyFile compares one file with the manifest; nil when it is as it was.
-func verifyFile(ctx context.Context, root *os.Root, f ManifestFile, workers int, progress func(int64)) (*Damage, error) {
+// openRecorded opens a file that is there and has the length that it should
+// have; else it says what is wrong.
+func openRecorded(root *os.Root, f ManifestFile) (*os.File, *Damage, error) {
 	file, err := root.Open(f.Path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return &Damage{Path: f.Path, Missing: true}, nil
+		return nil, &Damage{Path: f.Path, Missing: true}, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	fi, err := file.Stat()
+	switch {
+	case err != nil:
+	case !fi.Mode().IsRegular():
+		err = ErrNotRegular
+	case fi.Size() != f.Size:
+		return nil, &Damage{Path: f.Path, Ranges: []Range{{0, f.Size}}}, file.Close()
+	default:
+		return file, nil, nil
+	}
+	return nil, nil, errors.Join(err, file.Close())
+}
+
+// verifyFile compares one file with the manifest; nil when it is as it was.
+func verifyFile(ctx context.Context, root *os.Root, f ManifestFile, workers int, progress func(int64)) (*Damage, error) {
+	file, d, err := openRecorded(root, f)
+	if file == nil {
+		return d, err
 	}
 	defer file.Close()
-	fi, err := file.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !fi.Mode().IsRegular() {
-		return nil, ErrNotRegular
-	}
-	if fi.Size() != f.Size {
-		return &Damage{Path: f.Path, Ranges: []Range{{0, f.Size}}}, nil
-	}
 	bad, err := badParts(ctx, file, f.Size, f.Parts, workers, progress)
 	if err != nil || len(bad) == 0 {
 		return nil, err

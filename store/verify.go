@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -69,6 +68,11 @@ func allParts(size int64) []int {
 // When the list of parts is itself lost or damaged the whole SHA-256 is
 // computed instead, and the list made again if that is right.
 func (s *Store) Verify(ctx context.Context, d Digest, workers int, progress func(n int64)) error {
+	return s.verifyWith(d, func(f File) (*CorruptError, error) { return s.verify(ctx, d, f, workers, progress) })
+}
+
+// verifyWith lets look judge a blob, and remembers what it says.
+func (s *Store) verifyWith(d Digest, look func(f File) (*CorruptError, error)) error {
 	f, err := s.fs.OpenFile(s.Path(d), os.O_RDONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("verify blob %s: %w", d, ErrNotFound)
@@ -77,7 +81,7 @@ func (s *Store) Verify(ctx context.Context, d Digest, workers int, progress func
 		return fmt.Errorf("verify blob: %w", err)
 	}
 	defer f.Close()
-	bad, err := s.verify(ctx, d, f, workers, progress)
+	bad, err := look(f)
 	if err != nil {
 		return fmt.Errorf("verify blob %s: %w", d, err)
 	}
@@ -116,7 +120,7 @@ func (s *Store) verify(ctx context.Context, d Digest, f File, workers int, progr
 	}
 	parts, err := s.readParts(d)
 	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrFormat) {
-		return s.verifyWhole(ctx, d, f, fi.Size(), progress)
+		return s.verifyWhole(ctx, d, f, fi.Size(), nil, progress)
 	}
 	if err != nil {
 		return nil, err
@@ -132,30 +136,4 @@ func (s *Store) verify(ctx context.Context, d Digest, f File, workers int, progr
 		return nil, nil
 	}
 	return &CorruptError{Digest: d, Parts: bad, Size: parts.size}, nil
-}
-
-// verifyWhole computes the SHA-256 of a blob whose list of parts is lost, and
-// makes the list again.
-func (s *Store) verifyWhole(ctx context.Context, d Digest, f File, size int64, progress func(int64)) (*CorruptError, error) {
-	parts := partList{blob: d, size: size, sums: make([]Digest, numParts(size))}
-	h := sha256.New()
-	buf := make([]byte, min(PartSize, size))
-	for i := range parts.sums {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		p := buf[:partLen(size, i)]
-		if err := readPart(f, i, p); err != nil {
-			return nil, err
-		}
-		h.Write(p)
-		parts.sums[i] = sumPart(p)
-		if progress != nil {
-			progress(int64(len(p)))
-		}
-	}
-	if Digest(h.Sum(nil)) != d {
-		return &CorruptError{Digest: d, Parts: allParts(size), Size: size}, nil
-	}
-	return nil, s.writeParts(parts)
 }
