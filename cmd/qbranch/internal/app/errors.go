@@ -64,12 +64,20 @@ func (e *CorruptionError) Error() string {
 		switch {
 		case f.OK:
 		case f.Missing:
-			bad = append(bad, f.Path+" is missing")
+			bad = append(bad, f.name()+" is missing")
 		default:
-			bad = append(bad, fmt.Sprintf("%s is corrupt at bytes %s", f.Path, rangesText(f.Ranges)))
+			bad = append(bad, fmt.Sprintf("%s is corrupt at bytes %s", f.name(), rangesText(f.Ranges)))
 		}
 	}
 	return "verify " + e.Report.Target + ": " + list(bad, "; ", 3)
+}
+
+// name is the file's path, after the branch when there are several.
+func (f FileCheck) name() string {
+	if f.Ref == "" {
+		return f.Path
+	}
+	return f.Ref + " " + f.Path
 }
 
 func rangesText(ranges []Range) string {
@@ -90,7 +98,7 @@ func list(items []string, sep string, most int) string {
 
 // Hint says what to do next.
 func (e *CorruptionError) Hint() string {
-	if e.Report.Commit == "" {
+	if e.Report.Commit == "" && e.Report.Target != AllBranches {
 		return "nothing says where this folder came from: fetch it again, with 'qbranch get REF --dir DIR' it can be repaired from then on"
 	}
 	return fmt.Sprintf("'qbranch verify %s --repair' fetches only these parts", e.Report.Target)

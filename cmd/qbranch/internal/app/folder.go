@@ -55,11 +55,37 @@ func (v *verifier) folder(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	if v.rep.verdict() != nil {
+	if v.rep.verdict() != nil || v.o.Depth == VerifyQuick {
 		return nil
 	}
 	return v.judge(ctx, c)
 }
+
+// compare holds a folder against its manifest, as closely as was asked for.
+func (v *verifier) compare(ctx context.Context, dir string, done func(int64)) ([]store.Damage, error) {
+	switch v.o.Depth {
+	case VerifyQuick:
+		return store.VerifyFolderQuick(dir)
+	case VerifyDeep:
+		return store.VerifyFolderDeep(ctx, dir, done)
+	}
+	return store.VerifyFolder(ctx, dir, v.app.threads, done)
+}
+
+// checked is what files of the store, or of a folder with a manifest, are
+// compared with.
+func (d Depth) checked() string {
+	switch d {
+	case VerifyQuick:
+		return checkedSize
+	case VerifyDeep:
+		return checkedWhole
+	}
+	return checkedParts
+}
+
+// codeUnrecorded is the finding that there is nothing to compare with.
+const codeUnrecorded = "UNRECORDED"
 
 // listFolder lists the regular files of a folder, and the links that lead out
 // of it. Directories whose name begins with a dot belong to tools.
@@ -95,7 +121,7 @@ func (v *verifier) recorded(ctx context.Context, dir string, m store.Manifest, c
 		v.rep.Bytes += f.Size
 	}
 	v.o.Total(v.rep.Bytes)
-	damage, err := store.VerifyFolder(ctx, dir, v.app.threads, v.o.Done)
+	damage, err := v.compare(ctx, dir, v.o.Done)
 	if err != nil {
 		return err
 	}
@@ -106,7 +132,7 @@ func (v *verifier) recorded(ctx context.Context, dir string, m store.Manifest, c
 	if v.rep.Repaired, err = v.app.restore(ctx, dir, m, damage, v.notify); err != nil {
 		return fmt.Errorf("repair: %w", err)
 	}
-	if damage, err = store.VerifyFolder(ctx, dir, v.app.threads, nil); err != nil {
+	if damage, err = v.compare(ctx, dir, nil); err != nil {
 		return err
 	}
 	v.report(m, damage)
@@ -130,7 +156,7 @@ func (v *verifier) report(m store.Manifest, damage []store.Damage) {
 	v.rep.Files = v.rep.Files[:0]
 	for _, f := range m.Files {
 		d, isBad := bad[f.Path]
-		c := FileCheck{Path: f.Path, Size: f.Size, OK: !isBad, Checked: checkedParts, Ranges: d.Ranges, Missing: d.Missing}
+		c := FileCheck{Path: f.Path, Size: f.Size, OK: !isBad, Checked: v.o.Depth.checked(), Ranges: d.Ranges, Missing: d.Missing}
 		v.rep.Files = append(v.rep.Files, c)
 		if ok, known := before[f.Path]; !known || !ok {
 			v.notify(Event{File: &c})
@@ -152,7 +178,7 @@ func (a *App) restore(ctx context.Context, dir string, m store.Manifest, damage 
 	}
 	// A blob that is hard-linked into the folder is damaged with it.
 	var moved int64
-	bad, err := (&verifier{app: a, o: VerifyOptions{Done: func(int64) {}}, notify: func(Event) {}, rep: new(VerifyReport)}).hash(ctx, st, snap)
+	bad, err := (&verifier{app: a, o: VerifyOptions{Done: func(int64) {}}, notify: func(Event) {}, known: make(map[store.Digest]FileCheck), rep: new(VerifyReport)}).hash(ctx, st, snap)
 	if err != nil {
 		return 0, err
 	}
@@ -184,7 +210,7 @@ func (v *verifier) unrecorded(ctx context.Context, root *os.Root, c checkpoint, 
 	if v.o.Repair {
 		return &folderError{fmt.Errorf("repair: %w", errNoOrigin), "fetch it with 'qbranch get REF --dir DIR': then it can be verified and repaired"}
 	}
-	v.rep.Findings = append(v.rep.Findings, Finding{Code: "UNRECORDED", Severity: quant.Info, Where: root.Name(),
+	v.rep.Findings = append(v.rep.Findings, Finding{Code: codeUnrecorded, Severity: quant.Info, Where: root.Name(),
 		Message: "no digests were recorded for this folder: its bytes can be read, but not compared with what they should be",
 		Hint:    "a folder made by 'qbranch get REF --dir DIR' carries its digests"})
 	for _, l := range links {
@@ -199,10 +225,12 @@ func (v *verifier) unrecorded(ctx context.Context, root *os.Root, c checkpoint, 
 	v.o.Total(v.rep.Bytes)
 	buf := make([]byte, store.PartSize)
 	for _, path := range slices.Sorted(maps.Keys(c.files)) {
-		if err := v.readAll(ctx, root, path, buf); err != nil {
+		check := FileCheck{Path: path, Size: c.files[path], OK: true, Checked: checkedRead}
+		if v.o.Depth == VerifyQuick {
+			check.Checked = checkedSize
+		} else if err := v.readAll(ctx, root, path, buf); err != nil {
 			return fmt.Errorf("read %s: %w", path, err)
 		}
-		check := FileCheck{Path: path, Size: c.files[path], OK: true, Checked: checkedRead}
 		v.rep.Files = append(v.rep.Files, check)
 		v.notify(Event{File: &check})
 	}

@@ -17,8 +17,19 @@ import (
 	"github.com/qbranch/qbranch/store"
 )
 
+// Depth says how closely Verify looks.
+type Depth int
+
+// The depths. The zero value is what Verify is for.
+const (
+	VerifyParts Depth = iota // BLAKE3 of every part, on all cores
+	VerifyQuick              // is it there, has it the right length, is it known to be bad: no byte is read
+	VerifyDeep               // SHA-256 of every file as well, and git blob ids that are known
+)
+
 // VerifyOptions may be zero.
 type VerifyOptions struct {
+	Depth  Depth
 	Repair bool              // fetch the bad parts again
 	Total  func(bytes int64) // called once, before the first byte
 	Done   func(bytes int64) // called with bytes hashed since the last call
@@ -29,14 +40,17 @@ type VerifyOptions struct {
 const (
 	checkedParts = "blake3" // the digests recorded when it was fetched
 	checkedRead  = "read"   // nothing: it can be read, that is all
+	checkedSize  = "size"   // its length and what is known: no byte was read
+	checkedWhole = "sha256" // its SHA-256, and the digests recorded
 )
 
 // FileCheck is the verdict on one file.
 type FileCheck struct {
+	Ref     string  `json:"ref,omitempty"` // the branch, when several are verified
 	Path    string  `json:"path"`
 	Size    int64   `json:"size"`
 	OK      bool    `json:"ok"`
-	Checked string  `json:"checked"` // "blake3" against the parts recorded in the store or the folder's manifest, or "read" when nothing was recorded
+	Checked string  `json:"checked"` // "blake3" against the parts recorded in the store or the folder's manifest, "sha256" against both, "size" when no byte was read, or "read" when nothing was recorded
 	Ranges  []Range `json:"bad_ranges,omitempty"`
 	Missing bool    `json:"missing,omitempty"`
 }
@@ -45,6 +59,7 @@ type FileCheck struct {
 type VerifyReport struct {
 	Target   string        `json:"target"`
 	Commit   string        `json:"commit,omitempty"`
+	Branches int           `json:"branches,omitempty"` // how many, when all are verified
 	Files    []FileCheck   `json:"files"`
 	Findings []Finding     `json:"findings"`
 	Bytes    int64         `json:"bytes"`
@@ -56,7 +71,13 @@ type VerifyReport struct {
 // Compared reports whether every file was compared with digests recorded when
 // it was fetched. Of others all that is known is that they can be read.
 func (r *VerifyReport) Compared() bool {
-	return !slices.ContainsFunc(r.Files, func(f FileCheck) bool { return f.Checked != checkedParts })
+	return !slices.ContainsFunc(r.Files, func(f FileCheck) bool { return f.Checked == checkedRead }) &&
+		!slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Code == codeUnrecorded })
+}
+
+// Quick reports whether no byte was read.
+func (r *VerifyReport) Quick() bool {
+	return slices.ContainsFunc(r.Files, func(f FileCheck) bool { return f.Checked == checkedSize })
 }
 
 // Verify re-hashes every byte and judges config against tensors. The report is
@@ -65,21 +86,64 @@ func (r *VerifyReport) Compared() bool {
 // nobody unless there is something to repair. A target that was never fetched
 // is ErrNotLocal.
 func (a *App) Verify(ctx context.Context, t Target, o VerifyOptions) (*VerifyReport, error) {
+	return a.verify(t.String(), o, func(v *verifier) error {
+		if t.Dir != "" {
+			return v.folder(ctx, t.Dir)
+		}
+		st, snap, err := a.localSnapshot(t.Ref)
+		if err != nil && !damaged(err) {
+			return err
+		}
+		v.rep.Commit, v.rep.Bytes = snap.Commit, snap.Bytes()
+		v.o.Total(v.rep.Bytes)
+		return v.snapshot(ctx, st, snap)
+	})
+}
+
+// AllBranches is VerifyReport.Target of VerifyAll.
+const AllBranches = "--all"
+
+// VerifyAll is Verify of every branch in the store; what several have is read
+// once. A snapshot that cannot be read is an error, and the others are verified.
+func (a *App) VerifyAll(ctx context.Context, o VerifyOptions) (*VerifyReport, error) {
+	return a.verify(AllBranches, o, func(v *verifier) error {
+		st, err := a.existingStore()
+		if err != nil || st == nil {
+			return err
+		}
+		snaps, unread := st.Snapshots()
+		sizes := make(map[store.Digest]int64)
+		for _, snap := range snaps {
+			for _, f := range snap.Files {
+				sizes[f.SHA256] = f.Size
+			}
+		}
+		for _, size := range sizes {
+			v.rep.Bytes += size
+		}
+		v.o.Total(v.rep.Bytes)
+		v.all, v.rep.Branches = true, len(snaps)
+		for _, snap := range snaps {
+			if err := v.snapshot(ctx, st, snap); err != nil {
+				return err
+			}
+		}
+		return unread
+	})
+}
+
+// verify makes a report of what look finds.
+func (a *App) verify(target string, o VerifyOptions, look func(v *verifier) error) (*VerifyReport, error) {
 	start := time.Now()
-	v := &verifier{app: a, o: o, notify: notifier(o.Notify),
-		rep: &VerifyReport{Target: t.String(), Files: []FileCheck{}, Findings: []Finding{}}}
+	v := &verifier{app: a, o: o, notify: notifier(o.Notify), known: make(map[store.Digest]FileCheck),
+		rep: &VerifyReport{Target: target, Files: []FileCheck{}, Findings: []Finding{}}}
 	if v.o.Total == nil {
 		v.o.Total = func(int64) {}
 	}
 	if v.o.Done == nil {
 		v.o.Done = func(int64) {}
 	}
-	var err error
-	if t.Dir != "" {
-		err = v.folder(ctx, t.Dir)
-	} else {
-		err = v.snapshot(ctx, t.Ref)
-	}
+	err := look(v)
 	v.rep.Elapsed = time.Since(start)
 	if bad := v.rep.verdict(); bad != nil {
 		if err == nil {
@@ -113,30 +177,30 @@ type verifier struct {
 	o      VerifyOptions
 	notify func(Event)
 	rep    *VerifyReport
+	all    bool                        // several branches
+	known  map[store.Digest]FileCheck  // what has been checked
+	git    map[store.Digest][][20]byte // git blob ids that are known, of VerifyDeep
 }
 
-// snapshot verifies what the store holds of a reference.
-func (v *verifier) snapshot(ctx context.Context, ref Ref) error {
-	st, snap, err := v.app.localSnapshot(ref)
-	if err != nil && !damaged(err) {
-		return err
-	}
-	v.rep.Commit, v.rep.Bytes = snap.Commit, snap.Bytes()
-	v.o.Total(v.rep.Bytes)
+// snapshot verifies what the store holds of a branch.
+func (v *verifier) snapshot(ctx context.Context, st *store.Store, snap Snapshot) error {
+	first := len(v.rep.Files)
 	bad, err := v.hash(ctx, st, snap)
 	if err != nil {
 		return err
 	}
 	if bad && v.o.Repair {
-		if v.rep.Repaired, err = v.app.repair(ctx, st, snap, v.notify); err != nil {
+		moved, err := v.app.repair(ctx, st, snap, v.notify)
+		v.rep.Repaired += moved
+		if err != nil {
 			return fmt.Errorf("repair: %w", err)
 		}
-		if bad, err = v.hashAgain(ctx, st, snap); err != nil {
+		if bad, err = v.hashAgain(ctx, st, snap, first); err != nil {
 			return err
 		}
 	}
-	if bad {
-		return nil // what the bytes say is not worth reading
+	if bad || v.o.Depth == VerifyQuick {
+		return nil // what the bytes say is not worth reading, or was not asked for
 	}
 	c := checkpoint{branch: snap.Branch, files: make(map[string]int64)}
 	digests := make(map[string]store.Digest)
@@ -144,22 +208,33 @@ func (v *verifier) snapshot(ctx context.Context, ref Ref) error {
 		c.files[f.Path], digests[f.Path] = f.Size, f.SHA256
 	}
 	c.open = func(path string) (openFile, error) { return st.OpenBlob(digests[path]) }
+	if v.all {
+		c.of = StoreItem{Repo: snap.Repo, Branch: snap.Branch, Commit: snap.Commit}.Ref() + " "
+	}
 	return v.judge(ctx, c)
 }
 
 // hash checks every file of a snapshot; a content that several files have is
 // read once.
 func (v *verifier) hash(ctx context.Context, st *store.Store, snap Snapshot) (bad bool, err error) {
-	known := make(map[store.Digest]FileCheck)
-	for _, f := range snap.Files {
-		c, ok := known[f.SHA256]
-		if ok {
-			c.Path = f.Path
-			v.o.Done(f.Size)
-		} else if c, err = v.hashFile(ctx, st, f, v.o.Done); err != nil {
-			return bad, err
+	if v.o.Depth == VerifyDeep && v.git == nil {
+		if v.git, err = st.GitIDs(); err != nil {
+			return false, err
 		}
-		known[f.SHA256] = c
+	}
+	for _, f := range snap.Files {
+		c, ok := v.known[f.SHA256]
+		if !ok {
+			if c, err = v.hashFile(ctx, st, f, v.o.Done); err != nil {
+				return bad, err
+			}
+			v.known[f.SHA256] = c
+		} else if !v.all {
+			v.o.Done(f.Size) // the total counts it twice
+		}
+		if c.Path = f.Path; v.all {
+			c.Ref = StoreItem{Repo: snap.Repo, Branch: snap.Branch, Commit: snap.Commit}.Ref()
+		}
 		v.rep.Files = append(v.rep.Files, c)
 		v.notify(Event{File: &c})
 		bad = bad || !c.OK
@@ -167,17 +242,21 @@ func (v *verifier) hash(ctx context.Context, st *store.Store, snap Snapshot) (ba
 	return bad, nil
 }
 
-// hashAgain checks what was bad once more, after a repair.
-func (v *verifier) hashAgain(ctx context.Context, st *store.Store, snap Snapshot) (bad bool, err error) {
+// hashAgain checks what was bad once more, after a repair. The snapshot's files
+// begin at first in the report.
+func (v *verifier) hashAgain(ctx context.Context, st *store.Store, snap Snapshot, first int) (bad bool, err error) {
 	for i, f := range snap.Files {
-		if v.rep.Files[i].OK {
+		was := v.rep.Files[first+i]
+		if was.OK {
 			continue
 		}
 		c, err := v.hashFile(ctx, st, f, nil)
 		if err != nil {
 			return true, err
 		}
-		v.rep.Files[i] = c
+		v.known[f.SHA256] = c
+		c.Ref = was.Ref
+		v.rep.Files[first+i] = c
 		v.notify(Event{File: &c})
 		bad = bad || !c.OK
 	}
@@ -186,8 +265,16 @@ func (v *verifier) hashAgain(ctx context.Context, st *store.Store, snap Snapshot
 
 // hashFile checks one blob. One that cannot be read is an error, not damage.
 func (v *verifier) hashFile(ctx context.Context, st *store.Store, f store.SnapshotFile, done func(int64)) (FileCheck, error) {
-	c := FileCheck{Path: f.Path, Size: f.Size, Checked: checkedParts}
-	err := st.Verify(ctx, f.SHA256, v.app.threads, done)
+	c := FileCheck{Path: f.Path, Size: f.Size, Checked: v.o.Depth.checked()}
+	var err error
+	switch v.o.Depth {
+	case VerifyQuick:
+		err = st.VerifyQuick(f)
+	case VerifyDeep:
+		err = st.VerifyDeep(ctx, f.SHA256, v.git[f.SHA256], done)
+	default:
+		err = st.Verify(ctx, f.SHA256, v.app.threads, done)
+	}
 	var corrupt *store.CorruptError
 	switch {
 	case err == nil:
@@ -245,6 +332,7 @@ type openFile interface {
 
 // checkpoint is a local copy that can be judged.
 type checkpoint struct {
+	of     string // goes before the places that findings name, when there are several
 	branch string
 	files  map[string]int64
 	open   func(path string) (openFile, error)
@@ -255,6 +343,9 @@ func (v *verifier) judge(ctx context.Context, c checkpoint) error {
 	findings, err := c.judge(ctx)
 	if err != nil {
 		return err
+	}
+	for i := range findings {
+		findings[i].Where = c.of + findings[i].Where
 	}
 	v.rep.Findings = append(v.rep.Findings, findings...)
 	if len(findings) > 0 {

@@ -14,33 +14,68 @@ import (
 )
 
 func (r *run) verifyCommand() *cobra.Command {
-	var repair bool
+	var f verifyFlags
 	cmd := &cobra.Command{
-		Use:     "verify REF|DIR",
+		Use:     "verify REF|DIR|--all",
 		GroupID: groupLocal,
 		Short:   "Hash every byte again and judge config against tensors",
 		Long: `Hash every byte of a fetched branch again, on all cores, and judge its config against its
 tensors. A bad file is named with the bad byte ranges; --repair fetches only those again.
 DIR is a folder that qbranch made, or any folder that holds a checkpoint: then there is
-nothing to compare the bytes with, and only config and tensors are judged.`,
+nothing to compare the bytes with, and only config and tensors are judged.
+
+--quick reads no byte: is everything there, of the right length, and not known to be bad?
+--deep computes the SHA-256 of every file, too, so that it need not believe the digests
+recorded for its parts. --all takes every branch in the store, and reads once what they share.`,
 		Example: `  qbranch verify TheBloke/Llama-2-13B-chat-GPTQ:main
-  qbranch verify ./llama --repair`,
-		Args:              args(1, 1, "a branch or a folder"),
+  qbranch verify ./llama --repair
+  qbranch verify --all --quick`,
+		Args: func(cmd *cobra.Command, given []string) error {
+			if f.all {
+				return args(0, 0, "")(cmd, given)
+			}
+			return args(1, 1, "a branch or a folder")(cmd, given)
+		},
 		ValidArgsFunction: r.completeRefs,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.quick && f.deep {
+				return &usageError{msg: "verify: give only one of --quick and --deep"}
+			}
+			if f.all {
+				return r.verify(cmd.Context(), f, func(ctx context.Context, a *app.App, o app.VerifyOptions) (*app.VerifyReport, error) {
+					return a.VerifyAll(ctx, o)
+				})
+			}
 			t, err := app.ParseTarget(args[0])
 			if err != nil {
 				return badArgument(err)
 			}
-			return r.verify(cmd.Context(), t, repair)
+			return r.verify(cmd.Context(), f, func(ctx context.Context, a *app.App, o app.VerifyOptions) (*app.VerifyReport, error) {
+				return a.Verify(ctx, t, o)
+			})
 		},
 	}
-	cmd.Flags().BoolVar(&repair, "repair", false, "fetch bad parts again")
+	cmd.Flags().BoolVar(&f.repair, "repair", false, "fetch bad parts again")
+	cmd.Flags().BoolVar(&f.quick, "quick", false, "look at lengths and known damage only")
+	cmd.Flags().BoolVar(&f.deep, "deep", false, "compute the SHA-256 of every file, too")
+	cmd.Flags().BoolVar(&f.all, "all", false, "verify every branch in the store")
 	r.jsonFlag(cmd)
 	return cmd
 }
 
-func (r *run) verify(ctx context.Context, t app.Target, repair bool) error {
+type verifyFlags struct{ repair, quick, deep, all bool }
+
+func (f verifyFlags) depth() app.Depth {
+	switch {
+	case f.quick:
+		return app.VerifyQuick
+	case f.deep:
+		return app.VerifyDeep
+	}
+	return app.VerifyParts
+}
+
+func (r *run) verify(ctx context.Context, f verifyFlags, do func(context.Context, *app.App, app.VerifyOptions) (*app.VerifyReport, error)) error {
 	a, err := r.open(0)
 	if err != nil {
 		return err
@@ -52,8 +87,9 @@ func (r *run) verify(ctx context.Context, t app.Target, repair bool) error {
 	})
 	v := &verifyView{run: r, p: p}
 	p.start()
-	report, err := a.Verify(ctx, t, app.VerifyOptions{
-		Repair: repair,
+	report, err := do(ctx, a, app.VerifyOptions{
+		Depth:  f.depth(),
+		Repair: f.repair,
 		Total:  func(n int64) { total.Store(n) },
 		Done:   func(n int64) { done.Add(n) },
 		Notify: v.event,
@@ -142,6 +178,9 @@ func (v *verifyView) print(line string) {
 // checkText is one file's verdict.
 func (p paint) checkText(f app.FileCheck) string {
 	path := clean(f.Path)
+	if f.Ref != "" {
+		path = clean(f.Ref) + " " + path
+	}
 	switch {
 	case f.Missing:
 		return fmt.Sprintf("%s  %s", p.red("missing"), path)
@@ -157,15 +196,26 @@ func (p paint) checkText(f app.FileCheck) string {
 const checkedRead = "read"
 
 func (p paint) verifiedText(v *app.VerifyReport) string {
+	if v.Quick() {
+		return fmt.Sprintf("looked at %s: %s, %s; lengths only, no byte was read", whatText(v), plural(len(v.Files), "file"), app.BytesText(v.Bytes))
+	}
 	if !v.Compared() {
 		return fmt.Sprintf("read %s: %s; no digests recorded, so the bytes were not compared", clean(v.Target), plural(len(v.Files), "file"))
 	}
-	text := fmt.Sprintf("%s %s: %s, %s in %s (%s)", p.green("verified"), clean(v.Target),
+	text := fmt.Sprintf("%s %s: %s, %s in %s (%s)", p.green("verified"), whatText(v),
 		plural(len(v.Files), "file"), app.BytesText(v.Bytes), durationText(v.Elapsed), rateText(v.Bytes, v.Elapsed))
 	if v.Repaired > 0 {
 		text += fmt.Sprintf("; %s fetched again", app.BytesText(v.Repaired))
 	}
 	return text
+}
+
+// whatText is what was verified.
+func whatText(v *app.VerifyReport) string {
+	if v.Target == app.AllBranches {
+		return "all " + plural(v.Branches, "branch")
+	}
+	return clean(v.Target)
 }
 
 // The JSON of verify, one object a line.
