@@ -11,12 +11,23 @@ import (
 func datasync(f *os.File) error { return onFd(f, unix.Fdatasync) }
 
 // preallocate reserves size bytes, so that a disk that is too small is found
-// out at the start. Where the file system cannot, only the length is set.
+// out at the start. Where the file system cannot, only the length is set; and in
+// memory, where reserving takes as long as writing and would come before the
+// first byte: there is no fragmentation to spare there, and a machine that is
+// out of memory has other worries.
 func preallocate(f *os.File, size int64) error {
 	if size == 0 {
 		return nil
 	}
-	err := onFd(f, func(fd int) error { return unix.Fallocate(fd, 0, 0, size) })
+	var st unix.Statfs_t
+	err := onFd(f, func(fd int) error { return unix.Fstatfs(fd, &st) })
+	if err == nil && st.Type == unix.TMPFS_MAGIC {
+		if fi, err := f.Stat(); err != nil || fi.Size() >= size {
+			return err // never shorter
+		}
+		return f.Truncate(size)
+	}
+	err = onFd(f, func(fd int) error { return unix.Fallocate(fd, 0, 0, size) })
 	if err == nil || isNoSpace(err) {
 		return err
 	}
