@@ -34,6 +34,7 @@ type engine struct {
 	queue   *queue
 
 	control *Control
+	begun   map[string][]byte // Fetcher.Begun
 
 	received atomic.Int64 // bytes, for the ramp
 	failures atomic.Int64 // requests that brought nothing, for the ramp
@@ -52,6 +53,7 @@ func newEngine(f *Fetcher, p Plan) *engine {
 		stall:  cmp.Or(f.Stall, defaultStall),
 		wait:   cmp.Or(f.RetryWait, defaultRetryWait),
 		space:  f.SpaceWait,
+		begun:  f.Begun,
 		limit:  f.Limit,
 		stats:  cmp.Or(f.Stats, new(Stats)),
 		notify: f.Notify,
@@ -170,7 +172,11 @@ func (e *engine) fetchBig(ctx context.Context, list []*content) (err error) {
 		if err != nil {
 			return e.fail(c.file.Path, err)
 		}
-		jobs = append(jobs, &job{content: c, in: in})
+		j := &job{content: c, in: in, begun: e.begun[c.file.Path]}
+		jobs = append(jobs, j)
+		if err := e.useBegun(ctx, j); err != nil {
+			return err
+		}
 	}
 	if len(jobs) == 0 {
 		return nil
@@ -186,6 +192,22 @@ func (e *engine) fetchBig(ctx context.Context, list []*content) (err error) {
 	}
 	g.Go(func() error { return e.steer(ctx, g) })
 	return g.Wait()
+}
+
+// useBegun writes the first part of a job if all of it has come already. Less
+// of it is left to the connection that fetches the rest.
+func (e *engine) useBegun(ctx context.Context, j *job) error {
+	if j.in.NumParts() == 0 || j.in.Held(0) {
+		j.begun = nil
+		return nil
+	}
+	n := j.in.PartLen(0)
+	if len(j.begun) < n {
+		return nil
+	}
+	part := j.begun[:n]
+	j.begun = nil
+	return e.persistSpace(ctx, j.file.Path, func() error { return j.in.WritePart(ctx, 0, part) })
 }
 
 // enqueue counts what the store holds of a job and queues the rest.
@@ -228,16 +250,18 @@ func (e *engine) steer(ctx context.Context, g *errgroup.Group) error {
 		}
 		most := e.control.most(e.asked)
 		r = r.capped(most)
+		wait := r.tick()
 		if conns, idle := e.queue.manned(); idle == 0 {
 			r = r.next(sample{
 				at: time.Since(start), bytes: e.received.Load(), failures: int(e.failures.Load()),
 				conns: conns, waiting: int(e.waiting.Load()),
 			})
-		} else if !e.limit.limited() { // if it is, help would not make anything faster
+		} else if !e.limit.limited() && !e.control.Paused() { // if it is limited, help would not make anything faster
 			e.queue.relieve()
+			wait = helpTick
 		}
 		e.queue.setTarget(most, r.conns)
-		tick.Reset(r.tick())
+		tick.Reset(wait)
 	}
 }
 

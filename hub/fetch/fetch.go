@@ -72,16 +72,17 @@ type Event struct {
 type Fetcher struct {
 	Hub         Hub
 	Store       *store.Store
-	Connections int           // most connections at once; 0 = 16
-	Stall       time.Duration // a connection that brings no byte for so long is replaced; 0 = 15 s
-	RetryWait   time.Duration // bound of the wait after a first failure, doubled for each further one; 0 = 500 ms
-	Limit       *Limiter      // nil = none
-	Control     *Control      // what may change while it runs; nil = nothing does
-	SpaceWait   time.Duration // how long to wait for space when the disk is full; 0 = fail at once, negative = for ever
-	Stats       *Stats        // nil = not counted
-	Counted     bool          // Total and Done of Stats count the plan's Bytes and Held already
-	Notify      func(Event)   // one call at a time, from several goroutines; must not block for long; nil = nobody listens
-	Logger      *slog.Logger  // nil = silent
+	Connections int               // most connections at once; 0 = 16
+	Stall       time.Duration     // a connection that brings no byte for so long is replaced; 0 = 15 s
+	RetryWait   time.Duration     // bound of the wait after a first failure, doubled for each further one; 0 = 500 ms
+	Limit       *Limiter          // nil = none
+	Control     *Control          // what may change while it runs; nil = nothing does
+	SpaceWait   time.Duration     // how long to wait for space when the disk is full; 0 = fail at once, negative = for ever
+	Stats       *Stats            // nil = not counted
+	Begun       map[string][]byte // first bytes of files by path, received already; nil = none
+	Counted     bool              // Total and Done of Stats count the plan's Bytes and Held already
+	Notify      func(Event)       // one call at a time, from several goroutines; must not block for long; nil = nobody listens
+	Logger      *slog.Logger      // nil = silent
 
 	ahead int64 // bytes that Done of Stats counts and that turned out not to be held; set by Adopt
 }

@@ -11,11 +11,16 @@ import (
 )
 
 const (
-	maxRun    = 16              // parts a request asks for at most
-	longRun   = 4 * time.Second // and not more than come in this time, so that the number of connections can follow
-	worthHelp = time.Second     // a run is relieved of parts when they would take longer
-	slowParts = 3               // a part is slow when it takes so many times the usual …
-	slowLeast = 2 * time.Second // … and at least this
+	maxRun  = 16              // parts a request asks for at most
+	longRun = 4 * time.Second // and not more than come in this time, so that the number of connections can follow
+	// What comes in the last round of runs is hashed when all of it is there, by
+	// one core at about this many parts a second; that may take this much of the
+	// time that everything takes.
+	hashPace  = 1400
+	hashShare = 0.015
+	worthHelp = 200 * time.Millisecond // a run is relieved of parts when they would take longer
+	slowParts = 3                      // a part is slow when it takes so many times the usual …
+	slowLeast = 2 * time.Second        // … and at least this
 )
 
 // errTaken ends a request whose part somebody else brought in first. It is a
@@ -30,7 +35,8 @@ var errPaused = fmt.Errorf("paused: %w", context.Canceled)
 type job struct {
 	*content
 	in     *store.Ingest
-	hashed int64 // bytes behind the SHA-256 frontier, at best; engine.mu
+	hashed int64  // bytes behind the SHA-256 frontier, at best; engine.mu
+	begun  []byte // the first bytes, less than a part; whoever fetches part 0 takes them
 
 	// The queue's lock guards these.
 	claimed []bool // by part: in the file, or being handed to it
@@ -50,6 +56,7 @@ type run struct {
 	job       *job
 	next, end int // next is the part being read, or the first to ask for
 	reading   bool
+	leaving   bool      // its connection is one too many
 	since     time.Time // when next was begun
 	stop      context.CancelCauseFunc
 }
@@ -61,6 +68,7 @@ type queue struct {
 	cond   *sync.Cond
 	spans  []span
 	queued int           // parts in spans
+	total  int           // parts that were ever queued
 	runs   []*run        // being worked on
 	open   int           // jobs that are not published yet, and may need parts again
 	over   chan struct{} // closed when open has fallen to 0
@@ -71,6 +79,7 @@ type queue struct {
 	target  int // connections there should be
 	workers int // connections there are
 	idle    int // of those, waiting for work
+	leaving int // of those, giving their run back
 }
 
 func newQueue(most, target int) *queue {
@@ -108,6 +117,7 @@ func (q *queue) push(j *job, parts []int) {
 	}
 	j.left += len(parts)
 	q.queued += len(parts)
+	q.total += len(parts)
 	q.cond.Broadcast()
 }
 
@@ -217,8 +227,9 @@ func (q *queue) take(ctx context.Context) *run {
 }
 
 // pop cuts a run off the first span. Runs shrink towards the end, so that the
-// last parts lie with many connections; not those of files that the hub serves
-// itself, since it counts requests, and storage does not.
+// last parts lie with many connections and SHA-256 is not far behind them; not
+// those of files that the hub serves itself, since it counts requests, and
+// storage does not.
 func (q *queue) pop() *run {
 	if len(q.spans) == 0 {
 		return nil
@@ -226,7 +237,7 @@ func (q *queue) pop() *run {
 	s := &q.spans[0]
 	n := maxRun
 	if s.job.file.LFS {
-		n = runLength(q.queued, q.most, q.pace)
+		n = runLength(q.queued, q.total, q.most, q.pace)
 	}
 	n = min(n, s.end-s.first)
 	r := &run{job: s.job, next: s.first, end: s.first + n}
@@ -238,14 +249,19 @@ func (q *queue) pop() *run {
 	return r
 }
 
-// runLength is how many of the queued parts one request asks for when a part
-// takes so long (0 = not known).
-func runLength(queued, conns int, pace time.Duration) int {
-	n := min(queued/(2*conns), maxRun)
+// runLength is how many of the queued parts one request asks for. pace is how
+// long a part takes on each of the connections, 0 = not known. A request costs a
+// round trip, so that short ones are no good; but long ones at the end leave
+// SHA-256 behind.
+func runLength(queued, total, conns int, pace time.Duration) int {
+	n := queued / (2 * conns)
 	if pace > 0 {
-		n = min(n, int(longRun/pace))
+		seconds := float64(total) / float64(conns) * pace.Seconds() // for everything
+		short := int(hashShare * seconds * hashPace / float64(conns))
+		fair := (queued + conns - 1) / conns
+		n = min(max(n, min(short, fair)), int(longRun/pace))
 	}
-	return max(n, 1)
+	return max(min(n, maxRun), 1)
 }
 
 // release gives a run back. It is empty unless its connection gave up.
@@ -253,6 +269,9 @@ func (q *queue) release(r *run) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.runs = slices.DeleteFunc(q.runs, func(x *run) bool { return x == r })
+	if r.leaving {
+		q.leaving--
+	}
 }
 
 // empty reports whether nothing is left to fetch of r.
@@ -295,8 +314,31 @@ func (q *queue) step(r *run) (part int, ok bool) {
 	if r.next >= r.end || r.job.claimed[r.next] {
 		return 0, false
 	}
+	if q.workers-q.leaving > q.target {
+		q.giveBack(r)
+		return 0, false
+	}
 	r.since = time.Now()
 	return r.next, true
+}
+
+// giveBack makes others fetch what is left of a run.
+func (q *queue) giveBack(r *run) {
+	r.leaving = true
+	q.leaving++
+	q.spans = slices.Insert(q.spans, 0, span{r.job, r.next, r.end})
+	q.queued += r.end - r.next
+	r.end = r.next
+	q.cond.Broadcast()
+}
+
+// takeBegun returns the first bytes of a job, once.
+func (q *queue) takeBegun(j *job) []byte {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	begun := j.begun
+	j.begun = nil
+	return begun
 }
 
 // claim makes r the one that may write the part it has read. Whoever reads the

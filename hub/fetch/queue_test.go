@@ -15,24 +15,28 @@ import (
 
 func TestRunLength(t *testing.T) {
 	tests := []struct {
-		queued, conns int
-		pace          time.Duration
-		want          int
+		queued, total, conns int
+		pace                 time.Duration
+		want                 int
 	}{
-		{0, 8, 0, 1},
-		{1, 8, 0, 1},
-		{31, 8, 0, 1},                         // the tail: a part each
-		{32, 8, 0, 2},                         // a bit before
-		{64, 8, 0, 4},                         // 64 MiB
-		{1000, 8, 100 * time.Millisecond, 16}, // never more than 16 MiB
-		{1000, 8, time.Second, 4},             // or a few seconds' worth
-		{1000, 8, time.Minute, 1},
-		{10, 1, 0, 5}, // one connection has nobody to leave parts to, but requests stay bounded
-		{1000, 1, 0, 16},
+		{0, 0, 8, 0, 1},
+		{1, 1, 8, 0, 1},
+		{31, 31, 8, 0, 1}, // the tail: a part each
+		{32, 32, 8, 0, 2}, // a bit before
+		{64, 64, 8, 0, 4}, // 64 MiB
+		{1000, 1000, 8, 100 * time.Millisecond, 16}, // never more than 16 MiB
+		{1000, 1000, 8, time.Second, 4},             // or a few seconds' worth
+		{1000, 1000, 8, time.Minute, 1},
+		{10, 10, 1, 0, 5}, // one connection has nobody to leave parts to, but requests stay bounded
+		{1000, 1000, 1, 0, 16},
+		// On a slow line the hash is soon done: nobody waits for it.
+		{64, 256, 16, 210 * time.Millisecond, 4},
+		{64, 256, 16, 52 * time.Millisecond, 2},
+		{20, 256, 16, 52 * time.Millisecond, 1},
 	}
 	for _, tt := range tests {
-		if got := runLength(tt.queued, tt.conns, tt.pace); got != tt.want {
-			t.Errorf("runLength(%d, %d, %v) = %d, want %d", tt.queued, tt.conns, tt.pace, got, tt.want)
+		if got := runLength(tt.queued, tt.total, tt.conns, tt.pace); got != tt.want {
+			t.Errorf("runLength(%d, %d, %d, %v) = %d, want %d", tt.queued, tt.total, tt.conns, tt.pace, got, tt.want)
 		}
 	}
 }
@@ -274,14 +278,15 @@ func TestQueueHedgesOnce(t *testing.T) {
 	})
 }
 
-// Retired connections leave after their run, and the last one stays.
+// Connections that are too many leave after the part they are in, and the last
+// one stays.
 func TestQueueShedsConnections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &simulation{q: newQueue(8, 8), perPart: each(8, time.Second)}
 		time.AfterFunc(time.Second/2, func() { s.q.setTarget(8, 1) })
 		took := s.run(t, map[*job][]int{newJob(): all(64)}, 64)
-		// Eight take 4+3+3+3+3+3+2+2 parts, then one is left with the other 41.
-		if want := 4*time.Second + 41*time.Second; took != want {
+		// Eight bring a part each, then one is left with the other 56.
+		if want := 57 * time.Second; took != want {
 			t.Errorf("took %v, want %v", took, want)
 		}
 	})

@@ -12,6 +12,7 @@ const (
 	startConns = 4
 	gain       = 1.10 // added connections must bring this much …
 	wellWorth  = 1.40 // … and this much for another doubling
+	slowLine   = 50e6 // bytes per second that a connection brings where it is hardly held back; if less, the number is quadrupled
 	loss       = 0.97 // fewer connections that keep this much are enough
 
 	// A window is over when it has lasted so long and has seen so much of each
@@ -26,6 +27,7 @@ const (
 
 	fastTick = 5 * time.Millisecond   // between samples while doubling
 	slowTick = 250 * time.Millisecond // afterwards
+	helpTick = 25 * time.Millisecond  // while some connections have nothing to do
 )
 
 // sample is what is seen at one moment. All counts but conns and waiting go up.
@@ -101,6 +103,9 @@ func (r ramp) next(s sample) ramp {
 // try changes the number of connections, to see what that brings.
 func (r ramp) try(goodput float64, now time.Duration) ramp {
 	to := r.conns * 2
+	if goodput < slowLine*float64(r.conns) {
+		to *= 2
+	}
 	if r.steady {
 		step := max(1, r.conns/4)
 		if to = r.conns + step; r.down || r.conns == r.max {

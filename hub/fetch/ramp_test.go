@@ -27,7 +27,7 @@ func climb(r ramp, until time.Duration, line func(at time.Duration, conns int) (
 func TestRamp(t *testing.T) {
 	const MB = 1e6
 	perConnection := func(_ time.Duration, conns int) (float64, sample) { return float64(conns) * 20 * MB, sample{} }
-	full := func(time.Duration, int) (float64, sample) { return 100 * MB, sample{} }
+	full := func(time.Duration, int) (float64, sample) { return 400 * MB, sample{} }
 	tests := []struct {
 		name  string
 		max   int
@@ -35,17 +35,17 @@ func TestRamp(t *testing.T) {
 		line  func(time.Duration, int) (float64, sample)
 		want  []int
 	}{
-		// Capped per connection: at the top in a tenth of a second, and every
+		// Capped per connection: at the top after a window, and every
 		// now and then a look whether fewer would do.
-		{"every connection pays", 16, 120 * time.Millisecond, perConnection, []int{4, 8, 16}},
-		{"every connection pays, later", 16, 30 * time.Second, perConnection, []int{4, 8, 16, 12, 16, 12, 16}},
+		{"every connection pays", 16, 120 * time.Millisecond, perConnection, []int{4, 16}},
+		{"every connection pays, later", 16, 30 * time.Second, perConnection, []int{4, 16, 12, 16, 12, 16}},
 		{"up to the most", 6, 120 * time.Millisecond, perConnection, []int{4, 6}},
 		// The line is full: what was added goes again, then fewer are tried.
 		{"no gain", 16, 5 * time.Second, full, []int{4, 8, 4}},
 		{"fewer do as well", 16, 60 * time.Second, full, []int{4, 8, 4, 3, 2, 1}},
 		// Pays up to a point: 8 bring 25 % more than 4, 10 no more than 8.
 		{"some gain", 16, 9 * time.Second, func(_ time.Duration, conns int) (float64, sample) {
-			return min(float64(conns)*20*MB, 100*MB), sample{}
+			return min(float64(conns)*60*MB, 300*MB), sample{}
 		}, []int{4, 8, 10, 8}},
 		{"paused", 16, time.Minute, func(time.Duration, int) (float64, sample) { return 0, sample{} }, []int{4}},
 		// A window opens when all connections have had their first byte.
@@ -54,10 +54,10 @@ func TestRamp(t *testing.T) {
 				return float64(conns) * 20 * MB, sample{waiting: 1}
 			}
 			return float64(conns) * 20 * MB, sample{}
-		}, []int{4, 8, 16}},
+		}, []int{4, 16}},
 		// One that never comes does not keep the others from being counted.
 		{"one never comes", 16, 1200 * time.Millisecond, func(at time.Duration, conns int) (float64, sample) {
-			return float64(conns) * 20 * MB, sample{waiting: 1}
+			return float64(conns) * 60 * MB, sample{waiting: 1}
 		}, []int{4, 8}},
 		{"failures shed one each", 8, 50 * time.Millisecond, func(at time.Duration, conns int) (float64, sample) {
 			return 50 * MB, sample{failures: 1}

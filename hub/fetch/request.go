@@ -102,6 +102,9 @@ func (c *connection) kept(j *job, part int) int {
 		c.forget()
 		c.job, c.part = j, part
 	}
+	if part == 0 && c.have == 0 {
+		c.have = copy(c.buf, c.queue.takeBegun(j))
+	}
 	return c.have
 }
 
@@ -165,7 +168,7 @@ func (c *connection) request(ctx context.Context, r *run, suspect bool) (parts i
 		if !ok {
 			return parts, nil
 		}
-		suspect := suspect || c.kept(j, i) > 0
+		suspect := c.kept(j, i) > 0 && i > 0 || suspect
 		p := c.buf[:j.in.PartLen(i)]
 		got, err := s.fill(p[c.have:], c.arrived)
 		c.gained += got

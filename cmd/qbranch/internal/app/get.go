@@ -75,10 +75,11 @@ type getter struct {
 	local   *Snapshot      // of the commit, when the store has all of it
 	limit   *fetch.Limiter // of everything that is received; nil = none
 	fetcher *fetch.Fetcher
-	all     []hub.File      // the commit's listing
-	files   []hub.File      // what is to be fetched of it
-	read    map[string]bool // files that judging has fetched
-	adopted map[string]bool // files that adopting has brought, and told
+	all     []hub.File        // the commit's listing
+	files   []hub.File        // what is to be fetched of it
+	read    map[string]bool   // files that judging has fetched
+	begun   map[string][]byte // first bytes of files, which judging has fetched
+	adopted map[string]bool   // files that adopting has brought, and told
 	res     GetResult
 }
 
@@ -299,7 +300,7 @@ func (g *getter) fetch(ctx context.Context) error {
 		return err
 	}
 	f := g.fetcher
-	f.Limit = g.limit
+	f.Limit, f.Begun = g.limit, g.begun
 	g.o.Stats.Done.Add(p.Held - g.res.Plan.Held - g.res.Adopted)
 	f.Counted = true
 	f.Notify = func(e fetch.Event) {

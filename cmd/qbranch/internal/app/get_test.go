@@ -115,8 +115,8 @@ func TestGetResume(t *testing.T) {
 	branches := demoBranches(t, main32)
 	w := newWorld(t, branches)
 	size := int64(len(branches[main32][weights]))
-	remove := w.hub.AddFault(hubtest.Fault{Origin: "cdn", After: 1, Status: 404})
-	if _, err := w.Get(context.Background(), w.ref(main32), app.GetOptions{}); err == nil {
+	remove := w.hub.AddFault(hubtest.Fault{Origin: "cdn", After: 2, Status: 404}) // behind the header and part 0
+	if _, err := w.Get(context.Background(), w.ref(main32), app.GetOptions{Connections: 1}); err == nil {
 		t.Fatal("no error though storage refuses")
 	}
 	remove()

@@ -67,7 +67,11 @@ func (g *getter) judge(ctx context.Context) error {
 		return err
 	}
 	g.canRun(in.JSON[modelConfig])
-	return g.keepFirstParts(ctx, headers)
+	g.begun = make(map[string][]byte)
+	for _, h := range headers {
+		g.begun[h.file.Path] = h.first
+	}
+	return nil
 }
 
 // canRun asks the runner what it thinks of the branch: that is no reason not to
@@ -183,7 +187,7 @@ type shardHeader struct {
 	file   hub.File
 	header *safetensors.Header
 	bad    *safetensors.FormatError
-	first  []byte // part 0, when it was fetched and is not in the store
+	first  []byte // the file's first bytes, when they were fetched and are not in the store
 	held   bool   // it was read from the store, not from the hub
 }
 
@@ -224,9 +228,12 @@ func (g *getter) readHeaderAgain(ctx context.Context, h *shardHeader) error {
 	}
 }
 
-// readHeader reads one header. The ranged read is part 0, which nearly always
-// holds all of it and need not be fetched again. Of a file that is here in
-// part only the header is read.
+// headerRead is how much of a file is read at first: nearly always all of its
+// header, and on a slow line soon there.
+const headerRead = 128 << 10
+
+// readHeader reads one header. What was read need not be fetched again, unless
+// the file is here in part: then only the header is read.
 func (g *getter) readHeader(ctx context.Context, h *shardHeader) (err error) {
 	w := fetch.Wanted(h.file)
 	if d, ok := g.st.Find(w); ok {
@@ -239,7 +246,7 @@ func (g *getter) readHeader(ctx context.Context, h *shardHeader) (err error) {
 		h.header, err = safetensors.Parse(blob, h.file.Size)
 		return asBad(err, &h.bad)
 	}
-	n := min(store.PartSize, h.file.Size)
+	n := min(headerRead, h.file.Size)
 	fresh := g.st.Held(w) == 0
 	if !fresh {
 		n = min(8, h.file.Size)
@@ -248,15 +255,15 @@ func (g *getter) readHeader(ctx context.Context, h *shardHeader) (err error) {
 	if err != nil {
 		return err
 	}
-	if fresh {
-		h.first = buf
-	}
 	length, err := safetensors.HeaderLen(buf[:min(8, n)], h.file.Size)
 	if err != nil {
 		return asBad(err, &h.bad)
 	}
 	if buf, err = g.readRange(ctx, h.file, buf, length); err != nil {
 		return err
+	}
+	if fresh {
+		h.first = buf
 	}
 	h.header, err = safetensors.Parse(bytes.NewReader(buf), h.file.Size)
 	return asBad(err, &h.bad)
@@ -269,21 +276,4 @@ func asBad(err error, bad **safetensors.FormatError) error {
 		return nil
 	}
 	return err
-}
-
-// keepFirstParts gives the store what was fetched for judging.
-func (g *getter) keepFirstParts(ctx context.Context, headers []shardHeader) error {
-	for _, h := range headers {
-		if len(h.first) == 0 {
-			continue
-		}
-		in, err := g.st.Ingest(ctx, fetch.Wanted(h.file))
-		if err == nil {
-			err = errors.Join(in.WritePart(ctx, 0, h.first), in.Close())
-		}
-		if err != nil {
-			return fmt.Errorf("fetch %s of %s: %w", h.file.Path, g.repo, err)
-		}
-	}
-	return nil
 }

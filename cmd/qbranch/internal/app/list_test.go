@@ -268,8 +268,8 @@ func TestListLocalStates(t *testing.T) {
 	}
 	state(main128, app.LocalNone, shared)
 
-	// The second ranged request is refused for good: part 0 stays.
-	remove := w.hub.AddFault(hubtest.Fault{Origin: "cdn", After: 1, Status: 404})
+	// The third ranged request is refused for good: part 0 stays.
+	remove := w.hub.AddFault(hubtest.Fault{Origin: "cdn", After: 2, Status: 404})
 	if _, err := w.Get(context.Background(), w.ref(main128), app.GetOptions{Connections: 1}); err == nil {
 		t.Fatal("get: no error though storage refuses")
 	}
