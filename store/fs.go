@@ -48,7 +48,8 @@ type FS interface {
 	Rename(from, to string) error
 	// Remove removes a file or an empty directory.
 	Remove(path string) error
-	// Chmod sets the permissions of a file.
+	// Chmod sets the permissions of a file or directory. A symlink in its place is
+	// ErrNotRegular: what it leads to is not ours.
 	Chmod(path string, mode fs.FileMode) error
 	// Link makes to another name of the file from. Any error means that there is
 	// no such name and that copying has to do.

@@ -49,7 +49,6 @@ func (osFS) ReadDir(path string) ([]fs.DirEntry, error) { return os.ReadDir(path
 func (osFS) Mkdir(path string, perm fs.FileMode) error  { return os.Mkdir(path, perm) }
 func (osFS) Rename(from, to string) error               { return rename(from, to) }
 func (osFS) Remove(path string) error                   { return os.Remove(path) }
-func (osFS) Chmod(path string, mode fs.FileMode) error  { return os.Chmod(path, mode) }
 func (osFS) Link(from, to string) error                 { return os.Link(from, to) }
 func (osFS) SyncDir(path string) error                  { return syncDir(path) }
 func (osFS) Disk(path string) (Disk, error)             { return diskOf(path) }
@@ -135,4 +134,15 @@ func readLimited(fsys FS, path string, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("%s: longer than %d bytes: %w", path, limit, ErrFormat)
 	}
 	return data, nil
+}
+
+func (osFS) Chmod(path string, mode fs.FileMode) error {
+	fi, err := os.Lstat(path)
+	if err == nil && !fi.Mode().IsRegular() && !fi.IsDir() {
+		err = &fs.PathError{Op: "chmod", Path: path, Err: ErrNotRegular}
+	}
+	if err != nil {
+		return err
+	}
+	return os.Chmod(path, mode)
 }
