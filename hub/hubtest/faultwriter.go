@@ -216,7 +216,13 @@ func (w *faultyWriter) flush() { http.NewResponseController(w.ResponseWriter).Fl
 // finish sends what comes behind the body.
 func (w *faultyWriter) finish() {
 	if w.fault.Extra > 0 && !w.broken && !w.begun.IsZero() {
-		w.put(make([]byte, w.fault.Extra)) // the client may be gone
+		zeros := make([]byte, min(w.fault.Extra, copyChunk))
+		for left := w.fault.Extra; left > 0; left -= int64(len(zeros)) {
+			zeros = zeros[:min(left, copyChunk)]
+			if err := w.put(zeros); err != nil {
+				return // the client is gone
+			}
+		}
 	}
 }
 
