@@ -23,7 +23,8 @@ type Options struct {
 	UserAgent string        // "qbranch/VERSION; …"
 	Logger    *slog.Logger  // nil = silent; never sees secrets or signed queries
 	MaxConns  int           // cap of data connections per host; 0 = 16
-	Offline   bool          // every request fails with ErrOffline
+	Offline   bool          // every request fails with ErrOffline; Refs and Tree answer from the cache
+	CacheDir  string        // keep answers in this folder; "" = keep none
 	AllowHTTP bool          // plain http to other machines too
 	RetryWait time.Duration // before the first retry, doubled for each further one; 0 = 500 ms
 
@@ -47,6 +48,7 @@ type Client struct {
 	stall     time.Duration // Options.StallTimeout
 	onWait    func(context.Context, Wait)
 
+	cache   *cache
 	silence silence
 	pace    pace
 
@@ -90,6 +92,7 @@ func NewClient(o Options) (*Client, error) {
 	c := &Client{
 		endpoint: u, token: o.Token, userAgent: o.UserAgent, log: o.Logger,
 		offline: o.Offline, allowHTTP: o.AllowHTTP, retryWait: o.RetryWait,
+		cache:  newCache(o.CacheDir, o.Logger),
 		header: o.HeaderTimeout, stall: o.StallTimeout, onWait: o.OnWait,
 	}
 	c.dial.endpoint = hostPort(u)
@@ -179,6 +182,45 @@ func (c *Client) ReadFile(ctx context.Context, repo RepoID, at Commit, path stri
 		return nil, q.fail(ErrBadListing, fmt.Sprintf("asked for it at %s, got it at %.60q", at.Short(), other))
 	}
 	return body, nil
+}
+
+// ReadListed reads a whole small file that a listing names, at most limit bytes
+// (ErrTooLarge beyond), and checks it against its digest. What comes wrong comes
+// again, since a proxy may have a bad moment; what is wrong three times is
+// ErrMismatch. A content that the cache holds costs no request.
+func (c *Client) ReadListed(ctx context.Context, repo RepoID, at Commit, f File, limit int64) ([]byte, error) {
+	if data, ok := c.Cached(f); ok && int64(len(data)) <= limit {
+		return data, nil
+	}
+	q := c.fileRequest("read", repo, at, f.Path)
+	if f.Size > limit {
+		return nil, q.fail(ErrTooLarge, fmt.Sprintf("%d bytes, at most %d are allowed", f.Size, limit))
+	}
+	for attempt := 1; ; attempt++ {
+		data, err := c.ReadFile(ctx, repo, at, f.Path, limit)
+		if err != nil {
+			return nil, err
+		}
+		got, want, ok := f.check(data)
+		switch {
+		case ok:
+			c.cache.put(cached{Key: f.cacheKey(), Time: time.Now().Unix(), body: data})
+			return data, nil
+		case attempt == bodyAttempts:
+			return nil, q.fail(ErrMismatch, fmt.Sprintf("got %s, want %s", got, want))
+		}
+	}
+}
+
+// Cached returns the content of a listed file if the cache holds it. It sends
+// nothing.
+func (c *Client) Cached(f File) ([]byte, bool) {
+	e, ok := c.cache.get(f.cacheKey())
+	if !ok {
+		return nil, false
+	}
+	_, _, ok = f.check(e.body)
+	return e.body, ok
 }
 
 // apiRequest asks /api/models/{repo}/{seg}/….

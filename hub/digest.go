@@ -2,6 +2,7 @@ package hub
 
 import (
 	"crypto/sha1"
+	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 )
@@ -99,4 +100,25 @@ type File struct {
 	OID    GitOID
 	LFS    bool
 	SHA256 SHA256
+}
+
+// check compares a content with the listing.
+func (f File) check(data []byte) (got, want string, ok bool) {
+	switch {
+	case int64(len(data)) != f.Size:
+		got, want = fmt.Sprintf("%d bytes", len(data)), fmt.Sprintf("%d bytes", f.Size)
+	case f.LFS:
+		got, want = "SHA-256 "+SHA256(sha256.Sum256(data)).String(), "SHA-256 "+f.SHA256.String()
+	default:
+		got, want = "git blob id "+GitBlobOID(data).String(), "git blob id "+f.OID.String()
+	}
+	return got, want, got == want
+}
+
+// cacheKey names the content.
+func (f File) cacheKey() string {
+	if f.LFS {
+		return "sha256 " + f.SHA256.String()
+	}
+	return "git " + f.OID.String()
 }

@@ -2,8 +2,8 @@
 //
 // It owns references (owner/name:revision), the client (refs, revision, tree,
 // small files, ranged reads through the redirect to storage), authentication,
-// and the typed errors with their hints. It does not write to disk, does not
-// know what a model is, and carries commits, never branch names, once a
+// and the typed errors with their hints. It writes nothing to disk but its cache,
+// does not know what a model is, and carries commits, never branch names, once a
 // revision has been resolved.
 //
 // # Two planes
@@ -45,6 +45,15 @@
 //	the token goes only to the endpoint's own scheme, host and port
 //	https never becomes http; plain http only on loopback, unless allowed
 //	a public endpoint cannot send us to a private or loopback address
+//
+// # The cache
+//
+// With Options.CacheDir answers are kept on disk (docs/cache-format.md): trees and
+// small files for ever, since a commit and a digest name them; refs and revisions
+// with their ETag, so that asking again costs one small request. What is read from
+// there passes the same checks as what the hub says. A branch costs two requests
+// and one for each file, a warm one costs one, a listing costs one and, the first
+// time, two for each branch: no route tells of several branches at once.
 //
 // # Guarantees
 //

@@ -27,6 +27,7 @@ var (
 	ErrRateLimited      = errors.New("rate limited")
 	ErrNotHub           = errors.New("the endpoint does not speak the hub protocol") // HTML, broken JSON
 	ErrBadListing       = errors.New("the listing contradicts itself")               // sizes, digests, names
+	ErrMismatch         = errors.New("the content does not match its digest")
 	ErrRange            = errors.New("wrong answer to a range request")
 	ErrTooLarge         = errors.New("larger than allowed")
 	ErrNetwork          = errors.New("network failure") // also 408, 5xx, and storage that refuses a fresh link
@@ -69,12 +70,14 @@ func (e *Error) Hint() string {
 		return "check HF_ENDPOINT: it has to be the address of a Hugging Face hub; a login page of the network or a proxy may also answer in its place"
 	case ErrTooLarge:
 		return "nothing sound is that large: the file or listing is not what its name says, or a mirror is wrong; try again later, or another HF_ENDPOINT"
+	case ErrMismatch:
+		return "the hub, or a proxy on the way, sends other bytes than it lists: try again, or another network or HF_ENDPOINT"
 	case ErrBadListing:
 		return "the hub, or a mirror before it, is wrong about this repository: try again later, or another HF_ENDPOINT"
 	case ErrRange:
 		return "a proxy or mirror on the way does not answer ranges as it should: try without it"
 	case ErrOffline:
-		return "unset HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE to use the network"
+		return "leave out --offline, or unset HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE, to use the network"
 	case ErrRedirect:
 		return "check HF_ENDPOINT, and that no proxy redirects to another place"
 	}

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -21,30 +22,54 @@ type RefList struct {
 }
 
 // Refs lists the branches, tags and conversions, and the pull requests if they
-// are wanted. One request.
+// are wanted. One request; Offline none, and what the hub said last (AsOf).
 func (c *Client) Refs(ctx context.Context, repo RepoID, pulls bool) (RefList, error) {
 	q := c.apiRequest("list the branches of "+repo.String(), repo, "refs")
+	q.key = "refs " + c.Endpoint() + " " + repo.String()
 	if pulls {
 		q.url.RawQuery = "include_prs=1"
+		q.key += " pulls"
 	}
-	type entry struct{ Name, Ref, TargetCommit string }
-	var v *struct {
-		Branches                     *[]entry
-		Tags, Converts, PullRequests []entry
-	}
-	if _, err := c.getJSON(ctx, q, &v); err != nil {
+	var v *refAnswer
+	l := RefList{Repo: repo, AsOf: time.Now()}
+	if kept, ok := c.cache.get(q.key); c.offline && ok {
+		if json.Unmarshal(kept.body, &v) != nil {
+			return RefList{}, &Error{Op: q.op, Kind: ErrOffline}
+		}
+		if now, err := ParseRepoID(kept.Repo); err == nil {
+			c.names.learn(repo, now)
+		}
+		l.AsOf = time.Unix(kept.Time, 0)
+	} else if _, err := c.getJSON(ctx, q, &v); err != nil {
 		return RefList{}, err
 	}
+	l.Repo = c.Current(repo)
+	if err := l.fill(q, v); err != nil {
+		c.cache.drop(q.key)
+		return RefList{}, err
+	}
+	return l, nil
+}
+
+// refAnswer is the answer of /refs.
+type refAnswer struct {
+	Branches                     *[]refEntry
+	Tags, Converts, PullRequests []refEntry
+}
+
+type refEntry struct{ Name, Ref, TargetCommit string }
+
+// fill checks an answer and sorts it.
+func (l *RefList) fill(q request, v *refAnswer) error {
 	switch {
 	case v == nil:
-		return RefList{}, q.fail(ErrBadListing, "the answer is null")
+		return q.fail(ErrBadListing, "the answer is null")
 	case v.Branches == nil:
-		return RefList{}, q.fail(ErrNotHub, "the answer has no branches")
+		return q.fail(ErrNotHub, "the answer has no branches")
 	}
-	l := RefList{Repo: c.Current(repo), AsOf: time.Now()}
 	for _, kind := range []struct {
 		noun    string
-		entries []entry
+		entries []refEntry
 		ref     string // what Ref begins with when it, and not Name, is the revision
 		to      *[]Branch
 	}{
@@ -54,7 +79,7 @@ func (c *Client) Refs(ctx context.Context, repo RepoID, pulls bool) (RefList, er
 		{"pull request", v.PullRequests, "refs/pr/", &l.PullRequests},
 	} {
 		if len(kind.entries) > maxEntries {
-			return RefList{}, q.fail(ErrTooLarge, fmt.Sprintf("more than %d of the kind %s", maxEntries, kind.noun))
+			return q.fail(ErrTooLarge, fmt.Sprintf("more than %d of the kind %s", maxEntries, kind.noun))
 		}
 		for _, e := range kind.entries {
 			name := e.Name
@@ -66,15 +91,15 @@ func (c *Client) Refs(ctx context.Context, repo RepoID, pulls bool) (RefList, er
 				reason = "want " + kind.ref + "…"
 			}
 			if reason != "" {
-				return RefList{}, q.fail(ErrBadListing, fmt.Sprintf("%s %.100q: %s", kind.noun, name, reason))
+				return q.fail(ErrBadListing, fmt.Sprintf("%s %.100q: %s", kind.noun, name, reason))
 			}
 			*kind.to = append(*kind.to, b)
 		}
 		if twice := sortRefs(*kind.to); twice != "" {
-			return RefList{}, q.fail(ErrBadListing, fmt.Sprintf("%s %.100q occurs twice", kind.noun, twice))
+			return q.fail(ErrBadListing, fmt.Sprintf("%s %.100q occurs twice", kind.noun, twice))
 		}
 	}
-	return l, nil
+	return nil
 }
 
 func checkRef(name, target string) (b Branch, reason string) {
@@ -111,6 +136,7 @@ func (c *Client) Revision(ctx context.Context, repo RepoID, rev string) (Commit,
 		return "", &RefError{rev, reason}
 	}
 	q := c.apiRequest("find revision "+rev+" of "+repo.String(), repo, "revision", rev)
+	q.key = "revision " + c.Endpoint() + " " + repo.String() + " " + rev
 	var v struct{ ID, SHA string }
 	if _, err := c.getJSON(ctx, q, &v); err != nil {
 		return "", err

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"reflect"
 	"strings"
 	"time"
 
@@ -24,6 +25,8 @@ type request struct {
 	rng   string // Range header
 	post  []byte // JSON to send with POST; nil = GET
 	limit int64  // of the body, for getBody
+	key   string // of the cache, for getJSON: an answer that is asked for again with its ETag; "" = none
+	etag  string // If-None-Match
 	file  bool   // content of a file, not an answer of the API
 	data  bool   // goes over the data connections
 	// toStorage stops at the first redirect to another origin and hands it
@@ -56,7 +59,7 @@ func (c *Client) send(ctx context.Context, q request) (answer, error) {
 		}
 		location := resp.Header.Get(locationHeader)
 		if !isRedirect(resp.StatusCode) || location == "" {
-			if now, ok := c.apiRepo(u); ok && isAPI && resp.StatusCode < 300 {
+			if now, ok := c.apiRepo(u); ok && isAPI && (resp.StatusCode < 300 || resp.StatusCode == http.StatusNotModified) {
 				c.names.learn(asked, now)
 			}
 			return answer{Response: resp}, nil
@@ -133,6 +136,9 @@ func (c *Client) once(ctx context.Context, q request, u *url.URL) (*http.Respons
 	if q.rng != "" {
 		req.Header.Set("Range", q.rng)
 	}
+	if q.etag != "" {
+		req.Header.Set("If-None-Match", q.etag)
+	}
 	if auth := c.token.authorization(); auth != "" && c.isEndpoint(u) {
 		req.Header.Set("Authorization", auth)
 	}
@@ -189,6 +195,10 @@ func (c *Client) getBodyOnce(ctx context.Context, q request) ([]byte, *http.Resp
 	a, err := c.send(watched, q)
 	if err != nil {
 		return nil, nil, err
+	}
+	if a.StatusCode == http.StatusNotModified && q.etag != "" {
+		closeBody(a.Response)
+		return nil, a.Response, nil
 	}
 	if a.StatusCode != http.StatusOK {
 		return nil, nil, c.statusError(q, a.Response)
@@ -268,17 +278,35 @@ func (w *watchedReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// getJSON decodes an answer of the API. Unknown fields are normal.
+// getJSON decodes an answer of the API. Unknown fields are normal. With a key the
+// answer is kept, and asked for again only if it has changed; offline it is the
+// kept one.
 func (c *Client) getJSON(ctx context.Context, q request, v any) (*http.Response, error) {
+	var kept cached
+	if q.key != "" {
+		var ok bool
+		if kept, ok = c.cache.get(q.key); ok && json.Unmarshal(kept.body, v) == nil {
+			q.etag = kept.ETag
+		}
+	}
 	body, resp, err := c.getBody(ctx, q)
 	if err != nil {
 		return nil, err
 	}
+	if resp.StatusCode == http.StatusNotModified {
+		kept.Time, kept.Repo = time.Now().Unix(), c.Current(q.repo).String()
+		c.cache.put(kept)
+		return resp, nil // v has it
+	}
 	if isHTML(resp.Header, body) || bytes.HasPrefix(bytes.TrimSpace(body), []byte("<")) { // no JSON begins so
 		return nil, q.fail(ErrNotHub, "got a web page instead of JSON")
 	}
+	reflect.ValueOf(v).Elem().SetZero() // of what was kept
 	if err := json.Unmarshal(body, v); err != nil {
 		return nil, q.fail(ErrNotHub, jsonFault(err, len(body)))
+	}
+	if q.key != "" {
+		c.cache.put(cached{Key: q.key, ETag: resp.Header.Get("ETag"), Repo: c.Current(q.repo).String(), Time: time.Now().Unix(), body: body})
 	}
 	return resp, nil
 }

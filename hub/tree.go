@@ -10,19 +10,20 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // treeEntry is an entry of a listing as it comes.
 type treeEntry struct {
-	Type string
-	OID  string
-	Size json.Number
-	Path string
+	Type string      `json:"type"`
+	OID  string      `json:"oid"`
+	Size json.Number `json:"size"`
+	Path string      `json:"path"`
 	LFS  *struct {
-		OID         string
-		Size        json.Number
-		PointerSize int
-	}
+		OID         string      `json:"oid"`
+		Size        json.Number `json:"size"`
+		PointerSize int         `json:"pointerSize"`
+	} `json:"lfs,omitempty"`
 }
 
 // maxPages bounds a listing whose pages are empty and never end.
@@ -30,8 +31,18 @@ const maxPages = 1000
 
 // Tree lists the files of a commit, recursively, sorted by path. Paths, sizes
 // and digests have been checked; a listing that contradicts itself is
-// ErrBadListing. One request for each page, of 1000 entries on the public hub.
+// ErrBadListing. One request for each page, of 1000 entries on the public hub, and
+// none for a commit that the cache holds: commits do not change.
 func (c *Client) Tree(ctx context.Context, repo RepoID, at Commit) ([]File, error) {
+	key := "tree " + c.Endpoint() + " " + c.Current(repo).String() + " " + string(at)
+	if kept, ok := c.cache.get(key); ok {
+		var entries []treeEntry
+		if json.Unmarshal(kept.body, &entries) == nil && entries != nil {
+			if files, reason := checkTree(entries); reason == "" {
+				return files, nil
+			}
+		}
+	}
 	q := c.apiRequest("list the files of "+repo.String()+" at "+at.Short(), repo, "tree", string(at))
 	q.url.RawQuery = "recursive=true&expand=false"
 	var entries []treeEntry
@@ -60,6 +71,9 @@ func (c *Client) Tree(ctx context.Context, repo RepoID, at Commit) ([]File, erro
 	files, reason := checkTree(entries)
 	if reason != "" {
 		return nil, q.fail(ErrBadListing, reason)
+	}
+	if body, err := json.Marshal(entries); err == nil { // what cannot be kept is asked for again
+		c.cache.put(cached{Key: key, Time: time.Now().Unix(), body: body})
 	}
 	return files, nil
 }

@@ -51,6 +51,7 @@ func TestScript(t *testing.T) {
 			e.Setenv("LONG", strings.Repeat("llama ", 2000)) // longer than the demo's context
 			e.Setenv("QBRANCH_STORE", filepath.Join(e.WorkDir, "store"))
 			e.Setenv("HOME", e.WorkDir)
+			e.Setenv("XDG_CACHE_HOME", filepath.Join(e.WorkDir, ".cache"))
 			e.Setenv("USERPROFILE", e.WorkDir)
 			e.Setenv("LC_ALL", "C.UTF-8")
 			return nil

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/qbranch/qbranch/hub"
 	"github.com/qbranch/qbranch/quant/card"
 )
 
@@ -48,7 +49,15 @@ func (a *App) readCard(ctx context.Context, arg string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.hub.ReadFile(ctx, ref.Repo, commit, readme, cardLimit)
+	files, err := a.hub.Tree(ctx, ref.Repo, commit)
+	if err != nil {
+		return nil, err
+	}
+	f, ok := find(files, readme)
+	if !ok {
+		return nil, fmt.Errorf("read the card of %s: %w", ref, hub.ErrEntryNotFound)
+	}
+	return a.hub.ReadListed(ctx, ref.Repo, commit, f, cardLimit)
 }
 
 func readFileAtMost(path string, limit int64) ([]byte, error) {

@@ -38,7 +38,7 @@ func FailureOf(err error) Failure {
 	case isA[*hub.RefError](err), isAny(err, hub.ErrBadEndpoint, infer.ErrContext, infer.ErrRequest, store.ErrPinned):
 		return FailureUsage
 	case isA[*CorruptionError](err), isA[*DamagedStoreError](err), isA[*FindingsError](err), isA[*store.CorruptError](err),
-		isAny(err, store.ErrMismatch, infer.ErrCheckpoint, hub.ErrBadListing, hub.ErrTooLarge):
+		isAny(err, store.ErrMismatch, hub.ErrMismatch, infer.ErrCheckpoint, hub.ErrBadListing, hub.ErrTooLarge):
 		return FailureIntegrity
 	case errors.Is(err, infer.ErrUnsupported):
 		return FailureUnsupported

@@ -165,6 +165,9 @@ func (g *getter) readSmall(ctx context.Context, f hub.File, limit int64) (data [
 // fetchSmall reads a file from the hub. One that comes wrong is read again,
 // since a proxy may have a bad moment.
 func (g *getter) fetchSmall(ctx context.Context, f hub.File, limit int64) ([]byte, error) {
+	if data, ok := g.app.hub.Cached(f); ok { // a listing has read it
+		return data, nil
+	}
 	const attempts = 3
 	for attempt := 1; ; attempt++ {
 		data, err := g.app.hub.ReadFile(ctx, g.repo, g.commit, f.Path, limit)

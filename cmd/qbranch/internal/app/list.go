@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -70,6 +71,7 @@ const (
 //	NO_CONFIG             the branch has no quantisation configuration
 //	NOT_GPTQ              the branch is AWQ, EXL2, GGUF or something else
 //	NO_CARD, NO_CARD_TABLE, CARD_UNREADABLE     there is no card to compare with
+//	OFFLINE               what the hub said some time ago
 //	RENAMED               the hub knows the repository by another name
 //	RESTRICTED            the files cannot be read without permission
 //	STORE_UNREADABLE      the local state is not known
@@ -88,6 +90,7 @@ type Listing struct {
 	Branches []BranchRow `json:"branches"`
 	Notes    []Note      `json:"notes"`
 	Requests int         `json:"requests"` // sent to the hub
+	AsOf     time.Time   `json:"as_of"`    // when the hub said so: in the past only when offline
 }
 
 // The largest files that are read whole.
@@ -129,8 +132,9 @@ type ListOptions struct {
 
 // List reconciles the card's table, the refs, each branch's tree and its
 // quantize_config.json. Requests: refs, one tree and at most one configuration
-// per branch, and the card; three round trips. What the store holds, and what
-// branches share, is not asked for again.
+// per branch, and the card; three round trips. What the store or the cache holds,
+// and what branches share, is not asked for again: with a cache, a second listing
+// takes one request, and none when the App is offline.
 func (a *App) List(ctx context.Context, repo RepoID, o ListOptions) (*Listing, error) {
 	before := a.hub.Requests()
 	all, err := a.hub.Refs(ctx, repo, o.AllRefs)
@@ -145,7 +149,10 @@ func (a *App) List(ctx context.Context, repo RepoID, o ListOptions) (*Listing, e
 	if err := errors.Join(ctx.Err(), noneReadable(facts)); err != nil {
 		return nil, err
 	}
-	l := &Listing{Repo: repo.String(), Endpoint: a.Endpoint(), Branches: []BranchRow{}, Notes: []Note{}}
+	l := &Listing{Repo: repo.String(), Endpoint: a.Endpoint(), AsOf: all.AsOf.UTC().Truncate(time.Second), Branches: []BranchRow{}, Notes: []Note{}}
+	if a.offline {
+		l.note("", "OFFLINE", "offline: the branches are those that the hub listed %s ago, at %s", agoText(time.Since(all.AsOf)), all.AsOf.Local().Format("2006-01-02 15:04"))
+	}
 	if asked != repo {
 		l.note("", "RENAMED", "%s is called %s now", asked, repo)
 	}
@@ -161,6 +168,19 @@ func (a *App) List(ctx context.Context, repo RepoID, o ListOptions) (*Listing, e
 	l.compareRefs(c, refs)
 	l.Requests = int(a.hub.Requests() - before)
 	return l, nil
+}
+
+// agoText is a duration for people who need no more than its size.
+func agoText(d time.Duration) string {
+	switch {
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%d s", int(max(d, 0).Seconds()))
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%d min", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h", int(d.Hours()))
+	}
+	return fmt.Sprintf("%d days", int(d.Hours()/24))
 }
 
 // note adds a note.
@@ -258,11 +278,7 @@ func (r *contentReader) read(ctx context.Context, f *branchFacts, path string, l
 				return readBlob(r.st, d, limit)
 			}
 		}
-		data, err := r.app.hub.ReadFile(ctx, r.repo, f.Commit, path, limit)
-		if err == nil {
-			err = checkContent(file, data)
-		}
-		return data, err
+		return r.app.hub.ReadListed(ctx, r.repo, f.Commit, file, limit)
 	}))
 	return get.(func() ([]byte, error))()
 }

@@ -55,6 +55,7 @@ type run struct {
 	storeDir  string
 	endpoint  string
 	tokenFile string
+	offline   bool
 	theme     string
 	browsing  bool // the browser has the screen
 	json      bool // set by the verbs that have --json
@@ -109,9 +110,10 @@ A REF is owner/name, owner/name:branch, owner/name@commit or the page's URL.`,
 	f.StringVar(&r.progress, "progress", "auto", "progress, `HOW`: auto, plain, json or none")
 	f.StringVar(&r.storeDir, "store", "", "keep blobs in `DIR` (default $QBRANCH_STORE, else the data folder)")
 	f.StringVar(&r.endpoint, "endpoint", "", "hub to talk to, a `URL` (default $HF_ENDPOINT, else huggingface.co)")
+	f.BoolVar(&r.offline, "offline", false, "use no network: the store, and what the cache knows")
 	f.StringVar(&r.tokenFile, "token-file", "", "read the access token from `FILE` (default $HF_TOKEN, …)")
 	root.AddCommand(r.lsCommand(), r.getCommand(), r.cardCommand(),
-		r.verifyCommand(), r.genCommand(), r.storeCommand(),
+		r.verifyCommand(), r.genCommand(), r.storeCommand(), r.cacheCommand(),
 		r.demoCommand(), r.tuiCommand(), r.versionCommand())
 	return root
 }
@@ -189,6 +191,8 @@ func (r *run) open(threads int) (*app.App, error) {
 		o.Endpoint = r.endpoint
 	}
 	o.UserAgent = r.userAgent()
+	o.Offline = o.Offline || r.offline
+	o.CacheDir = app.CacheDir(r.Getenv)
 	c := app.Config{Hub: o, StoreDir: r.storeDir, HFCache: app.HFCacheDir(r.Getenv), Threads: threads, OnWait: r.tellWait}
 	if c.StoreDir == "" {
 		c.StoreDir = r.Getenv("QBRANCH_STORE")

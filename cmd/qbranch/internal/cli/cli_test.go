@@ -16,7 +16,7 @@ import (
 func runMain(t *testing.T, stdin string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, err bytes.Buffer
-	env := map[string]string{"QBRANCH_STORE": t.TempDir(), "HF_HUB_OFFLINE": "1"}
+	env := map[string]string{"QBRANCH_STORE": t.TempDir(), "HF_HUB_OFFLINE": "1", "XDG_CACHE_HOME": t.TempDir()}
 	code = Main(context.Background(), Program{Args: args, In: strings.NewReader(stdin), Out: &out, Err: &err,
 		Getenv: func(name string) string { return env[name] }, Version: "v1.2.3"})
 	return code, out.String(), err.String()

@@ -154,7 +154,7 @@ func hint(err error, code int) string {
 	case exitLocked:
 		return "another qbranch is writing it: wait for it to end"
 	case exitOffline:
-		return "unset HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE to use the network"
+		return "leave out --offline, or unset HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE, to use the network"
 	case exitUnsupported:
 		return "fetching and verifying work all the same; another runner has to run it"
 	}
