@@ -26,53 +26,73 @@ type tensorEntry struct {
 	Offsets [2]int64 `json:"data_offsets"`
 }
 
-// layout collects tensors one behind the other.
+// layout collects tensors one behind the other, with their bytes.
 type layout struct {
 	tensors map[string]tensorEntry
-	end     int64
+	body    []byte
 }
 
-func (l *layout) add(name, dtype string, shape ...int64) {
-	n := map[string]int64{"I8": 1, "F16": 2, "I32": 4}[dtype]
+// add adds a tensor whose n words of the dtype's length are what word says.
+func (l *layout) add(name, dtype string, word func(i int64) uint32, shape ...int64) {
+	begin, n := int64(len(l.body)), int64(1)
 	for _, d := range shape {
 		n *= d
 	}
-	l.tensors[name] = tensorEntry{dtype, shape, [2]int64{l.end, l.end + n}}
-	l.end += n
+	for i := range n {
+		if dtype == "F16" {
+			l.body = binary.LittleEndian.AppendUint16(l.body, uint16(word(i)))
+		} else {
+			l.body = binary.LittleEndian.AppendUint32(l.body, word(i))
+		}
+	}
+	l.tensors[name] = tensorEntry{dtype, shape, [2]int64{begin, int64(len(l.body))}}
 }
+
+// always is a tensor of one value.
+func always(w uint32) func(int64) uint32 { return func(int64) uint32 { return w } }
+
+const (
+	one   = 0x3c00     // in half precision
+	small = 0x2000     // 2^-7
+	eight = 0x77777777 // eight zero points of 8, of which 1 is taken off
+)
 
 // linear adds a 4-bit matrix of in rows and out columns, groups of 128.
 func (l *layout) linear(name string, in, out int64) {
-	l.add(name+".qweight", "I32", in/8, out)
-	l.add(name+".qzeros", "I32", in/128, out/8)
-	l.add(name+".scales", "F16", in/128, out)
-	l.add(name+".g_idx", "I32", in)
+	l.add(name+".qweight", "I32", func(i int64) uint32 { return uint32(i) * 2654435761 }, in/8, out)
+	l.add(name+".qzeros", "I32", always(eight), in/128, out/8)
+	l.add(name+".scales", "F16", always(small), in/128, out)
+	l.add(name+".g_idx", "I32", func(i int64) uint32 { return uint32(i / 128) }, in)
 }
 
-// checkpointHeader begins a safetensors file of size bytes in all, of which
-// there have to be some: 2 MiB at least.
-func checkpointHeader(size int64) string {
+// checkpointHead begins a safetensors file of size bytes in all: header and
+// tensors up to the noise, which is the rest.
+func checkpointHead(size int64) []byte {
 	const (
 		length                 = 4096 // of the JSON, padded with spaces
 		hidden, inner, entries = 256, 512, 512
 	)
 	l := layout{tensors: make(map[string]tensorEntry)}
-	l.add("model.embed_tokens.weight", "F16", entries, hidden)
-	l.add("model.norm.weight", "F16", hidden)
-	l.add("lm_head.weight", "F16", entries, hidden)
+	l.add("model.embed_tokens.weight", "F16", always(small), entries, hidden)
+	l.add("model.norm.weight", "F16", always(one), hidden)
+	l.add("lm_head.weight", "F16", always(small), entries, hidden)
 	const layer = "model.layers.0."
-	l.add(layer+"input_layernorm.weight", "F16", hidden)
-	l.add(layer+"post_attention_layernorm.weight", "F16", hidden)
+	l.add(layer+"input_layernorm.weight", "F16", always(one), hidden)
+	l.add(layer+"post_attention_layernorm.weight", "F16", always(one), hidden)
 	for _, name := range []string{"q", "k", "v", "o"} {
 		l.linear(layer+"self_attn."+name+"_proj", hidden, hidden)
 	}
 	l.linear(layer+"mlp.gate_proj", hidden, inner)
 	l.linear(layer+"mlp.up_proj", hidden, inner)
 	l.linear(layer+"mlp.down_proj", inner, hidden)
-	l.add("model.noise", "I8", size-8-length-l.end)
+	end := int64(len(l.body))
+	noise := size - 8 - length - end
+	l.tensors["model.noise"] = tensorEntry{"I8", []int64{noise}, [2]int64{end, end + noise}}
 	text, err := json.Marshal(l.tensors)
-	if err != nil || len(text) > length {
-		panic(fmt.Sprintf("qbranch: internal error: header of %d bytes: %v", len(text), err))
+	if err != nil || len(text) > length || noise < 0 {
+		panic(fmt.Sprintf("qbranch: internal error: header of %d bytes, %d of noise: %v", len(text), noise, err))
 	}
-	return string(binary.LittleEndian.AppendUint64(nil, length)) + string(text) + strings.Repeat(" ", length-len(text))
+	head := binary.LittleEndian.AppendUint64(nil, length)
+	head = append(append(head, text...), strings.Repeat(" ", length-len(text))...)
+	return append(head, l.body...)
 }

@@ -37,14 +37,7 @@ type shape struct {
 	ConnRate  int64         // bytes per second on each connection; 0 = no limit
 	TotalRate int64         // over all connections
 	Latency   time.Duration // round trip
-	Faults    []fault
-}
-
-// fault is what of hubtest.Fault the bench uses.
-type fault struct {
-	Origin string
-	Times  int
-	FlipAt int64
+	Faults    []string      // as hubtest.ParseFault reads them
 }
 
 // answer is what the hub says. Error is "" when the command was carried out.
@@ -110,8 +103,12 @@ func carryOut(s *hubtest.Server, c command, reply *answer) error {
 		s.SetRate(c.Shape.TotalRate)
 		s.SetLatency(c.Shape.Latency)
 		s.ClearFaults()
-		for _, f := range c.Shape.Faults {
-			s.AddFault(hubtest.Fault{Origin: f.Origin, Times: f.Times, FlipAt: f.FlipAt})
+		for _, text := range c.Shape.Faults {
+			f, err := hubtest.ParseFault(text)
+			if err != nil {
+				return err
+			}
+			s.AddFault(f)
 		}
 	case "expire":
 		s.ExpireURLs()

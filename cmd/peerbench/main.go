@@ -32,6 +32,15 @@ func allRows() []row {
 		{"durable", (*bench).durable},
 		{"rate20", (*bench).throttled20},
 		{"rate5", (*bench).throttled5},
+		{"requests", (*bench).requests},
+		{"publish", (*bench).published},
+		{"kill", (*bench).killed},
+		{"broken", (*bench).broken},
+		{"flip", (*bench).flipped},
+		{"stop", (*bench).stopped},
+		{"restart", (*bench).restarted},
+		{"verify", (*bench).verified},
+		{"small", (*bench).small},
 	}
 }
 

@@ -100,7 +100,7 @@ func (b *bench) throttled(ctx context.Context, name string, s shape) ([]line, er
 		return nil, err
 	}
 	defer reset()
-	results, err := b.contest(ctx, b.some(everyone...), u, trial{base: b.fast})
+	results, err := b.contest(ctx, b.some(everyone...), u, trial{base: b.fast, paced: true})
 	if err != nil {
 		return nil, err
 	}

@@ -67,7 +67,7 @@ var theirs = map[string][]string{
 	"github.com/muesli/termenv":             {"cmd/qbranch/internal/tui"},
 	"github.com/spf13":                      {"cmd/qbranch/internal/cli"},
 	"github.com/yuin/goldmark":              {"quant/card"},
-	"github.com/zeebo/blake3":               {"store"},
+	"github.com/zeebo/blake3":               {"cmd/peerbench", "store"},
 	"golang.org/x/sync":                     {"..."},
 	"golang.org/x/sys":                      {"store", "infer/..."},
 	"golang.org/x/term":                     {"cmd/qbranch/internal/cli", "cmd/qbranch/internal/tui"},
