@@ -21,6 +21,9 @@ func (s *Store) ensureDir(dir string) error {
 		}
 		return s.settleDirs(dir)
 	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return s.ioError(dir, err)
+	}
 	parent := filepath.Dir(dir)
 	if err == nil || parent == dir {
 		return s.ioError(dir, &fs.PathError{Op: "mkdir", Path: dir, Err: errNotDir})
