@@ -121,10 +121,14 @@ snapshot_download(repo, revision="`+branchB+`", local_files_only=True)
 	w.qbranch("verify", demo.RepoID+":"+branchB)
 }
 
-// What the official client has fetched we need not fetch.
+// What the official client has fetched we need not fetch, and can be taken as a
+// branch without a network.
 func TestOfficialClientsCacheIsUsed(t *testing.T) {
 	w := newCacheWorld(t)
 	w.hf(false, `snapshot_download(repo, revision="`+branchA+`")`)
+	if out := w.qbranch("store", "import", w.cache, "--store", filepath.Join(t.TempDir(), "other"), "--link", "copy", "--json"); !strings.Contains(out, `"recorded":true`) {
+		t.Errorf("import: %s", out)
+	}
 	out := w.qbranch("get", demo.RepoID+":"+branchA, "--json")
 	if !strings.Contains(out, `"received_bytes":0,`) || !strings.Contains(out, `"state":"adopted"`) {
 		t.Errorf("get did not take what is in the cache:\n%s", out)

@@ -105,27 +105,30 @@ func (f treeFile) want() (store.Want, error) {
 	if f.Size < 0 {
 		return w, fmt.Errorf("a length of %d", f.Size)
 	}
+	etag, digits := f.BlobID, 40
 	if f.LFSSHA256 != "" {
-		d, err := store.ParseDigest(f.LFSSHA256)
-		w.SHA256 = d
-		return w, err
+		etag, digits = f.LFSSHA256, 64
 	}
-	return named(f.BlobID, f.Size)
+	if !isHex(etag, digits) {
+		return w, fmt.Errorf("%.80q is no digest of %d digits", etag, digits)
+	}
+	return named(etag, f.Size)
 }
 
 // named is the content that the name of a blob promises.
 func named(etag string, size int64) (store.Want, error) {
 	w := store.Want{Size: size}
+	var err error
 	switch {
 	case isHex(etag, 64):
-		d, err := store.ParseDigest(etag)
-		w.SHA256 = d
-		return w, err
+		w.SHA256, err = store.ParseDigest(etag)
 	case isHex(etag, 40):
-		_, err := hex.Decode(w.GitOID[:], []byte(etag))
-		return w, err
+		_, err = hex.Decode(w.GitOID[:], []byte(etag))
 	}
-	return w, fmt.Errorf("%.80q is no digest", etag)
+	if err == nil && w == (store.Want{Size: size}) { // zeros stand for "unknown"
+		err = fmt.Errorf("%.80q is no digest", etag)
+	}
+	return w, err
 }
 
 // readLimited reads a small file of the cache.

@@ -30,7 +30,7 @@ func (r *run) storeCommand() *cobra.Command {
 		},
 	}
 	cmd.AddCommand(r.storeLsCommand(), r.storePathCommand(), r.storeDuCommand(),
-		r.storeRmCommand(), r.storeGcCommand(), r.storePinCommand(false), r.storePinCommand(true), r.storeFsckCommand())
+		r.storeRmCommand(), r.storeGcCommand(), r.storePinCommand(false), r.storePinCommand(true), r.storeFsckCommand(), r.storeImportCommand())
 	return cmd
 }
 
