@@ -2,8 +2,9 @@ package main
 
 import (
 	"bytes"
-	"net/http"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -56,53 +57,33 @@ func cmdHub(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("CDN", s.CDNURL())
 }
 
+// cmdFault adds a fault, in the words of hubtest.ParseFault, one an argument,
+// and two of its own: cut=N sends the first N bytes of an answer, with a length
+// to match; replace=OLD=>NEW changes an answer by a regular expression. \x1b is
+// an escape character. Without arguments it removes all faults.
 func cmdFault(ts *testscript.TestScript, neg bool, args []string) {
+	usageIf(ts, neg, "fault KEY[=VALUE]...")
 	if len(args) == 0 {
 		server(ts).ClearFaults()
 		return
 	}
-	var f hubtest.Fault
+	var words []string
+	var rewrite func([]byte) []byte
 	for _, arg := range args {
-		key, value, _ := strings.Cut(arg, "=")
-		set, ok := faultKeys[key]
-		usageIf(ts, neg || !ok, "fault KEY[=VALUE]...: no key "+key)
-		set(ts, &f, value)
+		if n, ok := strings.CutPrefix(arg, "cut="); ok {
+			most := int(number(ts, n))
+			rewrite = func(body []byte) []byte { return body[:min(most, len(body))] }
+		} else if change, ok := strings.CutPrefix(arg, "replace="); ok {
+			old, with, _ := strings.Cut(change, "=>")
+			rewrite = func(body []byte) []byte { return regexp.MustCompile(old).ReplaceAll(body, []byte(with)) }
+		} else {
+			words = append(words, strings.ReplaceAll(arg, `\x1b`, "\x1b"))
+		}
 	}
+	f, err := hubtest.ParseFault(strings.Join(words, ","))
+	ts.Check(err)
+	f.Rewrite = rewrite
 	server(ts).AddFault(f)
-}
-
-// faultKeys are the fields of hubtest.Fault that scripts use.
-var faultKeys = map[string]func(ts *testscript.TestScript, f *hubtest.Fault, v string){
-	"origin": func(_ *testscript.TestScript, f *hubtest.Fault, v string) { f.Origin = v },
-	"path":   func(_ *testscript.TestScript, f *hubtest.Fault, v string) { f.PathContains = v },
-	"ranged": func(_ *testscript.TestScript, f *hubtest.Fault, _ string) { f.RangedOnly = true },
-	"after":  func(ts *testscript.TestScript, f *hubtest.Fault, v string) { f.After = int(number(ts, v)) },
-	"times":  func(ts *testscript.TestScript, f *hubtest.Fault, v string) { f.Times = int(number(ts, v)) },
-	"status": func(ts *testscript.TestScript, f *hubtest.Fault, v string) { f.Status = int(number(ts, v)) },
-	"body":   func(_ *testscript.TestScript, f *hubtest.Fault, v string) { f.Body = v },
-	"html": func(_ *testscript.TestScript, f *hubtest.Fault, _ string) {
-		f.Header = http.Header{"Content-Type": {"text/html"}}
-	},
-	"reset":       func(ts *testscript.TestScript, f *hubtest.Fault, v string) { f.ResetAfter = number(ts, v) },
-	"stall":       func(ts *testscript.TestScript, f *hubtest.Fault, v string) { f.StallAfter = number(ts, v) },
-	"truncate":    func(ts *testscript.TestScript, f *hubtest.Fault, v string) { f.Truncate = number(ts, v) },
-	"flip":        func(ts *testscript.TestScript, f *hubtest.Fault, v string) { f.FlipAt = number(ts, v) },
-	"ignorerange": func(_ *testscript.TestScript, f *hubtest.Fault, _ string) { f.IgnoreRange = true },
-	"wrongrange":  func(_ *testscript.TestScript, f *hubtest.Fault, _ string) { f.WrongRange = true },
-	"delay": func(ts *testscript.TestScript, f *hubtest.Fault, v string) {
-		d, err := time.ParseDuration(v)
-		ts.Check(err)
-		f.Delay = d
-	},
-	"redirect": func(_ *testscript.TestScript, f *hubtest.Fault, v string) { f.RedirectTo = v },
-	"cut": func(ts *testscript.TestScript, f *hubtest.Fault, v string) { // the answer's first bytes only, with a length to match
-		n := int(number(ts, v))
-		f.Rewrite = func(body []byte) []byte { return body[:min(n, len(body))] }
-	},
-	"replace": func(_ *testscript.TestScript, f *hubtest.Fault, v string) { // OLD=>NEW, a regular expression
-		old, with, _ := strings.Cut(v, "=>")
-		f.Rewrite = func(body []byte) []byte { return regexp.MustCompile(old).ReplaceAll(body, []byte(with)) }
-	},
 }
 
 func cmdRate(ts *testscript.TestScript, neg bool, args []string) {
@@ -179,6 +160,27 @@ func cmdRename(ts *testscript.TestScript, neg bool, args []string) {
 	data, err := repository(args[0])
 	ts.Check(err)
 	ts.Check(server(ts).Rename(data.ID, args[1]))
+}
+
+// cmdHolds looks for a text in all files of a folder: holds TEXT DIR.
+func cmdHolds(ts *testscript.TestScript, neg bool, args []string) {
+	usageIf(ts, len(args) != 2, "holds TEXT DIR")
+	var found []string
+	files := 0
+	ts.Check(filepath.WalkDir(ts.MkAbs(args[1]), func(name string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		files++
+		data, err := os.ReadFile(name)
+		if err == nil && bytes.Contains(data, []byte(args[0])) {
+			found = append(found, name)
+		}
+		return err
+	}))
+	if files == 0 || (len(found) > 0) == neg {
+		ts.Fatalf("%d files, %q in %q", files, args[0], found)
+	}
 }
 
 // cmdFlip changes a byte on disk: flip REPO BRANCH FILE OFFSET.

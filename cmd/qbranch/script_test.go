@@ -67,6 +67,7 @@ func TestScript(t *testing.T) {
 			"branch":     cmdBranch,
 			"rename":     cmdRename,
 			"flip":       cmdFlip,
+			"holds":      cmdHolds,
 			"json":       cmdJSON,
 			"keep":       cmdKeep,
 			"checkpoint": cmdCheckpoint,
