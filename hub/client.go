@@ -28,6 +28,11 @@ type Options struct {
 	AllowHTTP bool          // plain http to other machines too
 	RetryWait time.Duration // before the first retry, doubled for each further one; 0 = 500 ms
 
+	// Proxy names the proxy of a request, nil for none; nil = HTTPS_PROXY, HTTP_PROXY
+	// and NO_PROXY, in capitals or not, as they were when the process began.
+	Proxy func(*http.Request) (*url.URL, error)
+	Roots Roots // certificates to trust beside the system's
+
 	HeaderTimeout time.Duration // from a request to its answer's headers; 0 = 15 s
 	StallTimeout  time.Duration // without a byte of a body; 0 = 15 s
 	// OnWait is told of pauses before they begin, with the context of the request;
@@ -48,6 +53,7 @@ type Client struct {
 	stall     time.Duration // Options.StallTimeout
 	onWait    func(context.Context, Wait)
 
+	roots   Roots
 	cache   *cache
 	silence silence
 	pace    pace
@@ -95,7 +101,10 @@ func NewClient(o Options) (*Client, error) {
 		cache:  newCache(o.CacheDir, o.Logger),
 		header: o.HeaderTimeout, stall: o.StallTimeout, onWait: o.OnWait,
 	}
-	c.dial.endpoint = hostPort(u)
+	c.dial.endpoint, c.dial.find, c.roots = hostPort(u), o.Proxy, o.Roots
+	if o.Proxy == nil {
+		c.dial.find = http.ProxyFromEnvironment
+	}
 	c.dial.private.Store(isLoopbackHost(u.Hostname()))
 	c.api = c.newHTTP(c.apiTransport(), apiRetries)
 	c.data = c.newHTTP(c.dataTransport(o.MaxConns), dataRetries)

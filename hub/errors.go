@@ -132,15 +132,22 @@ func (e *NetworkError) Error() string {
 func (e *NetworkError) Unwrap() []error { return []error{ErrNetwork, e.Err} }
 
 // Temporary reports whether trying again may help: always, except when the
-// server's certificate is refused, or it has kept silent for too long.
-func (e *NetworkError) Temporary() bool { return !isCertificateError(e.Err) && e.Silent == 0 }
+// server's certificate is refused, a proxy says no, or the host has kept silent for too long.
+func (e *NetworkError) Temporary() bool {
+	return !isCertificateError(e.Err) && !isProxyRefusal(e.Err) && e.Silent == 0
+}
 
 // Hint says what to do next.
 func (e *NetworkError) Hint() string {
 	var dns *net.DNSError
+	var op *net.OpError
 	switch {
+	case errors.Is(e.Err, ErrProxy):
+		return proxyHint
+	case errors.As(e.Err, &op) && op.Op == "proxyconnect":
+		return "the proxy that HTTPS_PROXY or HTTP_PROXY names cannot be reached: check it, or unset it"
 	case isCertificateError(e.Err):
-		return "the certificate of " + e.Host + " is not trusted: behind a proxy that inspects TLS, point SSL_CERT_FILE at its certificate"
+		return "the certificate of " + e.Host + " is not trusted: behind a proxy that inspects TLS, point SSL_CERT_FILE at its certificate, in PEM form"
 	case errors.As(e.Err, &dns):
 		return "the name " + e.Host + " does not resolve: check it and the connection"
 	case e.Silent > 0:

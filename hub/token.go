@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -14,8 +15,9 @@ import (
 
 // Token is a secret: it prints as its source, never as itself.
 type Token struct {
-	value  *string // behind a pointer, so that no formatting verb reaches it from outside
-	Source string  // where it came from: "HF_TOKEN", a file's path, …
+	value  *string     // behind a pointer, so that no formatting verb reaches it from outside
+	Source string      // where it came from: "HF_TOKEN", a file's path, …
+	Mode   fs.FileMode // permission bits of that file; 0 = it was no file
 }
 
 // NewToken wraps a secret and says where it came from. An empty secret is no
@@ -25,7 +27,7 @@ func NewToken(value, source string) Token {
 	if value == "" {
 		return Token{}
 	}
-	return Token{&value, source}
+	return Token{value: &value, Source: source}
 }
 
 // IsZero reports whether there is no token.
@@ -85,7 +87,9 @@ const maxTokenFile = 64 << 10
 // OptionsFromEnv reads HF_ENDPOINT, HF_TOKEN, HUGGING_FACE_HUB_TOKEN,
 // HF_TOKEN_PATH, HF_HOME, HF_HUB_DISABLE_IMPLICIT_TOKEN, HF_HUB_OFFLINE and
 // TRANSFORMERS_OFFLINE with the official precedence, HF_HUB_ETAG_TIMEOUT,
-// HF_HUB_DOWNLOAD_TIMEOUT and QBRANCH_ALLOW_HTTP.
+// HF_HUB_DOWNLOAD_TIMEOUT and QBRANCH_ALLOW_HTTP; and, for certificates to trust
+// beside the system's, the first that is set of SSL_CERT_FILE and SSL_CERT_DIR,
+// REQUESTS_CA_BUNDLE, and CURL_CA_BUNDLE (*CertificatesError when it is of no use).
 // A token file that is missing means no token; one that cannot be read is an
 // error.
 func OptionsFromEnv(getenv func(string) string) (Options, error) {
@@ -96,6 +100,10 @@ func OptionsFromEnv(getenv func(string) string) (Options, error) {
 
 		HeaderTimeout: seconds(getenv("HF_HUB_ETAG_TIMEOUT")),
 		StallTimeout:  seconds(getenv("HF_HUB_DOWNLOAD_TIMEOUT")),
+	}
+	var err error
+	if o.Roots, err = rootsFromEnv(getenv); err != nil {
+		return Options{}, err
 	}
 	if isTrue(getenv("HF_HUB_DISABLE_IMPLICIT_TOKEN")) {
 		return o, nil
@@ -109,29 +117,40 @@ func OptionsFromEnv(getenv func(string) string) (Options, error) {
 	if path == "" {
 		return o, nil
 	}
-	value, err := readTokenFile(path)
-	if err != nil {
-		return Options{}, err
+	if o.Token, err = ReadToken(path); errors.Is(err, fs.ErrNotExist) {
+		return o, nil
 	}
-	o.Token = NewToken(value, path)
-	return o, nil
+	return o, err
 }
 
-func readTokenFile(path string) (string, error) {
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
+// ReadToken reads a token from a file, at most 64 KiB of it.
+func ReadToken(path string) (Token, error) {
+	fail := func(err error) (Token, error) {
+		return Token{}, fmt.Errorf("read the token file (set HF_HUB_DISABLE_IMPLICIT_TOKEN=1 to go on without): %w", err)
 	}
+	f, err := os.Open(path)
 	if err != nil {
-		return "", fmt.Errorf("read the token file (set HF_HUB_DISABLE_IMPLICIT_TOKEN=1 to go on without): %w", err)
+		return fail(err)
 	}
 	defer f.Close()
+	fi, err := f.Stat()
+	if err != nil {
+		return fail(err)
+	}
 	data, err := io.ReadAll(io.LimitReader(f, maxTokenFile))
 	if err != nil {
-		return "", fmt.Errorf("read the token file (set HF_HUB_DISABLE_IMPLICIT_TOKEN=1 to go on without): %w", err)
+		return fail(err)
 	}
-	return string(data), nil
+	t := NewToken(string(data), path)
+	if !t.IsZero() {
+		t.Mode = fi.Mode().Perm()
+	}
+	return t, nil
 }
+
+// Exposed reports whether others on this machine can read the file that the
+// token came from. On Windows the mode does not tell.
+func (t Token) Exposed() bool { return runtime.GOOS != "windows" && t.Mode&0o077 != 0 }
 
 // tokenPath is where the official tools keep the token; "" when there is not
 // even a home.

@@ -50,7 +50,7 @@ func checkRetry(ctx context.Context, resp *http.Response, err error) (bool, erro
 		return false, ctx.Err()
 	}
 	if err != nil {
-		return !errors.Is(err, errPrivateAddress) && !isCertificateError(err) && silentFor(ctx) == 0, nil
+		return !errors.Is(err, errPrivateAddress) && !isCertificateError(err) && !isProxyRefusal(err) && silentFor(ctx) == 0, nil
 	}
 	return transientStatus(resp.StatusCode) && retryAfter(resp.Header, time.Now()) <= maxRetryAfter, nil
 }
@@ -82,7 +82,10 @@ func (c *Client) apiTransport() *http.Transport {
 		DisableCompression:    true,
 
 		MaxResponseHeaderBytes: maxHeader,
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: c.roots.Pool},
+		OnProxyConnectResponse: func(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.Response) error {
+			return checkProxy(proxy, resp)
+		},
 	}
 }
 
@@ -210,13 +213,14 @@ var errPrivateAddress = errors.New("address of a private network")
 // storage there.
 type dialer struct {
 	endpoint string // host:port
+	find     func(*http.Request) (*url.URL, error)
 	private  atomic.Bool
 	proxies  sync.Map // host:port → struct{}
 }
 
-// proxy is http.ProxyFromEnvironment, and remembers whom it named.
+// proxy finds the proxy of a request, and remembers it.
 func (d *dialer) proxy(r *http.Request) (*url.URL, error) {
-	u, err := http.ProxyFromEnvironment(r)
+	u, err := d.find(r)
 	if err != nil {
 		// The error repeats the value, which may hold a password.
 		return nil, errors.New("HTTPS_PROXY or HTTP_PROXY is not the URL of a proxy")

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
@@ -74,9 +73,6 @@ const (
 	Info  = quant.Info
 )
 
-// tokenLimit bounds what is read of a token file.
-const tokenLimit = 64 << 10
-
 // HubFromEnv reads what the environment says about the hub (hub.OptionsFromEnv).
 // A token file takes the place of the environment's token.
 func HubFromEnv(getenv func(string) string, tokenFile string) (HubOptions, error) {
@@ -84,12 +80,8 @@ func HubFromEnv(getenv func(string) string, tokenFile string) (HubOptions, error
 	if err != nil || tokenFile == "" {
 		return o, err
 	}
-	secret, err := readFileAtMost(tokenFile, tokenLimit)
-	if err != nil {
-		return o, fmt.Errorf("read the token: %w", err)
-	}
-	o.Token = hub.NewToken(strings.TrimSpace(string(secret)), tokenFile)
-	return o, nil
+	o.Token, err = hub.ReadToken(tokenFile)
+	return o, err
 }
 
 // Config configures an App.

@@ -187,6 +187,9 @@ func (r *run) open(threads int) (*app.App, error) {
 	if err != nil {
 		return nil, &usageError{msg: err.Error(), err: err}
 	}
+	if o.Token.Exposed() {
+		r.note("warning: others on this machine can read the token in %s: chmod 600 %[1]s", clean(o.Token.Source))
+	}
 	if r.endpoint != "" {
 		o.Endpoint = r.endpoint
 	}
