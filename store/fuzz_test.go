@@ -211,3 +211,42 @@ func FuzzCheckFilePath(f *testing.F) {
 		}
 	})
 }
+
+// FuzzNotes: pins, branches and holds that are understood are written again as
+// something that is understood as the same, and lead to one place in the store.
+func FuzzNotes(f *testing.F) {
+	for _, seed := range []string{
+		`{"format":1,"repo":"a/b","branch":"main","since":"2030-01-02T03:04:05Z"}`,
+		`{"format":1,"repo":"a/B","commit":"0123456789012345678901234567890123456789"}`,
+		`{"format":1,"repo":"a/b","branch":"main","commit":"0123456789012345678901234567890123456789"}`,
+		`{"format":1,"repo":"../..","branch":"x"}`, `{"format":2}`, `{`, ``,
+		`{"format":1,"pid":7,"what":"get a/b","everything":true,"blobs":["git-0123456789012345678901234567890123456789"]}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	s := &Store{dir: string(filepath.Separator) + "store"}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if p, err := decodePin(b); err == nil {
+			path, err := s.pinPath(p)
+			if err != nil || !strings.HasPrefix(path, filepath.Join(s.dir, dirPins)+string(filepath.Separator)) {
+				t.Fatalf("pin %+v is at %q, %v", p, path, err)
+			}
+			text, err := json.Marshal(pinJSON{formatVersion, p})
+			if again, err2 := decodePin(text); err != nil || err2 != nil || again.String() != p.String() {
+				t.Fatalf("pin %+v, again %+v: %v, %v", p, again, err, err2)
+			}
+		}
+		if j, err := decodeBranch(b); err == nil {
+			text, err := json.Marshal(j)
+			if again, err2 := decodeBranch(text); err != nil || err2 != nil || again != j {
+				t.Fatalf("branch %+v, again %+v: %v, %v", j, again, err, err2)
+			}
+		}
+		if j, ok := decodeHold(b); ok {
+			text, err := json.Marshal(j)
+			if again, ok := decodeHold(text); err != nil || !ok || !reflect.DeepEqual(again, j) {
+				t.Fatalf("hold %+v, again %+v: %v, %v", j, again, ok, err)
+			}
+		}
+	})
+}

@@ -11,13 +11,15 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
 
 // lockWait bounds how long a process waits for the store's lock. Whoever has it
-// looks at names and removes files, which is done in moments.
-const lockWait = 20 * time.Second
+// looks at names and removes files: moments, but for hundreds of gigabytes on a
+// slow disk.
+const lockWait = time.Minute
 
 // maxHold bounds the JSON of a hold.
 const maxHold = 64 << 20
@@ -64,7 +66,7 @@ func (s *Store) lockStore(ctx context.Context) (io.Closer, error) {
 			return nil, fmt.Errorf("lock the store: %w", s.ioError(path, err))
 		}
 		if s.now().After(deadline) {
-			return nil, &BusyError{}
+			return nil, &BusyError{What: "it is removing files"}
 		}
 		select {
 		case <-ctx.Done():
@@ -233,12 +235,21 @@ func (s *Store) readHolds() (holds, error) {
 }
 
 func (s *Store) readHold(path string) (holdJSON, bool) {
-	var j holdJSON
 	b, err := readLimited(s.fs, path, maxHold)
-	if err != nil || json.Unmarshal(b, &j) != nil || j.Format != formatVersion {
+	if err != nil {
 		return holdJSON{}, false
 	}
-	return j, true
+	return decodeHold(b)
+}
+
+// decodeHold reports false for what it does not understand, keys of blobs
+// included: what somebody needs must not be guessed.
+func decodeHold(b []byte) (holdJSON, bool) {
+	var j holdJSON
+	if json.Unmarshal(b, &j) != nil || j.Format != formatVersion || j.PID < 0 {
+		return holdJSON{}, false
+	}
+	return j, !slices.ContainsFunc(j.Blobs, func(key string) bool { return !isPartialKey(key) })
 }
 
 // lockedByOther reports whether somebody has the lock of a file.

@@ -53,6 +53,7 @@ type SweepReport struct {
 	Kept     []SweepTotal `json:"kept"`         // by kind and reason
 	Freed    int64        `json:"freed_bytes"`  // what the disk gets back
 	Linked   int64        `json:"linked_bytes"` // of removed blobs that exported folders have too
+	Outdated int          `json:"outdated"`     // StoreCollect: commits that their branches have left, which it keeps
 }
 
 // SweepTotal sums up the things of one kind.
@@ -93,7 +94,7 @@ func (a *App) StoreRemove(ctx context.Context, q RemoveRequest) (*SweepReport, e
 	}
 	if q.Partial {
 		sweep, err := st.RemovePartials(ctx, store.RemoveOptions{DryRun: q.DryRun})
-		return sweepReport(st, sweep, q.DryRun), err
+		return sweepReport(sweep, q.DryRun), err
 	}
 	var which []store.Selector
 	for _, ref := range q.Refs {
@@ -108,7 +109,7 @@ func (a *App) StoreRemove(ctx context.Context, q RemoveRequest) (*SweepReport, e
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, notHere(q.Refs, st)
 	}
-	return sweepReport(st, sweep, q.DryRun), err
+	return sweepReport(sweep, q.DryRun), err
 }
 
 // notHere names the references of which nothing is in the store.
@@ -191,10 +192,16 @@ func (a *App) StoreCollect(ctx context.Context, q CollectRequest) (*SweepReport,
 		return &SweepReport{DryRun: q.DryRun}, err
 	}
 	sweep, err := st.Collect(ctx, store.CollectOptions{Grace: q.Grace, PartialGrace: q.PartialGrace, DryRun: q.DryRun})
-	return sweepReport(st, sweep, q.DryRun), err
+	rep := sweepReport(sweep, q.DryRun)
+	if err != nil {
+		return rep, err
+	}
+	left, err := outdated(st, nil)
+	rep.Outdated = len(left)
+	return rep, err
 }
 
-func sweepReport(st *store.Store, sweep store.Sweep, dry bool) *SweepReport {
+func sweepReport(sweep store.Sweep, dry bool) *SweepReport {
 	r := &SweepReport{DryRun: dry, Branches: []StoreItem{}, Removed: []SweepTotal{}, Kept: []SweepTotal{}, Freed: sweep.Freed()}
 	for _, it := range sweep.Removed {
 		r.Removed = tally(r.Removed, it)

@@ -135,6 +135,9 @@ func (r *run) sweep(ctx context.Context, verb string, f removal, do func(ctx con
 	if !r.quiet || f.dryRun {
 		fmt.Fprint(r.out, sweepLines(rep, word))
 	}
+	if rep.Outdated > 0 {
+		r.note("kept: %s that branches have left; 'qbranch store rm --outdated' removes what has been left", plural(rep.Outdated, "commit"))
+	}
 	return nil
 }
 
