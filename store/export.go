@@ -94,7 +94,7 @@ func (e *exporter) export(ctx context.Context, snap Snapshot, dir string) error 
 // CheckSnapshot says why a snapshot cannot be exported: a file that must not be
 // written, a blob that has gone (fs.ErrNotExist) or is damaged (*CorruptError).
 func (s *Store) CheckSnapshot(snap Snapshot) error {
-	if err := snap.check(); err != nil {
+	if err := snap.Check(); err != nil {
 		return err
 	}
 	for _, f := range snap.Files {

@@ -61,7 +61,7 @@ func decodeManifest(b []byte) (Manifest, error) {
 	if m.Format != formatVersion || m.PartSize != PartSize {
 		return Manifest{}, fmt.Errorf("manifest format %d with parts of %d bytes: %w", m.Format, m.PartSize, ErrFormat)
 	}
-	if err := m.snapshot().check(); err != nil {
+	if err := m.snapshot().Check(); err != nil {
 		return Manifest{}, fmt.Errorf("%w: %w", ErrFormat, err)
 	}
 	for _, f := range m.Files {

@@ -107,3 +107,6 @@ func (s *Store) Parts(d Digest) ([]Digest, error) {
 	}
 	return p.sums, nil
 }
+
+// SumPart returns the BLAKE3-256 digest of a part, as Parts lists them.
+func SumPart(p []byte) Digest { return sumPart(p) }

@@ -48,8 +48,9 @@ func (snap Snapshot) Bytes() int64 {
 	return sum
 }
 
-// check refuses what must not be written, or what was read and must not be used.
-func (snap Snapshot) check() error {
+// Check refuses what must not be written, or what was read and must not be
+// used: names that are none, paths that a folder cannot have, impossible lengths.
+func (snap Snapshot) Check() error {
 	if _, err := repoPath(snap.Repo); err != nil {
 		return err
 	}
@@ -98,7 +99,7 @@ func (s *Store) PutSnapshot(snap Snapshot) error {
 func (s *Store) putSnapshot(snap Snapshot) error {
 	path, err := s.snapshotPath(snap.Repo, snap.Commit)
 	if err == nil {
-		err = snap.check()
+		err = snap.Check()
 	}
 	if err != nil {
 		return err
@@ -210,7 +211,7 @@ func decodeSnapshot(b []byte) (Snapshot, error) {
 	if j.Format != formatVersion {
 		return Snapshot{}, fmt.Errorf("snapshot format %d: %w", j.Format, ErrFormat)
 	}
-	if err := j.Snapshot.check(); err != nil {
+	if err := j.Snapshot.Check(); err != nil {
 		return Snapshot{}, fmt.Errorf("%w: %w", ErrFormat, err)
 	}
 	return j.Snapshot, nil
