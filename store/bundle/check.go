@@ -12,8 +12,7 @@ import (
 // with its digests, without a store; a *DamagedError names what is wrong.
 func Check(ctx context.Context, a *Archive, o Options) error {
 	o.fill()
-	o.Stats.Total.Add(a.Manifest.Bytes())
-	w := &walker{a: a, to: checker{}, strict: true, stats: o.Stats, notify: o.Notify}
+	w := &walker{a: a, to: checker{}, strict: true, Options: o}
 	if err := w.walk(ctx); err != nil {
 		return err
 	}

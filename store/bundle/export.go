@@ -8,18 +8,11 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/qbranch/qbranch/store"
 )
-
-// Stats are counters that front ends sample.
-type Stats struct {
-	Total atomic.Int64 // bytes of all contents
-	Done  atomic.Int64 // of them written, or read and compared, or held already
-}
 
 // buffers is how many parts are on their way at once.
 const buffers = 4
@@ -45,18 +38,15 @@ func partsLen(m Manifest) int64 { return int64(m.parts()+2) * sha256.Size }
 // Export writes the bundle of a manifest (NewManifest) to w. Every part is read
 // again and compared with the digest that was taken when it came: a damaged blob
 // is a *store.CorruptError, and remembered as damaged. What was written before
-// an error is worth nothing. stats may be nil.
-func Export(ctx context.Context, st *store.Store, m Manifest, w io.Writer, stats *Stats) (written int64, err error) {
-	if stats == nil {
-		stats = new(Stats)
-	}
+// an error is worth nothing.
+func Export(ctx context.Context, st *store.Store, m Manifest, w io.Writer, o Options) (written int64, err error) {
+	o.fill()
 	buf := bufio.NewWriterSize(w, store.PartSize)
 	f, err := newFrameWriter(buf)
 	if err != nil {
 		return 0, err
 	}
-	e := &exporter{st: st, m: m, f: f, stats: stats}
-	stats.Total.Add(m.Bytes())
+	e := &exporter{st: st, m: m, f: f, Options: o}
 	if err := e.run(ctx); err != nil {
 		return f.n, err
 	}
@@ -68,10 +58,10 @@ func Export(ctx context.Context, st *store.Store, m Manifest, w io.Writer, stats
 
 // exporter is one Export while it runs.
 type exporter struct {
-	st    *store.Store
-	m     Manifest
-	f     *frameWriter
-	stats *Stats
+	st *store.Store
+	m  Manifest
+	f  *frameWriter
+	Options
 }
 
 func (e *exporter) run(ctx context.Context) error {
@@ -89,10 +79,12 @@ func (e *exporter) run(ctx context.Context) error {
 	if err := e.parts(sha256.Sum256(manifest), sums); err != nil {
 		return err
 	}
+	names := e.m.names()
 	for i, c := range e.m.Contents {
 		if err := e.content(ctx, c, sums[i]); err != nil {
-			return fmt.Errorf("export %s: %w", c.name(), err)
+			return fmt.Errorf("export %s: %w", names[c.SHA256][0], err)
 		}
+		e.Notify(Event{Paths: names[c.SHA256], Size: c.Size, State: StateWritten})
 	}
 	return e.f.compressed(make([]byte, 2*blockSize)) // the end of a tar
 }
@@ -111,7 +103,7 @@ func (e *exporter) sums(ctx context.Context) ([][]store.Digest, error) {
 			err = fmt.Errorf("%d digests for %d parts: %w", len(sums), c.parts(), store.ErrFormat)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("export %s: %w", c.name(), err)
+			return nil, fmt.Errorf("export %s: %w", e.m.names()[c.SHA256][0], err)
 		}
 		out[i] = sums
 	}
@@ -199,7 +191,7 @@ func (e *exporter) content(ctx context.Context, c Content, sums []store.Digest) 
 			if err := write(p); err != nil {
 				return fmt.Errorf("write the bundle: %w", err)
 			}
-			e.stats.Done.Add(int64(len(p)))
+			e.Progress(int64(len(p)))
 			free <- p[:cap(p)] // there is always room
 		}
 		return nil

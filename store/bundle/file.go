@@ -20,7 +20,9 @@ type ExistsError struct{ Path string }
 func (e *ExistsError) Error() string { return e.Path + " exists" }
 
 // Is makes errors.Is(err, fs.ErrExist) and errors.Is(err, store.ErrFolder) hold.
-func (e *ExistsError) Is(target error) bool { return target == fs.ErrExist || target == store.ErrFolder }
+func (e *ExistsError) Is(target error) bool {
+	return target == fs.ErrExist || target == store.ErrFolder
+}
 
 // Hint says what to do next.
 func (e *ExistsError) Hint() string { return "name another file, or replace it with --force" }

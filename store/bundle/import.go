@@ -62,15 +62,15 @@ func known(st *store.Store, snap store.Snapshot) (bool, error) {
 	return true, nil
 }
 
-// Options of Import and Check may be zero.
+// Options may be zero.
 type Options struct {
-	Stats  *Stats
-	Notify func(Event) // what became of each content, from one goroutine
+	Progress func(n int64) // told the bytes done since it was last called, by several goroutines; in the end Manifest.Bytes, if nothing is lost
+	Notify   func(Event)   // told what became of each content, by one goroutine
 }
 
 func (o *Options) fill() {
-	if o.Stats == nil {
-		o.Stats = new(Stats)
+	if o.Progress == nil {
+		o.Progress = func(int64) {}
 	}
 	if o.Notify == nil {
 		o.Notify = func(Event) {}
@@ -116,9 +116,8 @@ func run(ctx context.Context, st *store.Store, a *Archive, o Options) (*Result, 
 	if p.DiskNeeded > p.DiskFree {
 		return nil, &store.NoSpaceError{Dir: st.Dir(), Need: p.DiskNeeded, Free: p.DiskFree}
 	}
-	o.Stats.Total.Add(a.Manifest.Bytes())
 	im := &importer{st: st}
-	w := &walker{a: a, to: im, stats: o.Stats, notify: o.Notify}
+	w := &walker{a: a, to: im, Options: o}
 	if err := w.walk(ctx); err != nil {
 		return nil, fmt.Errorf("import: %w", err)
 	}

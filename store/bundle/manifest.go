@@ -105,14 +105,20 @@ func (m Manifest) parts() (n int) {
 	return n
 }
 
-// names says which paths have a content, each once.
+// names says which files have a content: their paths, and where a bundle has
+// several branches, "branch:path".
 func (m Manifest) names() map[store.Digest][]string {
 	out := make(map[store.Digest][]string, len(m.Contents))
 	for _, snap := range m.Snapshots {
+		prefix := cmp.Or(snap.Branch, snap.Commit) + ":"
+		if snap.Repo != m.Snapshots[0].Repo {
+			prefix = snap.Repo + ":" + prefix
+		}
+		if len(m.Snapshots) == 1 {
+			prefix = ""
+		}
 		for _, f := range snap.Files {
-			if !slices.Contains(out[f.SHA256], f.Path) {
-				out[f.SHA256] = append(out[f.SHA256], f.Path)
-			}
+			out[f.SHA256] = append(out[f.SHA256], prefix+f.Path)
 		}
 	}
 	return out

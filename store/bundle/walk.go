@@ -36,7 +36,7 @@ type taker interface {
 
 // Event tells what became of one content. State is one of the State constants.
 type Event struct {
-	Paths  []string      `json:"paths"` // the files that have it
+	Paths  []string      `json:"paths"` // the files that have it; "branch:path" in a bundle of several branches
 	Size   int64         `json:"size"`
 	State  string        `json:"state"`
 	Ranges []store.Range `json:"bad_ranges,omitempty"`
@@ -45,9 +45,10 @@ type Event struct {
 
 // What can become of a content.
 const (
-	StateTaken = "taken" // read, compared and, by Import, published
-	StateHeld  = "held"  // the store had it
-	StateBad   = "bad"   // damaged, or not there
+	StateWritten = "written" // Export: it is in the bundle
+	StateTaken   = "taken"   // read, compared and, by Import, published
+	StateHeld    = "held"    // the store had it
+	StateBad     = "bad"     // damaged, or not there
 )
 
 // walker reads the contents of an archive.
@@ -55,8 +56,7 @@ type walker struct {
 	a      *Archive
 	to     receiver
 	strict bool // a damaged frame around good content is damage too
-	stats  *Stats
-	notify func(Event)
+	Options
 
 	names  map[store.Digest][]string
 	damage []Damage
@@ -117,7 +117,7 @@ func (w *walker) tell(c Content, state string, bad []int, why string) {
 		e.Ranges = (&store.CorruptError{Size: c.Size, Parts: bad}).Ranges()
 		w.damage = append(w.damage, Damage{Paths: e.Paths, Size: c.Size, Ranges: e.Ranges, Why: why})
 	}
-	w.notify(e)
+	w.Notify(e)
 }
 
 // content reads one content. A *codedError or *brokenError comes after the
@@ -130,7 +130,7 @@ func (w *walker) content(ctx context.Context, k int, c Content) error {
 	have := w.to.have(c)
 	switch {
 	case have && err == nil:
-		w.stats.Done.Add(c.Size)
+		w.Progress(c.Size)
 		err = w.a.s.skip(c.Size + padding(c.Size))
 		fallthrough
 	case have:
@@ -213,7 +213,7 @@ func (w *walker) parts(ctx context.Context, c Content, t taker) (bad []int, err 
 				if !ok {
 					note(j.i)
 				}
-				w.stats.Done.Add(int64(len(j.p)))
+				w.Progress(int64(len(j.p)))
 				free <- j.p[:cap(j.p)] // there is always room
 			}
 			return nil
@@ -241,7 +241,7 @@ func (w *walker) feed(ctx context.Context, c Content, t taker, full chan<- part,
 			if err := w.a.s.skip(int64(n)); err != nil {
 				return i, err
 			}
-			w.stats.Done.Add(int64(n))
+			w.Progress(int64(n))
 			continue
 		}
 		var p []byte

@@ -11,6 +11,7 @@ import (
 	"github.com/qbranch/qbranch/hub"
 	"github.com/qbranch/qbranch/infer"
 	"github.com/qbranch/qbranch/store"
+	"github.com/qbranch/qbranch/store/bundle"
 )
 
 // Failure is the kind of an error: what front ends tell apart, and what an
@@ -38,7 +39,7 @@ func FailureOf(err error) Failure {
 	case isA[*hub.RefError](err), isAny(err, hub.ErrBadEndpoint, hub.ErrBadCertificates, infer.ErrContext, infer.ErrRequest, store.ErrPinned):
 		return FailureUsage
 	case isA[*CorruptionError](err), isA[*DamagedStoreError](err), isA[*FindingsError](err), isA[*store.CorruptError](err),
-		isAny(err, store.ErrMismatch, hub.ErrMismatch, infer.ErrCheckpoint, hub.ErrBadListing, hub.ErrTooLarge):
+		isAny(err, bundle.ErrDamaged, bundle.ErrFormat, bundle.ErrConflict, store.ErrMismatch, hub.ErrMismatch, infer.ErrCheckpoint, hub.ErrBadListing, hub.ErrTooLarge):
 		return FailureIntegrity
 	case errors.Is(err, infer.ErrUnsupported):
 		return FailureUnsupported

@@ -47,6 +47,9 @@ func (a *App) LoadModel(ctx context.Context, t Target) (*Model, error) {
 }
 
 func (a *App) modelFiles(t Target) (infer.Files, error) {
+	if t.Bundle != "" {
+		return nil, &bundleTargetError{t.Bundle}
+	}
 	if t.Dir != "" {
 		return infer.FilesInDir(t.Dir)
 	}

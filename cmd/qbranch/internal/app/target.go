@@ -1,20 +1,26 @@
 package app
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 )
 
-// Target is a reference or a local folder.
+// Target is a reference, a local folder or a bundle. One field is set.
 type Target struct {
-	Ref Ref
-	Dir string // set for a folder; then Ref is zero
+	Ref    Ref
+	Dir    string
+	Bundle string // a file that StoreExport wrote
 }
 
+// bundleSuffix is how the names of bundles end.
+const bundleSuffix = ".tar.zst"
+
 // ParseTarget takes an existing folder as a folder (always when it starts with
-// ".", "/" or "~", or holds a config.json), everything else as a reference.
+// ".", "/" or "~", or holds a config.json), an existing file as a bundle (the
+// same, or when its name ends in .tar.zst), everything else as a reference.
 func ParseTarget(s string) (Target, error) {
 	if isPath(s) {
 		dir, err := expandHome(s)
@@ -26,9 +32,12 @@ func ParseTarget(s string) (Target, error) {
 			return Target{}, fmt.Errorf("open folder: %w", err)
 		}
 		if !fi.IsDir() {
-			return Target{}, fmt.Errorf("%s is a file, not a folder", s)
+			return Target{Bundle: dir}, nil
 		}
 		return Target{Dir: dir}, nil
+	}
+	if fi, err := os.Stat(s); err == nil && fi.Mode().IsRegular() && strings.HasSuffix(s, bundleSuffix) {
+		return Target{Bundle: s}, nil
 	}
 	if fi, err := os.Stat(filepath.Join(s, "config.json")); s != "" && err == nil && fi.Mode().IsRegular() {
 		return Target{Dir: s}, nil
@@ -64,8 +73,8 @@ func expandHome(s string) (string, error) {
 
 // String prints what was given.
 func (t Target) String() string {
-	if t.Dir != "" {
-		return t.Dir
+	if at := cmp.Or(t.Dir, t.Bundle); at != "" {
+		return at
 	}
 	return t.Ref.String()
 }

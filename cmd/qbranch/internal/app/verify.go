@@ -30,7 +30,7 @@ const (
 // VerifyOptions may be zero.
 type VerifyOptions struct {
 	Depth  Depth
-	Repair bool              // fetch the bad parts again
+	Repair bool              // fetch the bad parts again; a bundle is only looked at
 	Total  func(bytes int64) // called once, before the first byte
 	Done   func(bytes int64) // called with bytes hashed since the last call
 	Notify func(Event)
@@ -41,7 +41,7 @@ const (
 	checkedParts = "blake3" // the digests recorded when it was fetched
 	checkedRead  = "read"   // nothing: it can be read, that is all
 	checkedSize  = "size"   // its length and what is known: no byte was read
-	checkedWhole = "sha256" // its SHA-256, and the digests recorded
+	checkedWhole = "sha256" // its SHA-256, and the digests recorded, which a bundle brings along
 )
 
 // FileCheck is the verdict on one file.
@@ -50,7 +50,7 @@ type FileCheck struct {
 	Path    string  `json:"path"`
 	Size    int64   `json:"size"`
 	OK      bool    `json:"ok"`
-	Checked string  `json:"checked"` // "blake3" against the parts recorded in the store or the folder's manifest, "sha256" against both, "size" when no byte was read, or "read" when nothing was recorded
+	Checked string  `json:"checked"` // "blake3" against the parts recorded in the store or the folder's manifest, "sha256" against both, or those that a bundle states, "size" when no byte was read, or "read" when nothing was recorded
 	Ranges  []Range `json:"bad_ranges,omitempty"`
 	Missing bool    `json:"missing,omitempty"`
 }
@@ -86,6 +86,9 @@ func (r *VerifyReport) Quick() bool {
 // nobody unless there is something to repair. A target that was never fetched
 // is ErrNotLocal.
 func (a *App) Verify(ctx context.Context, t Target, o VerifyOptions) (*VerifyReport, error) {
+	if t.Bundle != "" {
+		return a.verifyBundle(ctx, t.Bundle, o)
+	}
 	return a.verify(t.String(), o, func(v *verifier) error {
 		if t.Dir != "" {
 			return v.folder(ctx, t.Dir)

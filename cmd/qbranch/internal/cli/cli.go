@@ -139,6 +139,9 @@ func (r *run) bare(cmd *cobra.Command, args []string) error {
 		switch dir := clean(t.Dir); {
 		case err != nil || len(args) > 1:
 			return unknownCommand(cmd, args[0])
+		case t.Bundle != "":
+			return &usageError{msg: fmt.Sprintf("%s is a file: say what to do with it", clean(t.Bundle)),
+				hint: fmt.Sprintf("'qbranch store import %s' brings the branches of a bundle into the store", clean(t.Bundle))}
 		case t.Dir != "":
 			return &usageError{msg: fmt.Sprintf("%s is a folder: say what to do with it", dir),
 				hint: fmt.Sprintf("'qbranch verify %s' checks it, 'qbranch gen %s -p TEXT' runs it", dir, dir)}

@@ -88,15 +88,15 @@ func (e *storageError) Hint() string {
 	return "choose a file in a folder that exists and can be written to"
 }
 
-// interruptedError is a fetch that was stopped and can go on.
+// interruptedError is a fetch or an import that was stopped and can go on.
 type interruptedError struct {
-	ref         app.Ref
+	what        string // "get owner/name:main"
 	kept, total int64
 	err         error
 }
 
 func (e *interruptedError) Error() string {
-	return fmt.Sprintf("get %s: interrupted; %s of %s kept: run the same command to resume", e.ref, app.BytesText(e.kept), app.BytesText(e.total))
+	return fmt.Sprintf("%s: interrupted; %s of %s kept: run the same command to resume", clean(e.what), app.BytesText(e.kept), app.BytesText(e.total))
 }
 func (e *interruptedError) Unwrap() error { return e.err }
 

@@ -166,7 +166,7 @@ func (r *run) getOne(ctx context.Context, a *app.App, ref app.Ref, o app.GetOpti
 	p.stop()
 	switch {
 	case err != nil && ctx.Err() != nil && stats.Total.Load() > 0:
-		return &interruptedError{ref, stats.Done.Load(), stats.Total.Load(), err}
+		return &interruptedError{"get " + ref.String(), stats.Done.Load(), stats.Total.Load(), err}
 	case err != nil:
 		return err
 	case o.DryRun:

@@ -138,7 +138,7 @@ func TestGetText(t *testing.T) {
 		{"retry is for -v", fetchText(fetch.Event{Kind: fetch.EventRetry, Path: "m", Err: errors.New("reset"), Wait: time.Second}, false), ""},
 		{"retry with -v", fetchText(fetch.Event{Kind: fetch.EventRetry, Path: "m", Err: errors.New("reset"), Wait: time.Second}, true),
 			"  retry m in 1.0 s: reset"},
-		{"interrupted", (&interruptedError{ref: main, kept: 1_048_576, total: 2_216_280}).Error(),
+		{"interrupted", (&interruptedError{what: "get " + main.String(), kept: 1_048_576, total: 2_216_280}).Error(),
 			"get o/n:main: interrupted; 1.05 MB of 2.22 MB kept: run the same command to resume"},
 	} {
 		if tc.got != tc.want {

@@ -30,7 +30,8 @@ func (r *run) storeCommand() *cobra.Command {
 		},
 	}
 	cmd.AddCommand(r.storeLsCommand(), r.storePathCommand(), r.storeDuCommand(),
-		r.storeRmCommand(), r.storeGcCommand(), r.storePinCommand(false), r.storePinCommand(true), r.storeFsckCommand(), r.storeImportCommand())
+		r.storeRmCommand(), r.storeGcCommand(), r.storePinCommand(false), r.storePinCommand(true), r.storeFsckCommand(),
+		r.storeExportCommand(), r.storeImportCommand())
 	return cmd
 }
 

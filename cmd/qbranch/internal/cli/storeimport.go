@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -11,23 +12,41 @@ import (
 
 func (r *run) storeImportCommand() *cobra.Command {
 	var as, link string
+	var dry bool
 	cmd := &cobra.Command{
-		Use:   "import FOLDER",
-		Short: "Take branches that another program has fetched into the store",
-		Long: `Take branches into the store without asking the hub: from a cache of the official client (all
-of it, one repository's folder in it, or one snapshot), or from a folder that 'get --dir' made.
-Every byte is hashed. Files share disk with the folder where that is safe (--link).
+		Use:        "import FILE.tar.zst|FOLDER",
+		SuggestFor: []string{"load", "unpack"},
+		Short:      "Take the branches of a bundle, or of another program, into the store",
+		Long: `Take branches into the store without asking the hub.
+
+From a bundle, which 'qbranch store export' wrote ("-" reads it from standard input): every part
+and every file is compared with its digests before it counts. What the store has is not read
+again, after an interruption the same command goes on, and of a damaged bundle the good
+parts are kept.
+
+From a cache of the official client (all of it, one repository's folder in it, or one
+snapshot), or from a folder that 'get --dir' made: every byte is hashed. Files share disk with
+the folder where that is safe (--link).
 
 A commit becomes a branch of the store if it is known which files it has and they are all
 there. Where the cache keeps no listing, --as owner/name:branch says that what is there is
 all. For any other folder use 'qbranch get REF --from FOLDER', which asks the hub.`,
-		Example: `  qbranch store import ~/.cache/huggingface/hub
+		Example: `  qbranch store import /media/usb/llama.tar.zst
+  qbranch store import /media/usb/llama.tar.zst --dry-run      compare it, change nothing
+  qbranch store import ~/.cache/huggingface/hub
   qbranch store import ~/.cache/huggingface/hub/models--TheBloke--Llama-2-13B-chat-GPTQ
   qbranch store import ./llama --link hard`,
-		Args: args(1, 1, "a folder"),
+		Args: args(1, 1, "a bundle or a folder"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			fi, err := os.Stat(args[0])
+			folder := err == nil && fi.IsDir()
+			if folder && dry || !folder && (as != "" || cmd.Flags().Changed("link")) {
+				return &usageError{msg: "store import: --dry-run is for a bundle, --as and --link are for a folder"}
+			}
+			if !folder {
+				return r.importBundle(cmd.Context(), args[0], dry)
+			}
 			o := app.ImportOptions{Stats: &app.Stats{}}
-			var err error
 			if o.Link, err = app.ParseLink(link); err != nil {
 				return &usageError{msg: "--link: " + err.Error(), hint: "auto takes the first of reflink, hard and copy that works and is safe"}
 			}
@@ -41,8 +60,9 @@ all. For any other folder use 'qbranch get REF --from FOLDER', which asks the hu
 			return r.importFolder(cmd, args[0], o)
 		},
 	}
-	cmd.Flags().StringVar(&as, "as", "", "take `REF` only, and the files that are there for all it has")
-	cmd.Flags().StringVar(&link, "link", "auto", "share disk by `HOW`: auto, reflink, hard or copy")
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "of a bundle: read and compare everything, and change nothing")
+	cmd.Flags().StringVar(&as, "as", "", "of a folder: take `REF` only, and the files that are there for all it has")
+	cmd.Flags().StringVar(&link, "link", "auto", "of a folder: share disk by `HOW`: auto, reflink, hard or copy")
 	r.jsonFlag(cmd)
 	return cmd
 }

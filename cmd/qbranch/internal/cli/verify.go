@@ -16,25 +16,27 @@ import (
 func (r *run) verifyCommand() *cobra.Command {
 	var f verifyFlags
 	cmd := &cobra.Command{
-		Use:     "verify REF|DIR|--all",
+		Use:     "verify REF|DIR|FILE.tar.zst|--all",
 		GroupID: groupLocal,
 		Short:   "Hash every byte again and judge config against tensors",
 		Long: `Hash every byte of a fetched branch again, on all cores, and judge its config against its
 tensors. A bad file is named with the bad byte ranges; --repair fetches only those again.
 DIR is a folder that qbranch made, or any folder that holds a checkpoint: then there is
-nothing to compare the bytes with, and only config and tensors are judged.
+nothing to compare the bytes with, and only config and tensors are judged. FILE.tar.zst is
+what 'qbranch store export' wrote: it is compared with the digests in it.
 
 --quick reads no byte: is everything there, of the right length, and not known to be bad?
 --deep computes the SHA-256 of every file, too, so that it need not believe the digests
 recorded for its parts. --all takes every branch in the store, and reads once what they share.`,
 		Example: `  qbranch verify TheBloke/Llama-2-13B-chat-GPTQ:main
   qbranch verify ./llama --repair
-  qbranch verify --all --quick`,
+  qbranch verify --all --quick
+  qbranch verify /media/usb/llama.tar.zst`,
 		Args: func(cmd *cobra.Command, given []string) error {
 			if f.all {
 				return args(0, 0, "")(cmd, given)
 			}
-			return args(1, 1, "a branch or a folder")(cmd, given)
+			return args(1, 1, "a branch, a folder or a bundle")(cmd, given)
 		},
 		ValidArgsFunction: r.completeRefs,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -49,6 +51,9 @@ recorded for its parts. --all takes every branch in the store, and reads once wh
 			t, err := app.ParseTarget(args[0])
 			if err != nil {
 				return badArgument(err)
+			}
+			if t.Bundle != "" && (f.repair || f.quick) {
+				return &usageError{msg: "verify: --repair and --quick do not work on a bundle", hint: "a damaged one is copied or exported again"}
 			}
 			return r.verify(cmd.Context(), f, func(ctx context.Context, a *app.App, o app.VerifyOptions) (*app.VerifyReport, error) {
 				return a.Verify(ctx, t, o)
