@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -141,16 +142,17 @@ func TestParseTarget(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, file := range []string{"owner/name/config.json", "model/config.json", "file"} {
+	for _, file := range []string{"owner/name/config.json", "model/config.json", "file", "owner/x.tar.zst"} {
 		if err := os.WriteFile(file, []byte("{}"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	tests := []struct {
-		in   string
-		dir  string // "" = a reference
-		ref  string
-		fail bool
+		in     string
+		dir    string
+		ref    string
+		bundle string
+		fail   bool
 	}{
 		{in: "owner/name", dir: "owner/name"},                        // a folder with a config.json
 		{in: "owner/bare", ref: "owner/bare"},                        // a folder without one is not a checkpoint
@@ -163,8 +165,10 @@ func TestParseTarget(t *testing.T) {
 		{in: ".", dir: "."},                                          //
 		{in: "other/name:branch", ref: "other/name:branch"},          //
 		{in: "https://huggingface.co/other/name", ref: "other/name"}, //
+		{in: "./file", bundle: "./file"},                             // whatever its name
+		{in: "owner/x.tar.zst", bundle: "owner/x.tar.zst"},           // it is there
+		{in: "owner/y.tar.zst", ref: "owner/y.tar.zst"},              // it is not
 		{in: "./nothing", fail: true},
-		{in: "./file", fail: true},
 		{in: "nothing", fail: true},
 		{in: "", fail: true},
 	}
@@ -176,11 +180,8 @@ func TestParseTarget(t *testing.T) {
 			}
 			continue
 		}
-		want := test.dir
-		if want == "" {
-			want = test.ref
-		}
-		if err != nil || got.Dir != test.dir || got.String() != want {
+		want := cmp.Or(test.dir, test.ref, test.bundle)
+		if err != nil || got.Dir != test.dir || got.Bundle != test.bundle || got.String() != want {
 			t.Errorf("%q: %q in %q, %v; want %q", test.in, got.String(), got.Dir, err, want)
 		}
 	}
