@@ -236,6 +236,10 @@ func (r *rangeReader) broken(err error) error {
 	return &NetworkError{Op: r.q.op, Host: r.host, Err: err, body: true}
 }
 
+// Host returns who sends the bytes: a host, with its port if it is not the usual
+// one.
+func (r *rangeReader) Host() string { return r.host }
+
 // Close releases the connection, for the next request if all was read.
 func (r *rangeReader) Close() error {
 	return r.closer.Close()

@@ -291,7 +291,8 @@ func TestHubFlipped(t *testing.T) {
 	l.server.AddFault(fault)
 	err := l.run(t.Context())
 	var m *MismatchError
-	if !errors.As(err, &m) || m.Path != shard || !strings.Contains(err.Error(), m.Err.Want) || !strings.Contains(err.Error(), m.Err.Got) {
+	if !errors.As(err, &m) || m.Path != shard || len(m.Hosts) != 1 || l.server.CDNURL() != "http://"+m.Hosts[0] ||
+		!strings.Contains(err.Error(), "from "+m.Hosts[0]) || !strings.Contains(err.Error(), m.Err.Want) || !strings.Contains(err.Error(), m.Err.Got) {
 		t.Errorf("got %v", err)
 	}
 	if _, err := l.Store.Snapshot("o/n", string(l.commit)); err == nil {

@@ -39,9 +39,10 @@ type job struct {
 	begun  []byte // the first bytes, less than a part; whoever fetches part 0 takes them
 
 	// The queue's lock guards these.
-	claimed []bool // by part: in the file, or being handed to it
-	suspect []bool // by part: came over a connection that broke, or after a retry
-	left    int    // parts not in the file yet
+	claimed []bool   // by part: in the file, or being handed to it
+	suspect []bool   // by part: came over a connection that broke, or after a retry
+	left    int      // parts not in the file yet
+	hosts   []string // that sent any of it, sorted
 }
 
 // span is a row of consecutive parts of one job that nobody works on.
@@ -330,6 +331,22 @@ func (q *queue) giveBack(r *run) {
 	q.queued += r.end - r.next
 	r.end = r.next
 	q.cond.Broadcast()
+}
+
+// sentBy notes who sends bytes of a job.
+func (q *queue) sentBy(j *job, host string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if i, known := slices.BinarySearch(j.hosts, host); host != "" && !known {
+		j.hosts = slices.Insert(j.hosts, i, host)
+	}
+}
+
+// hosts returns who has sent any of a job.
+func (q *queue) hosts(j *job) []string {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return slices.Clone(j.hosts)
 }
 
 // takeBegun returns the first bytes of a job, once.

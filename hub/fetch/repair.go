@@ -9,9 +9,9 @@ import (
 )
 
 const (
-	diskRounds   = 3   // times a disk may change its mind
-	repairBatch  = 256 // parts fetched again before looking whether that was it, at least
-	repairRounds = 8   // such looks at most: each one hashes the whole content again
+	diskRounds   = 3  // times a disk may change its mind
+	repairBatch  = 32 // parts fetched again before looking whether any is not what it was
+	repairRounds = 16 // times the whole content is hashed again because one is not, before all were fetched
 )
 
 // repair is called when a complete content does not match its digest. Either
@@ -52,21 +52,25 @@ func (e *engine) repairDisk(ctx context.Context, j *job, cause error) (store.Dig
 }
 
 // repairLine fetches everything again once, a batch at a time, the parts of
-// broken connections first, and tries after each batch that brought anything
-// new.
+// broken connections first, and tries after a batch that brought anything new:
+// one wrong part is found when its batch comes, half way on average.
 func (e *engine) repairLine(ctx context.Context, j *job, cause error) (store.Digest, error) {
 	whole := []store.Range{{Offset: 0, Length: j.file.Size}}
 	e.tell(Event{Kind: EventMismatch, Path: j.file.Path, Bytes: j.file.Size, Err: cause, Ranges: whole})
 	var bad []int
-	for _, batch := range batches(e.queue.suspects(j)) {
+	rounds, unhashed := 0, false
+	todo := batches(e.queue.suspects(j))
+	for i, batch := range todo {
 		changed, err := e.refetch(ctx, j, batch)
 		if err != nil {
 			return store.Digest{}, err
 		}
-		if len(changed) == 0 {
-			continue
-		}
 		bad = append(bad, changed...)
+		unhashed = unhashed || len(changed) > 0
+		if last := i == len(todo)-1; !unhashed || rounds >= repairRounds && !last {
+			continue // the same bytes have the same digest
+		}
+		rounds, unhashed = rounds+1, false
 		digest, err := j.in.Commit(ctx)
 		if err == nil {
 			slices.Sort(bad)
@@ -78,7 +82,7 @@ func (e *engine) repairLine(ctx context.Context, j *job, cause error) (store.Dig
 		}
 		cause = err
 	}
-	return store.Digest{}, e.mismatch(j.file.Path, 2, cause)
+	return store.Digest{}, e.mismatch(j.file.Path, 2, e.queue.hosts(j), cause)
 }
 
 // batches orders the parts of a content for fetching them again.
@@ -87,8 +91,7 @@ func batches(suspects, rest []int) [][]int {
 	if len(suspects) > 0 {
 		out = append(out, suspects)
 	}
-	size := max(repairBatch, (len(rest)+repairRounds-1)/repairRounds)
-	return slices.AppendSeq(out, slices.Chunk(rest, size))
+	return slices.AppendSeq(out, slices.Chunk(rest, repairBatch))
 }
 
 // refetch drops parts and waits until they are there again. It returns those

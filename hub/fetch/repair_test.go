@@ -1,12 +1,14 @@
 package fetch
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,10 +23,8 @@ func TestBatches(t *testing.T) {
 		want           []int // lengths
 	}{
 		{"small", 0, 3, []int{3}},
-		{"suspects first", 2, 300, []int{2, 256, 44}},
+		{"suspects first", 2, 100, []int{2, 32, 32, 32, 4}},
 		{"nothing but suspects", 4, 0, []int{4}},
-		// A large content is hashed again eight times at most.
-		{"large", 0, 40_000, []int{5000, 5000, 5000, 5000, 5000, 5000, 5000, 5000}},
 	}
 	for _, tt := range tests {
 		var got []int
@@ -65,6 +65,43 @@ func TestRepairFlippedOnce(t *testing.T) {
 	if got := b.stats.Refetched.Load(); got != 20*MiB+3 {
 		t.Errorf("refetched %d bytes", got)
 	}
+}
+
+// When the wrong part has come again, no other one is fetched.
+func TestRepairStopsEarly(t *testing.T) {
+	b := newBench(t, map[string][]byte{weights: random(1, 3*repairBatch*MiB)})
+	const at = (repairBatch + 3) * MiB
+	var hit atomic.Bool
+	b.hub.script = func(_ context.Context, _ int, r request, body io.Reader) (io.Reader, error) {
+		if r.off <= at && at < r.off+r.n && hit.CompareAndSwap(false, true) {
+			return flipped(r, body, at), nil
+		}
+		return body, nil
+	}
+	b.mustRun()
+	if got := b.stats.Refetched.Load(); got != 2*repairBatch*MiB {
+		t.Errorf("refetched %d parts, want two batches", got/MiB)
+	}
+	events := b.of(EventMismatch)
+	if len(events) != 2 || !slices.Equal(events[1].Ranges, []store.Range{{Offset: at, Length: MiB}}) {
+		t.Errorf("got %+v", events)
+	}
+}
+
+// A host whose bytes are others each time does not make us hash without end.
+func TestRepairNeverTheSame(t *testing.T) {
+	b := newBench(t, map[string][]byte{weights: random(1, 40*MiB)})
+	b.hub.script = func(_ context.Context, n int, r request, _ io.Reader) (io.Reader, error) {
+		return bytes.NewReader(random(uint64(100+n), int(r.n))), nil
+	}
+	var m *MismatchError
+	if err := b.run(t.Context()); !errors.As(err, &m) {
+		t.Fatalf("got %v", err)
+	}
+	if got := b.stats.Received.Load(); got != 2*40*MiB {
+		t.Errorf("received %d parts", got/MiB)
+	}
+	b.unpublished(weights)
 }
 
 // What came over a connection that broke is doubted first, and if that was it,

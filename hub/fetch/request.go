@@ -34,6 +34,14 @@ func (e *engine) open(ctx context.Context, stop context.CancelCauseFunc, f hub.F
 	return &stream{e, e.op(f.Path), ctx, stop, body, dog}, nil
 }
 
+// host is who sends the bytes, "" when the hub does not say.
+func (s *stream) host() string {
+	if h, ok := s.body.(interface{ Host() string }); ok {
+		return h.Host()
+	}
+	return ""
+}
+
 func (s *stream) close() {
 	s.dog.Stop()
 	s.stop(nil)
@@ -163,6 +171,7 @@ func (c *connection) request(ctx context.Context, r *run, suspect bool) (parts i
 		return 0, untaken(reqCtx, err)
 	}
 	defer s.close()
+	c.queue.sentBy(j, s.host())
 	for range n {
 		i, ok := c.queue.step(r)
 		if !ok {
@@ -214,12 +223,15 @@ func untaken(ctx context.Context, err error) error {
 func (e *engine) fetchWhole(ctx context.Context, c *content) error {
 	const attempts = 3
 	data := make([]byte, c.file.Size)
+	var host string
 	for attempt := 1; ; attempt++ {
 		err := e.persist(ctx, c.file.Path, func(int) (bool, error) {
 			if err := e.control.await(ctx); err != nil {
 				return false, err
 			}
-			return false, e.readWhole(ctx, c.file, data)
+			var err error
+			host, err = e.readWhole(ctx, c.file, data)
+			return false, err
 		})
 		if err != nil {
 			return err
@@ -234,7 +246,7 @@ func (e *engine) fetchWhole(ctx context.Context, c *content) error {
 		case !errors.Is(err, store.ErrMismatch):
 			return e.fail(c.file.Path, err)
 		case attempt == attempts:
-			return e.mismatch(c.file.Path, attempt, err)
+			return e.mismatch(c.file.Path, attempt, []string{host}, err)
 		}
 		e.stats.Refetched.Add(c.file.Size)
 		e.tell(Event{Kind: EventMismatch, Path: c.file.Path, Bytes: c.file.Size, Err: err,
@@ -242,20 +254,21 @@ func (e *engine) fetchWhole(ctx context.Context, c *content) error {
 	}
 }
 
-func (e *engine) readWhole(ctx context.Context, f hub.File, data []byte) error {
+// readWhole reads a small content and returns who sent it.
+func (e *engine) readWhole(ctx context.Context, f hub.File, data []byte) (host string, err error) {
 	if len(data) == 0 {
-		return nil
+		return "", nil
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	s, err := e.open(ctx, stop, f, 0, f.Size)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer s.close()
 	got, err := s.fill(data, func() {})
 	if err != nil {
 		e.stats.Refetched.Add(int64(got))
 	}
-	return err
+	return s.host(), err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -116,11 +117,13 @@ type MismatchError struct {
 	Repo  hub.RepoID
 	Path  string
 	Times int                  // the content was fetched
+	Hosts []string             // that sent it, as far as known
 	Err   *store.MismatchError // the digest wanted and the one got
 }
 
-func (e *engine) mismatch(path string, times int, err error) error {
-	m := &MismatchError{Repo: e.plan.Repo, Path: path, Times: times}
+func (e *engine) mismatch(path string, times int, hosts []string, err error) error {
+	hosts = slices.DeleteFunc(hosts, func(h string) bool { return h == "" })
+	m := &MismatchError{Repo: e.plan.Repo, Path: path, Times: times, Hosts: hosts}
 	if !errors.As(err, &m.Err) {
 		return e.fail(path, err)
 	}
@@ -129,7 +132,11 @@ func (e *engine) mismatch(path string, times int, err error) error {
 
 // Error says what differs.
 func (e *MismatchError) Error() string {
-	return fmt.Sprintf("fetch %s of %s: fetched %d times, still %v", e.Path, e.Repo, e.Times, e.Err)
+	from := ""
+	if len(e.Hosts) > 0 {
+		from = " from " + strings.Join(e.Hosts, ", ")
+	}
+	return fmt.Sprintf("fetch %s of %s: fetched %d times%s, still %v", e.Path, e.Repo, e.Times, from, e.Err)
 }
 
 // Unwrap returns what differs.
