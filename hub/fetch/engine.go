@@ -28,7 +28,8 @@ type engine struct {
 	space   time.Duration // Fetcher.SpaceWait
 	limit   *Limiter
 	stats   *Stats
-	counted bool // Fetcher.Counted
+	seeded  map[store.Want]int // Fetcher.seeded
+	counted bool               // Fetcher.Counted
 	notify  func(Event)
 	log     *slog.Logger
 	queue   *queue
@@ -57,6 +58,7 @@ func newEngine(f *Fetcher, p Plan) *engine {
 		limit:  f.Limit,
 		stats:  cmp.Or(f.Stats, new(Stats)),
 		notify: f.Notify,
+		seeded: f.seeded,
 		log:    cmp.Or(f.Logger, slog.New(slog.DiscardHandler)),
 	}
 	e.control = cmp.Or(f.Control, new(Control))
@@ -224,6 +226,7 @@ func (e *engine) enqueue(j *job) {
 	e.count(held)
 	e.verified(j, j.in.HashedBytes())
 	e.queue.add(j, n, missing)
+	e.queue.doubt(j, e.seeded[j.want])
 }
 
 // steer has as many workers as the ramp says, does what the control says, and

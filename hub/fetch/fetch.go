@@ -48,6 +48,7 @@ const (
 	EventMismatch EventKind = "mismatch" // content did not match its digest; repairing
 	EventSpace    EventKind = "space"    // the disk is full: waiting for space (Err), or going on (no Err)
 	EventAdopt    EventKind = "adopt"    // a file of this machine was hashed and taken into the store
+	EventSeed     EventKind = "seed"     // a file begins with what another downloader has left, unchecked
 	EventRefused  EventKind = "refused"  // a file of this machine does not hold what was looked for
 )
 
@@ -64,7 +65,7 @@ type Event struct {
 	Err    error
 	Wait   time.Duration // before a retry
 	Ranges []store.Range // of a mismatch
-	From   string        // of adopt and refused: the file
+	From   string        // of adopt, seed and refused: the file
 	Link   store.Link    // of adopt: how; "" when the store had it by then
 }
 
@@ -84,7 +85,8 @@ type Fetcher struct {
 	Notify      func(Event)       // one call at a time, from several goroutines; must not block for long; nil = nobody listens
 	Logger      *slog.Logger      // nil = silent
 
-	ahead int64 // bytes that Done of Stats counts and that turned out not to be held; set by Adopt
+	seeded map[store.Want]int // leading parts that came from Adopt, unchecked
+	ahead  int64              // bytes that Done of Stats counts and that turned out not to be held; set by Adopt
 }
 
 const (

@@ -1,9 +1,12 @@
 package fetch
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"slices"
 
 	"github.com/qbranch/qbranch/hub"
@@ -15,6 +18,13 @@ import (
 // returns is not believed. It is called by one goroutine.
 type Local interface {
 	Find(repo hub.RepoID, w store.Want, path string) []store.Source
+}
+
+// Seeder may be implemented by a Local. Seeds finds files that may begin as a
+// content does, such as what another downloader has left unfinished. What they
+// hold is not believed.
+type Seeder interface {
+	Seeds(repo hub.RepoID, w store.Want, path string) []string
 }
 
 // UseLocal looks for contents that the plan would move among the files of this
@@ -29,10 +39,14 @@ func (p *Plan) UseLocal(l Local, s *store.Store, link store.Link) {
 		w := Wanted(f.File)
 		if known, ok := first[w]; ok {
 			f.State, f.Held, f.Sources, f.Link = known.State, known.Held, known.Sources, known.Link
+			f.Seed, f.SeedBytes = known.Seed, known.SeedBytes
 			continue
 		}
 		if f.State != StateHeld {
 			f.useLocal(l.Find(p.Repo, w, f.File.Path), s, link)
+		}
+		if seeder, ok := l.(Seeder); ok && f.State == StateMissing && !small(f.File) {
+			f.useSeed(seeder.Seeds(p.Repo, w, f.File.Path))
 		}
 		first[w] = *f
 	}
@@ -48,6 +62,7 @@ func (p *Plan) UseLocal(l Local, s *store.Store, link store.Link) {
 		if f.State == StateLocal {
 			p.Local += w.Size
 		}
+		p.Local += f.SeedBytes
 	}
 	p.Move = p.Bytes - p.Held - p.Local
 }
@@ -69,6 +84,21 @@ func (f *FilePlan) useLocal(sources []store.Source, s *store.Store, link store.L
 	}
 }
 
+// useSeed takes the longest of the files that may hold the beginning. Its length
+// may be made up, but never counts beyond the content's.
+func (f *FilePlan) useSeed(files []string) {
+	for _, file := range files {
+		fi, err := os.Lstat(file)
+		if err != nil || !fi.Mode().IsRegular() {
+			continue
+		}
+		if n := min(fi.Size(), f.File.Size) / store.PartSize * store.PartSize; n > f.SeedBytes {
+			f.Seed, f.SeedBytes, f.State = file, n, StatePartial
+		}
+	}
+	f.Parts -= int(f.SeedBytes / store.PartSize)
+}
+
 // Adopt takes the plan's StateLocal files into the store. A source that turns
 // out to hold something else is told (EventRefused) and the next one tried; a
 // file none of whose sources is right is left for Run to fetch, of the same
@@ -81,22 +111,72 @@ func (f *Fetcher) Adopt(ctx context.Context, p Plan, link store.Link) (adopted i
 	defer func() { f.ahead = e.high - e.held }()
 	for _, c := range contents(p.Files) {
 		i := slices.IndexFunc(p.Files, func(x FilePlan) bool { return x.File.Path == c.file.Path })
-		if p.Files[i].State != StateLocal {
-			continue
+		var n int64
+		switch fp := p.Files[i]; {
+		case fp.State == StateLocal:
+			n, err = e.adopt(ctx, c, fp.Sources, link)
+		case fp.Seed != "":
+			n, err = e.seed(ctx, c, fp.Seed)
+			f.doubt(c.want, n)
 		}
-		ok, err := e.adopt(ctx, c, p.Files[i].Sources, link)
-		if err != nil {
+		if adopted += n; err != nil {
 			return adopted, fmt.Errorf("fetch %s: %w", p.Repo, err)
-		}
-		if ok {
-			adopted += c.file.Size
 		}
 	}
 	return adopted, nil
 }
 
+// doubt has the first bytes of a content fetched again before all others, should
+// it turn out wrong.
+func (f *Fetcher) doubt(w store.Want, bytes int64) {
+	if f.seeded == nil {
+		f.seeded = make(map[store.Want]int)
+	}
+	f.seeded[w] = int(bytes / store.PartSize)
+}
+
+// seed begins a content with the whole parts of a file that may begin as it
+// does. Nothing can be checked before all of it is there: then the SHA-256 of the
+// whole tells, and these parts are the first to be fetched again. A part of zeros
+// ends it: it was reserved and not written.
+func (e *engine) seed(ctx context.Context, c *content, file string) (n int64, err error) {
+	f, err := os.Open(file)
+	if err != nil {
+		e.tell(Event{Kind: EventRefused, Path: c.file.Path, From: file, Err: err})
+		return 0, nil
+	}
+	defer f.Close() // only read from
+	in, err := e.store.Ingest(ctx, c.want)
+	if errors.Is(err, store.ErrLocked) {
+		return 0, nil // somebody is fetching it
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, in.Close()) }()
+	buf := make([]byte, store.PartSize)
+	for i := range in.NumParts() {
+		p := buf[:in.PartLen(i)]
+		if len(p) < store.PartSize || in.Held(i) {
+			break
+		}
+		if _, err := io.ReadFull(f, p); err != nil || bytes.Count(p, []byte{0}) == len(p) {
+			break
+		}
+		if err := in.WritePart(ctx, i, p); err != nil {
+			return n, err
+		}
+		e.count(int64(len(p)))
+		n += int64(len(p))
+	}
+	if n > 0 {
+		e.tell(Event{Kind: EventSeed, Path: c.file.Path, Bytes: n, From: file})
+	}
+	return n, nil
+}
+
 // adopt tries the sources of one content.
-func (e *engine) adopt(ctx context.Context, c *content, sources []store.Source, link store.Link) (bool, error) {
+func (e *engine) adopt(ctx context.Context, c *content, sources []store.Source, link store.Link) (int64, error) {
 	for _, src := range sources {
 		got, err := e.store.Adopt(ctx, c.want, src, store.AdoptOptions{Link: link, Progress: e.count})
 		switch {
@@ -107,13 +187,13 @@ func (e *engine) adopt(ctx context.Context, c *content, sources []store.Source, 
 			for _, path := range c.paths {
 				e.tell(Event{Kind: EventAdopt, Path: path, Bytes: c.file.Size, From: src.Path, Link: got.Link})
 			}
-			return true, nil
+			return c.file.Size, nil
 		case ctx.Err() != nil:
-			return false, context.Cause(ctx)
+			return 0, context.Cause(ctx)
 		case errors.Is(err, store.ErrNoSpace), errors.Is(err, store.ErrNotWritable):
-			return false, err
+			return 0, err
 		}
 		e.tell(Event{Kind: EventRefused, Path: c.file.Path, Bytes: c.file.Size, From: src.Path, Err: err})
 	}
-	return false, nil
+	return 0, nil
 }

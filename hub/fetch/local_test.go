@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -112,5 +113,74 @@ func TestUseLocal(t *testing.T) {
 		if r.path != "b.safetensors" {
 			t.Errorf("asked the hub for %v", r)
 		}
+	}
+}
+
+// seeds is a Local that knows beginnings only.
+type seeds []string
+
+func (seeds) Find(hub.RepoID, store.Want, string) []store.Source { return nil }
+func (s seeds) Seeds(hub.RepoID, store.Want, string) []string    { return s }
+
+// What another downloader has left is used, and believed only with the whole.
+func TestSeed(t *testing.T) {
+	data := random(5, 6*MiB+77)
+	spoilt := bytes.Clone(data[:4*MiB+100])
+	spoilt[2*MiB+5] ^= 1
+	reserved := append(bytes.Clone(data[:3*MiB]), make([]byte, 3*MiB+77)...)
+	for _, tc := range []struct {
+		name    string
+		left    []byte
+		planned int64 // bytes that the plan counts on
+		asked   []int // parts asked of the hub
+	}{
+		{"a beginning", data[:4*MiB+100], 4 * MiB, []int{4, 5, 6}},
+		{"all of it but for the end", data[:6*MiB+76], 6 * MiB, []int{6}},
+		{"a file that was reserved, and half filled", reserved, 6 * MiB, []int{3, 4, 5, 6}},
+		{"a wrong byte", spoilt, 4 * MiB, []int{0, 1, 2, 3, 4, 5, 6}},
+		{"less than a part", data[:MiB-1], 0, []int{0, 1, 2, 3, 4, 5, 6}},
+		{"longer than it should be", append(bytes.Clone(data), 1), 6 * MiB, []int{6}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			b := newBench(t, map[string][]byte{weights: data, "config.json": []byte("{}")})
+			left := filepath.Join(t.TempDir(), "x.incomplete")
+			if err := os.WriteFile(left, tc.left, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			p := b.plan()
+			p.UseLocal(seeds{filepath.Join(t.TempDir(), "absent"), left}, b.Store, "")
+			if p.Local != tc.planned || p.Move != p.Bytes-tc.planned {
+				t.Errorf("the plan counts on %d of %d bytes, want %d", p.Local, p.Bytes, tc.planned)
+			}
+			b.stats.Total.Add(p.Bytes)
+			adopted, err := b.Adopt(t.Context(), p, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			again := b.plan()
+			if again.Held != adopted || b.stats.Done.Load() != adopted {
+				t.Errorf("adopted %d, held %d, done %d", adopted, again.Held, b.stats.Done.Load())
+			}
+			b.Counted = true
+			if err := b.run(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			b.checkSnapshot()
+			if done := b.stats.Done.Load(); done != p.Bytes {
+				t.Errorf("done %d of %d", done, p.Bytes)
+			}
+			asked := make(map[int]bool)
+			for _, r := range b.hub.log() {
+				for i := r.off / MiB; r.path == weights && i*MiB < r.off+r.n; i++ {
+					asked[int(i)] = true
+				}
+			}
+			if got := slices.Sorted(maps.Keys(asked)); !slices.Equal(got, tc.asked) {
+				t.Errorf("asked for parts %v, want %v", got, tc.asked)
+			}
+			if got, err := os.ReadFile(left); err != nil || !bytes.Equal(got, tc.left) {
+				t.Errorf("the file that was left has changed (%v)", err)
+			}
+		})
 	}
 }

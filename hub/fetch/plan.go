@@ -27,6 +27,9 @@ type FilePlan struct {
 
 	Sources []store.Source // of StateLocal: where it may be, the best first
 	Link    store.Link     // of StateLocal: how the first one would be taken in
+
+	Seed      string // a file of this machine that begins as this one does, perhaps; "" = none
+	SeedBytes int64  // of it, whole parts
 }
 
 // Plan is what a fetch will do; making it moves no byte. The sums count every
@@ -38,7 +41,7 @@ type Plan struct {
 	Files      []FilePlan // small files first, then by path
 	Bytes      int64      // of all contents
 	Held       int64      // bytes held already
-	Local      int64      // bytes that files of this machine may have
+	Local      int64      // bytes that files of this machine may have, seeds included
 	Move       int64      // bytes to move
 	DiskNeeded int64      // new bytes on disk: those not reserved yet
 	DiskFree   int64      // of the store's file system

@@ -472,6 +472,15 @@ func (q *queue) readers(j *job, part int) int {
 	return n
 }
 
+// doubt makes the first n parts of a job the first to be suspected.
+func (q *queue) doubt(j *job, n int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i := range min(n, len(j.suspect)) {
+		j.suspect[i] = true
+	}
+}
+
 // suspects returns the parts that came over broken connections or after a
 // retry, and all the others.
 func (q *queue) suspects(j *job) (first, rest []int) {

@@ -53,6 +53,7 @@ type Cache struct {
 
 	once  sync.Once
 	blobs map[string][]string // name → files of that name, of all repositories
+	parts map[string][]string // name → unfinished files of it
 }
 
 // Open names a cache; nothing is read yet.
@@ -105,6 +106,41 @@ func (c *Cache) Find(repo string, w store.Want, path string) []store.Source {
 	return out
 }
 
+// Seeds returns files that the official client has left unfinished, and that may
+// begin as w does: it writes them from the beginning, and leaves them when it is
+// killed. Their length may be made up.
+func (c *Cache) Seeds(w store.Want) []string {
+	c.once.Do(c.index)
+	var out []string
+	for _, name := range names(w) {
+		out = append(out, c.parts[name]...)
+	}
+	return out
+}
+
+// LocalSeeds is Seeds for a folder that "hf download --local-dir" was filling,
+// and the file at path in it.
+func LocalSeeds(dir string, w store.Want, path string) []string {
+	if store.CheckPath(path) != nil {
+		return nil
+	}
+	at := filepath.Join(dir, ".cache", "huggingface", "download", filepath.Dir(filepath.FromSlash(path)))
+	entries, err := os.ReadDir(at)
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for _, e := range entries {
+		name, unfinished := strings.CutSuffix(e.Name(), ".incomplete")
+		for _, etag := range names(w) {
+			if unfinished && (strings.HasSuffix(name, "."+etag) || strings.Contains(name, "."+etag+".")) {
+				out = append(out, filepath.Join(at, e.Name()))
+			}
+		}
+	}
+	return out
+}
+
 // add appends a file of the right length, or what it leads to.
 func add(out []store.Source, file string, size int64, stable bool) []store.Source {
 	end, err := filepath.EvalSymlinks(file)
@@ -131,7 +167,7 @@ func names(w store.Want) []string {
 
 // index lists the blobs of all repositories. What cannot be read is not there.
 func (c *Cache) index() {
-	c.blobs = make(map[string][]string)
+	c.blobs, c.parts = make(map[string][]string), make(map[string][]string)
 	repos, err := os.ReadDir(c.dir)
 	if err != nil {
 		return
@@ -150,8 +186,13 @@ func (c *Cache) index() {
 			if n++; n > maxNames {
 				return
 			}
-			if isHex(e.Name(), 64) || isHex(e.Name(), 40) {
-				c.blobs[e.Name()] = append(c.blobs[e.Name()], filepath.Join(dir, e.Name()))
+			name, unfinished := strings.CutSuffix(e.Name(), ".incomplete")
+			switch etag, _, _ := strings.Cut(name, "."); {
+			case !isHex(etag, 64) && !isHex(etag, 40):
+			case unfinished:
+				c.parts[etag] = append(c.parts[etag], filepath.Join(dir, e.Name()))
+			case etag == name:
+				c.blobs[etag] = append(c.blobs[etag], filepath.Join(dir, e.Name()))
 			}
 		}
 	}

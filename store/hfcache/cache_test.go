@@ -121,3 +121,41 @@ func TestFindSharedBlob(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 }
+
+func TestSeeds(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	w := store.Want{Size: int64(len(weights)), SHA256: sha(weights)}
+	etag := w.SHA256.String()
+	blobs := filepath.Join(dir, RepoFolder(repoA), "blobs")
+	local := filepath.Join(dir, ".cache", "huggingface", "download", "sub")
+	for _, d := range []string{blobs, local} {
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{etag + ".0123abcd.incomplete", etag + ".incomplete", etag + ".lock", "x.incomplete", sha(nil).String() + ".incomplete"} {
+		if err := os.WriteFile(filepath.Join(blobs, name), weights[:5], 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"hash=." + etag + ".0123abcd.incomplete", "hash=." + etag + ".incomplete", "hash=." + sha(nil).String() + ".incomplete", "m.metadata"} {
+		if err := os.WriteFile(filepath.Join(local, name), weights[:5], 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := Open(dir).Seeds(w); len(got) != 2 {
+		t.Errorf("got %q", got)
+	}
+	if got := Open(dir).Find(repoA, w, "f"); len(got) != 0 {
+		t.Errorf("an unfinished blob counts as one: %v", got)
+	}
+	if got := LocalSeeds(dir, w, "sub/model.safetensors"); len(got) != 2 {
+		t.Errorf("got %q", got)
+	}
+	for _, path := range []string{"model.safetensors", "../sub/model.safetensors"} {
+		if got := LocalSeeds(dir, w, path); len(got) != 0 {
+			t.Errorf("%s: got %q", path, got)
+		}
+	}
+}

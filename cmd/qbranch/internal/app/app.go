@@ -62,6 +62,7 @@ const (
 	EventReuse    = fetch.EventReuse
 	EventMismatch = fetch.EventMismatch
 	EventAdopt    = fetch.EventAdopt
+	EventSeed     = fetch.EventSeed
 	EventRefused  = fetch.EventRefused
 
 	LinkReflink = store.LinkReflink

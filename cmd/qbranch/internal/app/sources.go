@@ -35,6 +35,17 @@ func (s sources) Find(repo hub.RepoID, w store.Want, path string) []store.Source
 	return out
 }
 
+// Seeds returns what other downloaders have left unfinished.
+func (s sources) Seeds(repo hub.RepoID, w store.Want, path string) []string {
+	var out []string
+	for _, place := range s {
+		if seeder, ok := place.(fetch.Seeder); ok {
+			out = append(out, seeder.Seeds(repo, w, path)...)
+		}
+	}
+	return out
+}
+
 // sources opens the folders that were named, then the official client's cache.
 func (g *getter) sources() (sources, error) {
 	var out sources
@@ -64,6 +75,8 @@ type cacheSource struct{ cache *hfcache.Cache }
 func (c cacheSource) Find(repo hub.RepoID, w store.Want, path string) []store.Source {
 	return c.cache.Find(repo.String(), w, path)
 }
+
+func (c cacheSource) Seeds(_ hub.RepoID, w store.Want, _ string) []string { return c.cache.Seeds(w) }
 
 // openFolder takes a folder for what it looks like: a cache of the official
 // client, a repository in one, or a folder of files.
@@ -122,6 +135,11 @@ func (f *folderSource) Find(_ hub.RepoID, w store.Want, p string) []store.Source
 		}
 	}
 	return out
+}
+
+// Seeds returns what "hf download --local-dir" has left in the folder.
+func (f *folderSource) Seeds(_ hub.RepoID, w store.Want, path string) []string {
+	return hfcache.LocalSeeds(f.dir, w, path)
 }
 
 // list notes the large files of the folder. What cannot be read is not there.

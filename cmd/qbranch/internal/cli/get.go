@@ -298,6 +298,8 @@ func fetchText(e app.FetchEvent, verbose bool) string {
 			return ""
 		}
 		return fmt.Sprintf("  took %s, %s, from %s (%s)", path, app.BytesText(e.Bytes), clean(e.From), linkText(e.Link))
+	case app.EventSeed:
+		return fmt.Sprintf("  began %s with %s of %s, to be checked with the rest", path, app.BytesText(e.Bytes), clean(e.From))
 	case app.EventRefused:
 		return fmt.Sprintf("  %s is not %s: %s", clean(e.From), path, errText(e.Err))
 	case app.EventFile:
@@ -358,6 +360,9 @@ func (r *run) dryRun(ref app.Ref, res *app.GetResult) error {
 		from := ""
 		if len(f.Sources) > 0 {
 			from = fmt.Sprintf("  (%s, %s)", clean(f.Sources[0].Path), f.Link)
+		}
+		if f.Seed != "" {
+			from = fmt.Sprintf("  (%s of %s)", app.BytesText(f.SeedBytes), clean(f.Seed))
 		}
 		fmt.Fprintf(r.out, "  %-8s %10s  %s%s\n", f.State, app.BytesText(f.File.Size), clean(f.File.Path), from)
 	}
@@ -465,7 +470,7 @@ type (
 		Size  int64  `json:"size"`
 		State string `json:"state"` // "held", "partial", "local", "missing"
 		Held  int64  `json:"held_bytes"`
-		From  string `json:"from,omitempty"` // of a local one
+		From  string `json:"from,omitempty"` // of a local one, or of one that another program has begun
 		Link  string `json:"link,omitempty"` // of a local one
 	}
 	waitObject struct {
@@ -485,7 +490,7 @@ type (
 		app.Finding
 	}
 	fetchObject struct {
-		Type        string      `json:"type"` // "retry", "file" or "refused"
+		Type        string      `json:"type"` // "retry", "file", "seed" or "refused"
 		Time        string      `json:"time"`
 		Path        string      `json:"path"`
 		Bytes       int64       `json:"bytes,omitempty"`
@@ -558,6 +563,9 @@ func planJSON(ref app.Ref, p app.Plan, dryRun bool) planObject {
 		if len(f.Sources) > 0 {
 			fo.From, fo.Link = f.Sources[0].Path, string(f.Link)
 		}
+		if f.Seed != "" {
+			fo.From = f.Seed
+		}
 		o.Files = append(o.Files, fo)
 	}
 	return o
@@ -572,6 +580,8 @@ func fetchJSON(e app.FetchEvent, now time.Time) fetchObject {
 		o.State = "reused"
 	case app.EventAdopt:
 		o.State, o.From, o.Link = "adopted", e.From, string(e.Link)
+	case app.EventSeed:
+		o.Type, o.From = "seed", e.From
 	case app.EventRefused:
 		o.Type, o.From, o.Message = "refused", e.From, errText(e.Err)
 	case app.EventMismatch:
