@@ -34,7 +34,7 @@ func (c *checker) blobs() error {
 	}
 	if linked.Files > 0 && runtime.GOOS != "windows" {
 		err = errors.Join(err, c.found(Problem{Code: "BLOB_LINKED", Severity: SeverityInfo,
-			Message: fmt.Sprintf("%d blobs of %s are files of exported folders as well: whoever changes those changes these", linked.Files, bytesText(linked.Bytes))}, nil))
+			Message: fmt.Sprintf("%d blobs of %s are files of other folders as well: whoever changes those changes these", linked.Files, bytesText(linked.Bytes))}, nil))
 	}
 	return err
 }

@@ -47,7 +47,7 @@ type Item struct {
 	Path   string   `json:"path"`             // below the store's directory
 	Bytes  int64    `json:"bytes"`            // its length
 	Disk   int64    `json:"disk_bytes"`       // what removing it gives back to the disk
-	Linked bool     `json:"linked,omitempty"` // an exported folder has the same file, so that removing it gives nothing back
+	Linked bool     `json:"linked,omitempty"` // another folder has the same file, so that removing it gives nothing back
 	Why    string   `json:"why,omitempty"`    // it was kept
 
 	full   string   // where it lies

@@ -45,7 +45,7 @@ type Usage struct {
 	Unfinished   Amount          // files that are being fetched, or were left
 	Other        Amount          // lists of parts, snapshots and all else
 	Total        Amount
-	Linked       int64 // bytes allocated to blobs that exported folders have too: they go only when both have gone
+	Linked       int64 // bytes allocated to blobs that other folders have too: they go only when both have gone
 }
 
 // Usage measures the store, by what lies on the disk. It takes no lock and

@@ -156,11 +156,11 @@ func selector(ref Ref) store.Selector {
 func outdated(st *store.Store, refs []Ref) ([]store.Selector, error) {
 	snaps, err := st.Snapshots()
 	if err != nil {
-		return nil, fmt.Errorf("list the store: %w", err)
+		return nil, &unreadError{fmt.Errorf("list the store: %w", err)}
 	}
 	pins, err := st.Pins()
 	if err != nil {
-		return nil, fmt.Errorf("list the pins: %w", err)
+		return nil, &unreadError{fmt.Errorf("list the pins: %w", err)}
 	}
 	var which []store.Selector
 	for _, snap := range snaps {
@@ -345,11 +345,11 @@ func (a *App) StoreUse(ctx context.Context, refs []Ref) (*StoreUsage, error) {
 	}
 	u, err := st.Usage()
 	if err != nil {
-		return nil, err
+		return nil, &unreadError{err}
 	}
 	pins, err := st.Pins()
 	if err != nil {
-		return nil, err
+		return nil, &unreadError{err}
 	}
 	out.Shared, out.Blobs, out.Unreferenced = u.Shared, u.Blobs, u.Unreferenced
 	out.Unfinished, out.Other, out.Total, out.Linked = u.Unfinished, u.Other, u.Total, u.Linked

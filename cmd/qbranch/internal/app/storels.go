@@ -30,6 +30,17 @@ func (i StoreItem) Ref() string {
 	return i.Repo + ":" + i.Branch
 }
 
+// unreadError is a store of which something cannot be read.
+type unreadError struct{ err error }
+
+func (e *unreadError) Error() string { return e.err.Error() }
+func (e *unreadError) Unwrap() error { return e.err }
+
+// Hint says what to do next.
+func (e *unreadError) Hint() string {
+	return "'qbranch store fsck' says what is wrong, and --fix sets it right"
+}
+
 // StoreList lists the snapshots, by repository and branch. One that cannot be
 // read does not hide the others: the list comes with the error.
 func (a *App) StoreList(ctx context.Context) ([]StoreItem, error) {
@@ -38,11 +49,10 @@ func (a *App) StoreList(ctx context.Context) ([]StoreItem, error) {
 		return []StoreItem{}, err
 	}
 	snaps, err := st.Snapshots()
-	if err != nil {
-		err = fmt.Errorf("list the store: %w", err)
-	}
 	pins, pinErr := st.Pins()
-	err = errors.Join(err, pinErr)
+	if err = errors.Join(err, pinErr); err != nil {
+		err = &unreadError{fmt.Errorf("list the store: %w", err)}
+	}
 	shared := store.SharedBytes(snaps)
 	items := make([]StoreItem, len(snaps))
 	for i, snap := range snaps {

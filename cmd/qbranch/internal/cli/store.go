@@ -48,16 +48,16 @@ stored once. A last line sums up the files whose fetch has not been finished.`,
 			if err != nil {
 				return err
 			}
-			items, err := a.StoreList(cmd.Context())
-			if err != nil {
-				return err
+			items, unread := a.StoreList(cmd.Context()) // what can be read is shown
+			if unread != nil && len(items) == 0 {
+				return unread
 			}
 			var u unfinishedObject
 			if u.Files, u.Kept, u.Bytes, err = a.Unfinished(cmd.Context()); err != nil {
 				return err
 			}
 			if r.json {
-				return r.emit(storeObject{"qbranch/store-ls/v1", a.StoreDir(), list(items), u})
+				return cmp.Or(r.emit(storeObject{"qbranch/store-ls/v1", a.StoreDir(), list(items), u}), unread)
 			}
 			if len(items) > 0 {
 				fmt.Fprint(r.out, storeText(items, r.outWidth()))
@@ -68,7 +68,7 @@ stored once. A last line sums up the files whose fetch has not been finished.`,
 			if len(items) == 0 && u.Files == 0 {
 				r.note("nothing in %s yet: 'qbranch get REF' fetches a branch", a.StoreDir())
 			}
-			return nil
+			return unread
 		},
 	}
 	r.jsonFlag(cmd)

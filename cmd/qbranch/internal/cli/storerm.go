@@ -189,7 +189,7 @@ func sweepLines(rep *app.SweepReport, word string) string {
 		b.WriteString(sweepText(rep, word) + "\n")
 	}
 	if rep.Linked > 0 {
-		fmt.Fprintf(&b, "  %s of it stay on the disk for now: exported folders have the same files\n", app.BytesText(rep.Linked))
+		fmt.Fprintf(&b, "  %s of it stay on the disk for now: other folders have the same files\n", app.BytesText(rep.Linked))
 	}
 	for _, k := range rep.Kept {
 		fmt.Fprintf(&b, "  kept: %s: %s\n", kindText(k), clean(k.Why))
@@ -361,7 +361,7 @@ func duText(u *app.StoreUsage, sums bool) string {
 	}
 	out.WriteString(table([]column{{title: ""}, {"Files", true}, {"Size", true}, {"On disk", true}}, rows))
 	if u.Linked > 0 {
-		fmt.Fprintf(&out, "%s are also in exported folders: removing a branch gives them back when the folders have gone\n", app.BytesText(u.Linked))
+		fmt.Fprintf(&out, "%s are also files of other folders: removing a branch gives them back when those have gone\n", app.BytesText(u.Linked))
 	}
 	return out.String()
 }
