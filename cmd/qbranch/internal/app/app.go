@@ -104,6 +104,7 @@ type App struct {
 	pause   time.Duration // before the first retry of what the hub's client does not retry itself
 	dir     string        // of the store, absolute
 	hfCache string        // "" = none
+	cache   string        // where the hub's answers are kept; "" = nowhere
 	log     *slog.Logger
 	threads int
 
@@ -127,7 +128,7 @@ func New(c Config) (*App, error) {
 		return nil, fmt.Errorf("find the store's directory: %w", err)
 	}
 	pause := cmp.Or(c.Hub.RetryWait, 500*time.Millisecond)
-	return &App{hub: client, offline: c.Hub.Offline, pause: pause, dir: dir, hfCache: c.HFCache, log: c.Logger, threads: c.Threads}, nil
+	return &App{hub: client, offline: c.Hub.Offline, pause: pause, dir: dir, hfCache: c.HFCache, cache: c.Hub.CacheDir, log: c.Logger, threads: c.Threads}, nil
 }
 
 // storeDir is where the store lies: data, not cache, because cache cleaners
