@@ -80,14 +80,24 @@ func (s *Store) settleBlob(d Digest) error {
 	if s.isSettled(path) {
 		return nil
 	}
-	if err := s.settleDirs(filepath.Dir(path)); err != nil {
-		return err
+	err := s.settleFile(path)
+	if err == nil {
+		s.setSettled(path)
 	}
-	if err := s.fs.SyncDir(filepath.Dir(path)); err != nil {
-		return s.ioError(path, err)
+	return err
+}
+
+// settleFile makes the name of an existing file durable. On a disk that is
+// read-only it is.
+func (s *Store) settleFile(path string) error {
+	err := s.settleDirs(filepath.Dir(path))
+	if err == nil {
+		err = s.ioError(path, s.fs.SyncDir(filepath.Dir(path)))
 	}
-	s.setSettled(path)
-	return nil
+	if errors.Is(err, syscall.EROFS) {
+		return nil
+	}
+	return err
 }
 
 func (s *Store) isSettled(path string) bool {
@@ -145,6 +155,9 @@ func (s *Store) moveInto(from, to string) error {
 		return err
 	}
 	if err := s.fs.Rename(from, to); err != nil {
+		if fi, e := s.fs.Lstat(to); e == nil && fi.IsDir() {
+			err = &fs.PathError{Op: "rename", Path: to, Err: ErrNotRegular}
+		}
 		return s.ioError(to, err)
 	}
 	return s.ioError(to, s.fs.SyncDir(filepath.Dir(to)))

@@ -91,8 +91,10 @@ func (w Want) check() error {
 	switch {
 	case w.SHA256.IsZero() && !w.hasGit():
 		return fmt.Errorf("want of %d bytes names no digest", w.Size)
-	case w.Size < 0 || w.Size > maxBlob:
-		return fmt.Errorf("want %s: length out of range", w)
+	case w.Size < 0:
+		return fmt.Errorf("want %s: a negative length", w)
+	case w.Size > maxBlob:
+		return fmt.Errorf("want %s: a store takes files of up to %s, which is %d bytes", w, bytesText(maxBlob), int64(maxBlob))
 	}
 	return nil
 }

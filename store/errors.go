@@ -107,6 +107,9 @@ type NoSpaceError struct {
 
 // Error says how much is missing.
 func (e *NoSpaceError) Error() string {
+	if errors.Is(e.Err, syscall.EDQUOT) {
+		return fmt.Sprintf("disk quota used up while writing to %s", e.Dir)
+	}
 	if e.Need == 0 {
 		return fmt.Sprintf("disk full while writing to %s", e.Dir)
 	}

@@ -59,6 +59,9 @@ func (e *exporter) export(ctx context.Context, snap Snapshot, dir string) error 
 	if err := e.s.CheckSnapshot(snap); err != nil {
 		return err
 	}
+	if err := e.s.CheckOutside(dir); err != nil {
+		return err
+	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return FolderFailure(dir, err)
 	}

@@ -99,13 +99,17 @@ type holdJSON struct {
 // the other process what this one does, such as "get owner/name:main".
 //
 // A blob that Find reports after Hold has returned stays. One that was found
-// before may have gone, so whoever found it must look again.
+// before may have gone, so whoever found it must look again. In a store that
+// this process may not write to nothing can be announced: what is there may go.
 func (s *Store) Hold(ctx context.Context, what string, wants []Want) (*Hold, error) {
 	j := holdJSON{Format: formatVersion, PID: os.Getpid(), What: what, Everything: len(wants) == 0, Blobs: []string{}}
 	for _, w := range wants {
 		j.Blobs = append(j.Blobs, w.key())
 	}
 	h, err := s.hold(ctx, j)
+	if errors.Is(err, ErrNotWritable) {
+		return new(Hold), nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("announce what is needed of the store: %w", err)
 	}

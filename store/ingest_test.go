@@ -514,35 +514,6 @@ func TestFsyncFails(t *testing.T) {
 	checkBlob(t, s, data)
 }
 
-// TestJournalUnreadable: a journal that cannot be read now may be read later,
-// so nothing is removed.
-func TestJournalUnreadable(t *testing.T) {
-	t.Parallel()
-	s := openTest(t)
-	data := content(29, 2*PartSize)
-	in := openIngest(t, s, wantOf(data))
-	if err := in.WritePart(t.Context(), 0, part(data, 0)); err != nil {
-		t.Fatal(err)
-	}
-	if err := in.Close(); err != nil {
-		t.Fatal(err)
-	}
-	// A directory in its place can be opened, but not read.
-	aside := in.p.journal() + ".aside"
-	if err := errors.Join(os.Rename(in.p.journal(), aside), os.Mkdir(in.p.journal(), 0o700)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.Ingest(t.Context(), wantOf(data)); err == nil || errors.Is(err, ErrLocked) {
-		t.Errorf("Ingest: %v", err)
-	}
-	if err := errors.Join(os.Remove(in.p.journal()), os.Rename(aside, in.p.journal())); err != nil {
-		t.Fatal(err)
-	}
-	if in = openIngest(t, s, wantOf(data)); !in.Held(0) {
-		t.Error("the part was lost")
-	}
-}
-
 func TestIOError(t *testing.T) {
 	t.Parallel()
 	s := openTest(t)

@@ -79,7 +79,7 @@ func (osFS) Lock(path string) (io.Closer, error) {
 	case isNotRegular(err), errors.Is(err, syscall.EISDIR):
 		return nil, &fs.PathError{Op: "lock", Path: path, Err: ErrNotRegular}
 	case err != nil:
-		return nil, err
+		return nil, named("lock", path, err)
 	case !ok:
 		return nil, ErrLocked
 	}

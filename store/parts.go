@@ -85,6 +85,9 @@ func (s *Store) readParts(d Digest) (partList, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return partList{}, fmt.Errorf("parts of blob %s: %w", d, ErrNotFound)
 	}
+	if errors.Is(err, ErrNotRegular) {
+		err = fmt.Errorf("parts of blob %s: %w: %w", d, ErrFormat, err)
+	}
 	if err != nil {
 		return partList{}, err
 	}

@@ -40,21 +40,72 @@ func sumRanges(rs []Range) (sum int64) {
 
 // DiskNeeded returns how many more bytes of disk it takes to have w: nothing
 // when it is published, and for a left ingestion only what its file has not
-// reserved yet.
+// reserved yet. What cannot be said counts as absent.
 func (s *Store) DiskNeeded(w Want) int64 {
+	all := max(0, w.Size)
 	w, err := s.resolve(w)
-	if err != nil || !w.SHA256.IsZero() && s.has(w.SHA256, w.Size) {
+	if err != nil {
+		return all
+	}
+	if !w.SHA256.IsZero() && s.has(w.SHA256, w.Size) {
 		return 0
 	}
 	if _, allocated, err := s.fs.Usage(s.partialOf(w).data()); err == nil {
 		return max(0, w.Size-allocated)
 	}
-	if !w.SHA256.IsZero() && s.marked(w.SHA256) {
+	if w.SHA256.IsZero() {
+		return all
+	}
+	if bad, err := s.marked(w.SHA256); bad && err == nil {
 		if n, _, err := s.fs.Usage(s.Path(w.SHA256)); err == nil && n == 1 {
 			return 0 // repaired in its place
 		}
 	}
-	return max(0, w.Size)
+	return all
+}
+
+// ReadPart reads part i of what the store has of w, len(p) being the length of
+// the part, and compares it with its digest: of a published blob, or of an
+// unfinished ingestion that journals the part. It takes no lock. ErrNotFound when
+// the part is not there; ErrMismatch when the disk gives other bytes, which
+// somebody may be writing.
+func (s *Store) ReadPart(w Want, i int, p []byte) error {
+	err := s.readAnyPart(w, i, p)
+	if err != nil {
+		return fmt.Errorf("read part %d of blob %s: %w", i, w.key(), err)
+	}
+	return nil
+}
+
+func (s *Store) readAnyPart(w Want, i int, p []byte) error {
+	w, err := s.resolve(w)
+	switch {
+	case err != nil:
+		return err
+	case i < 0 || i >= numParts(w.Size) || len(p) != partLen(w.Size, i):
+		return fmt.Errorf("%d bytes are not that part", len(p))
+	case !w.SHA256.IsZero() && s.has(w.SHA256, w.Size):
+		return s.readBlobPart(w.SHA256, i, p)
+	}
+	r, err := s.readJournal(w)
+	if err != nil {
+		return err
+	}
+	if r == nil || r.ends[i] == 0 {
+		return ErrNotFound
+	}
+	f, err := s.fs.OpenFile(s.partialOf(w).data(), os.O_RDONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close() // only read from
+	if err := readPart(f, i, p); err != nil {
+		return err
+	}
+	if sum := sumPart(p); sum != r.sums[i] {
+		return &MismatchError{What: "BLAKE3", Got: sum.String(), Want: r.sums[i].String()}
+	}
+	return nil
 }
 
 // readJournal returns what the journal of w's partial claims, nil when there is
@@ -63,7 +114,10 @@ func (s *Store) DiskNeeded(w Want) int64 {
 // somebody gigabytes.
 func (s *Store) readJournal(w Want) (*replay, error) {
 	p := s.partialOf(w)
-	_, err := s.fs.Lstat(p.data())
+	fi, err := s.fs.Lstat(p.data())
+	if err == nil && !fi.Mode().IsRegular() {
+		return nil, nil
+	}
 	var b []byte
 	if err == nil {
 		b, err = readLimited(s.fs, p.journal(), maxJournal)
@@ -72,7 +126,7 @@ func (s *Store) readJournal(w Want) (*replay, error) {
 	if err == nil {
 		r, err = replayJournal(b, w)
 	}
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrFormat) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrFormat) || errors.Is(err, ErrNotRegular) {
 		return nil, nil
 	}
 	return r, err
@@ -125,20 +179,25 @@ func (s *Store) openIngest(ctx context.Context, w Want) (*Ingest, error) {
 	in := &Ingest{s: s, want: w, n: numParts(w.Size), sha: sha256.New(), marked: s.now()}
 	in.idle.L = &in.mu
 	in.follow = in.followFrontier
-	if in.lookDone() {
-		return in, nil
+	if done, err := in.lookDone(); done || err != nil {
+		return in, err
 	}
 	p, err := s.lockPartial(w)
 	if err != nil {
 		return nil, err
 	}
-	if in.p = p; in.lookDone() { // published while we were getting the lock
+	in.p = p
+	done, err := in.lookDone()
+	if done { // published while we were getting the lock
 		if err := p.remove(); err != nil {
 			return nil, s.ioError(p.dir, err)
 		}
 		return in, nil
 	}
-	left, err := s.readJournal(w)
+	var left *replay
+	if err == nil {
+		left, err = s.readJournal(w)
+	}
 	if err == nil {
 		err = s.checkSpace(w)
 	}
@@ -173,13 +232,16 @@ func (in *Ingest) giveUp() error {
 }
 
 // lookDone reports whether the blob is published, and enters that.
-func (in *Ingest) lookDone() bool {
+func (in *Ingest) lookDone() (bool, error) {
 	d := in.want.SHA256
-	if d.IsZero() || !in.s.has(d, in.want.Size) {
-		return false
+	if d.IsZero() {
+		return false, nil
 	}
-	in.done, in.held = d, in.want.Size
-	return true
+	ok, err := in.s.look(d, in.want.Size)
+	if ok && err == nil {
+		in.done, in.held = d, in.want.Size
+	}
+	return ok, err
 }
 
 // checkSpace gives ErrNoSpace when w cannot fit.

@@ -83,7 +83,13 @@ func (snap Snapshot) Check() error {
 // PutSnapshot publishes a snapshot; it refuses one with a missing blob
 // (ErrNotFound) or a corrupt one (*CorruptError). While it looks and writes
 // nothing is removed from the store.
+//
+// One that is there already with the same files stays as it is, so that this
+// works on a disk that is read-only.
 func (s *Store) PutSnapshot(snap Snapshot) error {
+	if same, err := s.sameSnapshot(snap); same {
+		return err
+	}
 	l, err := s.lockStore(context.Background())
 	if err == nil {
 		err = s.putSnapshot(snap)
@@ -93,6 +99,28 @@ func (s *Store) PutSnapshot(snap Snapshot) error {
 		return fmt.Errorf("put snapshot %s@%s: %w", snap.Repo, snap.Commit, err)
 	}
 	return nil
+}
+
+// sameSnapshot reports whether the store has the snapshot, whole and with the
+// same files, and makes its name and those of its blobs durable.
+func (s *Store) sameSnapshot(snap Snapshot) (same bool, err error) {
+	old, err := s.Snapshot(snap.Repo, snap.Commit)
+	if err != nil || old.Branch != snap.Branch || !slices.Equal(old.Files, byPath(snap.Files)) {
+		return false, nil
+	}
+	path, err := s.snapshotPath(snap.Repo, snap.Commit)
+	for d := range snap.blobs() {
+		if err == nil {
+			err = s.settleBlob(d)
+		}
+	}
+	if err == nil {
+		err = s.settleFile(path)
+	}
+	if err != nil {
+		return true, fmt.Errorf("put snapshot %s@%s: %w", snap.Repo, snap.Commit, err)
+	}
+	return true, nil
 }
 
 // putSnapshot is PutSnapshot for who has the store's lock.
@@ -143,9 +171,13 @@ func byPath(files []SnapshotFile) []SnapshotFile {
 
 // usable says why a file's blob cannot be used: fs.ErrNotExist or a *CorruptError.
 func (s *Store) usable(f SnapshotFile) error {
-	fi, err := s.fs.Lstat(s.Path(f.SHA256))
+	bad, err := s.marked(f.SHA256)
+	var fi fs.FileInfo
+	if err == nil {
+		fi, err = s.fs.Lstat(s.Path(f.SHA256))
+	}
 	switch {
-	case s.marked(f.SHA256):
+	case bad:
 		return s.corruption(f.SHA256)
 	case err != nil:
 		return err
@@ -319,17 +351,25 @@ func (s *Store) SetBranch(repo, branch, commit string) error {
 	if err == nil {
 		err = parseHex(make([]byte, 20), commit)
 	}
-	var b []byte
 	if err == nil {
-		b, err = json.Marshal(branchJSON{formatVersion, repo, branch, commit})
-	}
-	if err == nil {
-		err = s.writeFile(path, append(b, '\n'), 0o600)
+		if old, ok := s.BranchCommit(repo, branch); ok && old == commit {
+			err = s.settleFile(path)
+		} else {
+			err = s.writeBranch(path, branchJSON{formatVersion, repo, branch, commit})
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("remember branch %s of %s: %w", branch, repo, err)
 	}
 	return nil
+}
+
+func (s *Store) writeBranch(path string, j branchJSON) error {
+	b, err := json.Marshal(j)
+	if err != nil {
+		return err
+	}
+	return s.writeFile(path, append(b, '\n'), 0o600)
 }
 
 // BranchCommit returns what SetBranch remembered.

@@ -167,15 +167,31 @@ func (s *Store) Find(w Want) (Digest, bool) {
 // has reports whether a blob of that length is published and not known to be
 // corrupt. A length that differs is damage too.
 func (s *Store) has(d Digest, size int64) bool {
-	fi, err := s.fs.Lstat(s.Path(d))
-	return err == nil && fi.Mode().IsRegular() && fi.Size() == size && !s.marked(d)
+	ok, err := s.look(d, size)
+	return ok && err == nil
 }
 
-// marked reports whether the blob is known to be corrupt. A mark that cannot be
-// looked at counts: better to fetch again than to trust.
-func (s *Store) marked(d Digest) bool {
+// look is has for who has to tell "no" from "cannot be said", which is the error:
+// out of file descriptors, a good blob would be taken for absent and fetched.
+func (s *Store) look(d Digest, size int64) (ok bool, err error) {
+	fi, err := s.fs.Lstat(s.Path(d))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil || !fi.Mode().IsRegular() || fi.Size() != size {
+		return false, err
+	}
+	bad, err := s.marked(d)
+	return !bad, err
+}
+
+// marked reports whether the blob is known to be corrupt.
+func (s *Store) marked(d Digest) (bool, error) {
 	_, err := s.fs.Lstat(s.corruptPath(d))
-	return !errors.Is(err, fs.ErrNotExist)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // resolve checks w and fills in the SHA-256 of a git blob id when a blob of
@@ -185,17 +201,25 @@ func (s *Store) resolve(w Want) (Want, error) {
 		return w, err
 	}
 	text, err := readLimited(s.fs, s.gitPath(w.GitOID), 128)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrFormat) || errors.Is(err, ErrNotRegular) {
+		return w, nil // no alias: the git id has to do
+	}
 	if err != nil {
-		return w, nil // no alias, or none that can be read: the git id has to do
+		return w, err
 	}
 	d, err := ParseDigest(strings.TrimSuffix(string(text), "\n"))
 	if err != nil {
 		return w, nil
 	}
-	if _, err := s.fs.Lstat(s.Path(d)); err == nil || s.marked(d) {
+	_, err = s.fs.Lstat(s.Path(d))
+	known := err == nil
+	if errors.Is(err, fs.ErrNotExist) {
+		known, err = s.marked(d)
+	}
+	if known {
 		w.SHA256 = d
 	}
-	return w, nil
+	return w, err
 }
 
 // setAlias remembers which blob has a git blob id.
@@ -244,8 +268,12 @@ func (s *Store) GitOID(ctx context.Context, d Digest, size int64) (oid [20]byte,
 // OpenBlob opens a published blob for reading. ErrNotFound, or a *CorruptError
 // for a blob known to be corrupt.
 func (s *Store) OpenBlob(d Digest) (File, error) {
-	if s.marked(d) {
+	bad, err := s.marked(d)
+	if bad {
 		return nil, s.corruption(d)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open blob: %w", err)
 	}
 	f, err := s.fs.OpenFile(s.Path(d), os.O_RDONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -29,7 +29,14 @@ func (in *Ingest) takeBack(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	path := in.s.Path(d)
-	links, _, err := in.s.fs.Usage(path)
+	fi, err := in.s.fs.Lstat(path)
+	if err == nil && !fi.Mode().IsRegular() {
+		return false, nil // Commit replaces it
+	}
+	var links int
+	if err == nil {
+		links, _, err = in.s.fs.Usage(path)
+	}
 	var parts partList
 	if err == nil {
 		parts, err = in.s.readParts(d)

@@ -84,6 +84,32 @@ func checkFolder(dir string, t Target) error {
 	return nil
 }
 
+// CheckOutside refuses a folder that lies in the store (*FolderError): the store
+// is no place for files of its users.
+func (s *Store) CheckOutside(dir string) error {
+	own, err := os.Stat(s.dir)
+	if err != nil {
+		return nil // not on this disk
+	}
+	at, err := filepath.Abs(dir)
+	if err != nil {
+		return unusable(dir, "cannot be found", err)
+	}
+	for {
+		// Of what is not there yet, what it would be made in decides.
+		if real, err := filepath.EvalSymlinks(at); err == nil {
+			at = real
+		}
+		if fi, err := os.Stat(at); err == nil && os.SameFile(fi, own) {
+			return unusable(dir, "lies in the store", nil)
+		}
+		if filepath.Dir(at) == at {
+			return nil
+		}
+		at = filepath.Dir(at)
+	}
+}
+
 // CheckWritable refuses a folder that cannot be made or written to
 // (*FolderError). It writes nothing that stays.
 func CheckWritable(dir string) error {

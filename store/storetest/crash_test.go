@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 )
 
@@ -128,6 +129,88 @@ func crashes(t *testing.T, blobs []blob, seed uint64, cuts int) {
 			t.Fatalf("seed %d, cut after %d of %d changes: %v", seed, cut, n, err)
 		}
 	}
+}
+
+// TestFaults has one call of each workload fail: the process goes on, the power
+// is cut at its end, and nothing that was promised is lost.
+func TestFaults(t *testing.T) {
+	seeds := 150
+	if os.Getenv("QBRANCH_LONG") != "" {
+		seeds = 3000
+	}
+	blobs := contents()
+	for shard := range 2 {
+		t.Run(fmt.Sprint(shard), func(t *testing.T) {
+			t.Parallel()
+			happened := 0
+			for seed := shard; seed < seeds; seed += 2 {
+				what, err := fault(t.Context(), blobs, uint64(seed))
+				if err != nil {
+					t.Fatalf("seed %d, %s: %v", seed, what, err)
+				}
+				if what != "" {
+					happened++
+				}
+			}
+			if happened < seeds/4 {
+				t.Errorf("only %d of %d faults happened", happened, seeds/2)
+			}
+		})
+	}
+}
+
+// fault is one workload with one fault.
+func fault(ctx context.Context, blobs []blob, seed uint64) (what string, err error) {
+	m := newModel(seed, blobs)
+	rnd := rand.New(rand.NewPCG(seed, 97))
+	left := rnd.IntN(700)
+	kind := []error{syscall.ENOSPC, syscall.EIO, syscall.EMFILE, syscall.EDQUOT}[rnd.IntN(4)]
+	m.fs.Before(func(op Op, path string) error {
+		if left--; left != 0 || op == OpRead {
+			return nil
+		}
+		what = fmt.Sprintf("%s %s: %v", op, path, kind)
+		if op == OpSync {
+			return fmt.Errorf("%w %w: %w", errInjected, errFsync, kind)
+		}
+		return fmt.Errorf("%w: %w", errInjected, kind)
+	})
+	if err := m.start(); err != nil && !errors.Is(err, errInjected) {
+		return what, err
+	}
+	for range steps {
+		if m.s == nil {
+			if err := m.start(); err != nil {
+				return what, fmt.Errorf("start again: %w", err)
+			}
+		}
+		err := m.step(ctx)
+		if err != nil && !errors.Is(err, errInjected) {
+			return what, fmt.Errorf("in the workload: %w\n%s", err, m.describe())
+		}
+		if in := m.open[m.current]; err != nil && in != nil {
+			delete(m.open, m.current)
+			_ = in.Close() // it may have ended already, or be one that a sync has ended
+		}
+	}
+	m.leave()
+	m.fs.Before(nil)
+	m.boot()
+	err = m.start()
+	if err == nil {
+		err = m.check()
+	}
+	if err == nil {
+		err = m.recover(ctx)
+	}
+	if err == nil {
+		err = m.check()
+	}
+	m.leave()
+	if err != nil {
+		err = fmt.Errorf("%w\n%s", err, m.describe())
+	}
+	return what, err
 }
 
 // TestCrashBites proves that the model notices: on disks that lie in one way

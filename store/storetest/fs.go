@@ -523,6 +523,9 @@ func (l *lock) Close() error {
 // Disk implements store.FS.
 func (f *FS) Disk(path string) (d store.Disk, err error) {
 	err = f.look(OpDisk, path, func() error {
+		if _, err := f.find(path); err != nil {
+			return err
+		}
 		d = store.Disk{Kind: "simulated", Free: max(0, f.size-f.used), Total: f.size}
 		return nil
 	})

@@ -70,6 +70,7 @@ type model struct {
 	branch  string          // what SetBranch returned for
 	maybe   map[string]bool // what it may be as well
 	commits int
+	current *blob // what the step is about
 }
 
 // contents are the blobs of every workload, made once: workloads differ in
@@ -139,6 +140,7 @@ func brokenf(format string, a ...any) error { return broken(fmt.Sprintf(format, 
 func (m *model) step(ctx context.Context) error {
 	b := m.blobs[m.rnd.IntN(len(m.blobs))]
 	in := m.open[b]
+	m.current = b
 	switch k := m.rnd.IntN(20); {
 	case k == 0:
 		return m.putSnapshot()
@@ -178,7 +180,7 @@ func (m *model) step(ctx context.Context) error {
 }
 
 func (m *model) put(ctx context.Context, b *blob) error {
-	b.repairing = true
+	b.repairing = b.marked
 	if _, err := m.s.Put(ctx, b.want, b.data); err != nil {
 		return err
 	}
@@ -193,7 +195,6 @@ func (m *model) done(b *blob) {
 	}
 	b.published, b.flipped, b.marked, b.repairing = true, -1, false, false
 	clear(b.durable)
-	clear(b.wrong)
 }
 
 // ingest opens the ingestion of b and looks at what it holds.
@@ -203,7 +204,7 @@ func (m *model) ingest(ctx context.Context, b *blob) error {
 		return err
 	}
 	m.open[b] = in
-	if _, found := m.s.Find(b.want); found {
+	if _, found := m.s.Find(b.want); found || b.flipped >= 0 && !b.marked {
 		return nil // nothing to ingest; the bytes are looked at elsewhere
 	}
 	buf := make([]byte, store.PartSize)
@@ -219,6 +220,8 @@ func (m *model) ingest(ctx context.Context, b *blob) error {
 		switch {
 		case m.dead():
 			return ErrPowerOff
+		case errors.Is(err, errInjected):
+			return err
 		case err != nil:
 			return brokenf("a held part: %v", err)
 		case bytes.Equal(p, b.part(i)):
@@ -259,7 +262,15 @@ func (m *model) writePart(ctx context.Context, b *blob, i int, p []byte, mark bo
 	if mark {
 		m.clock = m.clock.Add(2 * time.Second)
 	}
-	if err := in.WritePart(ctx, i, p); err != nil {
+	err := in.WritePart(ctx, i, p)
+	if errors.Is(err, store.ErrNoSpace) && !errors.Is(err, errFsync) {
+		// There is space again: the same ingestion goes on.
+		if again := in.WritePart(ctx, i, p); again != nil {
+			return brokenf("after %v: %v", err, again)
+		}
+		return err
+	}
+	if err != nil {
 		return err
 	}
 	if mark {
@@ -295,10 +306,11 @@ func (m *model) commit(ctx context.Context, b *blob) error {
 			return nil
 		}
 	}
-	b.repairing = true
+	b.repairing = b.marked
 	_, err := in.Commit(ctx)
 	if err == nil {
 		delete(m.open, b)
+		clear(b.wrong) // after a Put a partial may still have them
 		m.done(b)
 		return nil
 	}
@@ -333,6 +345,9 @@ func (m *model) verify(ctx context.Context, b *blob) error {
 			return brokenf("a good blob is called bad: %v", err)
 		}
 		if err != error(bad) && err.Error() != bad.Error() {
+			if errors.Is(err, errInjected) {
+				return m.verify(ctx, b)
+			}
 			return err // remembering it failed
 		}
 		if !slices.Equal(bad.Parts, []int{b.flipped}) {
@@ -348,7 +363,7 @@ func (m *model) verify(ctx context.Context, b *blob) error {
 		}
 	case err != nil:
 		return err
-	case b.flipped >= 0:
+	case b.flipped >= 0 && !b.repairing:
 		return brokenf("blob %.8s is bad and Verify has nothing to say", b.sha)
 	}
 	return nil
@@ -580,6 +595,13 @@ func (m *model) walk(dir string, each func(path string) error) error {
 	}
 	return nil
 }
+
+// errInjected is in every error that a test makes a call give, and errFsync in
+// those of Sync, after which an ingestion ends.
+var (
+	errInjected = errors.New("injected")
+	errFsync    = errors.New("of a sync")
+)
 
 // describe lists the files of the store, for a report.
 func (m *model) describe() string {

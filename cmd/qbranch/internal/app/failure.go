@@ -47,7 +47,7 @@ func FailureOf(err error) Failure {
 		return FailureLocked
 	case isA[*storeError](err):
 		return FailureStorage
-	case isAny(err, store.ErrNoSpace, store.ErrNotWritable, store.ErrFolder, store.ErrFormat, syscall.ENOSPC, syscall.EIO, syscall.EROFS, fs.ErrPermission):
+	case isAny(err, store.ErrNoSpace, store.ErrNotWritable, store.ErrFolder, store.ErrFormat, store.ErrNotRegular, syscall.ENOSPC, syscall.EDQUOT, syscall.EIO, syscall.EROFS, fs.ErrPermission):
 		return FailureStorage
 	case isAny(err, hub.ErrRepoNotFound, hub.ErrRevisionNotFound, hub.ErrEntryNotFound, infer.ErrNoCheckpoint):
 		return FailureNotFound
@@ -70,6 +70,12 @@ func HintOf(err error) string {
 	var h hub.Hinter
 	if errors.As(err, &h) {
 		return h.Hint()
+	}
+	if errors.Is(err, store.ErrFormat) {
+		return "'qbranch store fsck' says what is damaged, and with --fix sets it aside"
+	}
+	if FailureOf(err) == FailureStorage {
+		return store.Hint(err)
 	}
 	return ""
 }

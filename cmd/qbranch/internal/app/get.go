@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/qbranch/qbranch/hub"
@@ -124,6 +125,9 @@ func (g *getter) bring(ctx context.Context) (err error) {
 	if err := g.adopt(ctx); err != nil {
 		return err
 	}
+	if disk, err := g.st.FileSystem(); err == nil && disk.Network {
+		g.res.Findings = append(g.res.Findings, networkDisk(g.st.Dir(), disk))
+	}
 	if err := g.judge(ctx); err != nil {
 		return err
 	}
@@ -133,6 +137,13 @@ func (g *getter) bring(ctx context.Context) (err error) {
 	g.res.Received = g.o.Stats.Received.Load() - received
 	g.res.Refetched = g.o.Stats.Refetched.Load() - refetched
 	return nil
+}
+
+// networkDisk says what a file system on another machine may not keep.
+func networkDisk(dir string, d store.Disk) Finding {
+	return Finding{Code: "NETWORK_DISK", Severity: Warn, Where: dir,
+		Message: fmt.Sprintf("the store is on a network file system (%s): locks may not hold between machines, and what was synced may be lost with the server", d.Kind),
+		Hint:    "put the store on a local disk: --store DIR"}
 }
 
 // resolve turns the revision into a commit.

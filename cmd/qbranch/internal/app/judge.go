@@ -251,10 +251,15 @@ func (g *getter) readHeader(ctx context.Context, h *shardHeader) (err error) {
 	}
 	n := min(headerRead, h.file.Size)
 	fresh := g.st.Held(w) == 0
+	var buf []byte
 	if !fresh {
 		n = min(8, h.file.Size)
+		first := make([]byte, min(store.PartSize, h.file.Size))
+		if g.st.ReadPart(w, 0, first) == nil { // a run before this one has fetched it
+			buf, n = first, int64(len(first))
+		}
 	}
-	buf, err := g.readRange(ctx, h.file, nil, n)
+	buf, err = g.readRange(ctx, h.file, buf, n)
 	if err != nil {
 		return err
 	}

@@ -87,6 +87,9 @@ func (g *getter) checkLayout() error {
 	if dir == "" || err != nil {
 		return err
 	}
+	if err := g.st.CheckOutside(dir); err != nil {
+		return err
+	}
 	if g.o.Layout == LayoutHF {
 		return store.CheckWritable(dir)
 	}
