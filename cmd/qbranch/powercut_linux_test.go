@@ -81,7 +81,7 @@ func (d *disk) again() {
 // store has to be sound, to hold everything that a durable mark covered, and in
 // the end the branch, byte by byte.
 func TestPowerCut(t *testing.T) {
-	fetches, cuts := 1, 2
+	fetches, cuts := 1, 1
 	if long() {
 		fetches, cuts = 6, 5
 	}
