@@ -85,7 +85,8 @@ const (
 func TestOfficialClientTakesOurExport(t *testing.T) {
 	w := newCacheWorld(t)
 	w.qbranch("get", demo.RepoID+":"+branchA, "--layout", "hf")
-	w.qbranch("get", demo.RepoID+":"+branchB, "--layout", "hf")
+	w.qbranch("get", demo.RepoID+":"+branchB)
+	w.qbranch("get", demo.RepoID+":"+branchB, "--layout", "hf") // from the store
 	w.hf(true, `
 import os
 for rev in ("`+branchA+`", "`+branchB+`"):
@@ -96,6 +97,7 @@ for rev in ("`+branchA+`", "`+branchB+`"):
 info = scan_cache_dir()
 assert not info.warnings, info.warnings
 revisions = [r for i in info.repos for r in i.revisions]
+assert all(len(list((i.repo_path/"trees").iterdir())) == 2 for i in info.repos), "listings"
 assert len(revisions) == 2 and all(len(r.files) == 9 for r in revisions), revisions
 assert {x for r in revisions for x in r.refs} == {"`+branchA+`", "`+branchB+`"}
 `)

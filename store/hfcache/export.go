@@ -101,8 +101,17 @@ func (e *exporter) export(ctx context.Context, dir string) error {
 	return e.writeRef()
 }
 
-// makeFolders makes what every repository of a cache has.
+// makeFolders makes what every repository of a cache has, and removes what an
+// export that was killed a day ago or more has left.
 func (e *exporter) makeFolders() error {
+	if left, err := fs.ReadDir(e.root.FS(), e.repo); err == nil {
+		for _, d := range left {
+			fi, err := d.Info()
+			if err == nil && strings.HasPrefix(d.Name(), tempPrefix) && time.Since(fi.ModTime()) > tempAge {
+				_ = e.root.Remove(e.repo + "/" + d.Name()) // harmless where it stays
+			}
+		}
+	}
 	if _, err := e.root.Lstat("CACHEDIR.TAG"); errors.Is(err, fs.ErrNotExist) {
 		if err := e.replace("CACHEDIR.TAG", []byte(cacheTag)); err != nil {
 			return err
@@ -278,9 +287,16 @@ func (e *exporter) replace(name string, data []byte) error {
 	return nil
 }
 
+// The names of temporary files, and when they are leftovers. (One of a blob has a
+// name that the official client would give it, and sweep.)
+const (
+	tempPrefix = ".qbranch-"
+	tempAge    = 24 * time.Hour
+)
+
 // temporary is a name in the repository's folder, where the official client does
 // not look.
-func (e *exporter) temporary() string { return e.repo + "/.qbranch-" + randomHex() }
+func (e *exporter) temporary() string { return e.repo + "/" + tempPrefix + randomHex() }
 
 func randomHex() string {
 	var b [4]byte

@@ -111,7 +111,7 @@ func (g *getter) layOut(ctx context.Context) error {
 	}
 	if g.o.Layout == LayoutHF {
 		out, err := hfcache.Open(dir).Export(ctx, g.st, g.res.Snapshot, hfcache.ExportOptions{
-			Link: g.o.Link, Complete: g.local == nil && len(g.files) == len(g.all),
+			Link: g.o.Link, Complete: g.complete(ctx),
 		})
 		g.res.Dir, g.res.Linked = out.Dir, out.Linked
 		return err
@@ -119,4 +119,17 @@ func (g *getter) layOut(ctx context.Context) error {
 	g.res.Linked, err = g.st.Export(ctx, g.res.Snapshot, dir, g.o.Link)
 	g.res.Dir = dir
 	return err
+}
+
+// complete reports whether the snapshot is known to have every file of the
+// commit. A snapshot of the store does not say so: files may have been left out.
+func (g *getter) complete(ctx context.Context) bool {
+	all := g.all
+	if g.local != nil {
+		var err error
+		if all, err = g.app.hub.Tree(ctx, g.repo, g.commit); err != nil {
+			return false // offline, perhaps: then nobody says so
+		}
+	}
+	return len(all) == len(g.res.Snapshot.Files)
 }

@@ -200,6 +200,12 @@ func (t *transfer) note(e app.Event) {
 			say(good, "✓ %s", e.Fetch.Path)
 		case "reuse":
 			say(good, "✓ %s was in the store already", e.Fetch.Path)
+		case "adopt":
+			say(good, "✓ %s, from %s", e.Fetch.Path, e.Fetch.From)
+		case "seed":
+			say(dim, "%s begins with what %s holds", e.Fetch.Path, e.Fetch.From)
+		case "refused":
+			say(warn, "%s is not %s; fetching it", e.Fetch.From, e.Fetch.Path)
 		case "mismatch":
 			say(bad, "✗ %s does not match its hash; fetching the bad parts again", e.Fetch.Path)
 		}
