@@ -72,9 +72,9 @@ func TestUnreadable(t *testing.T) {
 	}
 }
 
-// TestReadOnly: a whole branch on a disk that is read-only can be had again, and
+// TestGetAgainReadOnly: a whole branch on a disk that is read-only can be had again, and
 // everything else says what is wrong.
-func TestReadOnly(t *testing.T) {
+func TestGetAgainReadOnly(t *testing.T) {
 	f, dir := simulatedFS(t)
 	x := &storeTest{T: t, fs: f, dir: filepath.Join(dir, "store")}
 	x.reopen()
