@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -41,12 +42,12 @@ type bed struct {
 	fault func(hubtest.Fault) // arms one, on storage and on that file unless it says otherwise
 }
 
-// layouts are the branches of the matrix.
+// layouts are the branches of the matrix, made once.
 var layouts = map[string]func() map[string][]byte{
-	"one file": func() map[string][]byte {
+	"one file": sync.OnceValue(func() map[string][]byte {
 		return map[string][]byte{"config.json": []byte(`{"bits":4}`), "model.safetensors": random(11, 3*MiB+77)}
-	},
-	"sharded": func() map[string][]byte {
+	}),
+	"sharded": sync.OnceValue(func() map[string][]byte {
 		return map[string][]byte{
 			"config.json":                      []byte(`{"bits":4}`),
 			"tokenizer.json":                   random(15, 70_000),
@@ -54,7 +55,7 @@ var layouts = map[string]func() map[string][]byte{
 			"model-00002-of-00003.safetensors": random(13, MiB+2),
 			"model-00003-of-00003.safetensors": random(14, 300_000),
 		}
-	},
+	}),
 }
 
 // moments are where in the weights it happens, as a share of all of them.
