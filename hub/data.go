@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -46,10 +47,13 @@ func (c *Client) OpenRange(ctx context.Context, repo RepoID, at Commit, f File, 
 		}
 		return c.openBody(ctx, q, a.Response, f, off, n)
 	}
+	if c.links.bound.Load() {
+		return c.openBound(ctx, q, repo, at, f, off, n)
+	}
 	key := linkKey{repo, at, f.Path}
 	stale := 0
 	for try := 1; ; try++ {
-		l, err := c.links.get(ctx, key, stale, func() (link, error) { return c.resolve(ctx, repo, at, f) })
+		l, err := c.links.get(ctx, key, stale, func() (link, error) { return c.resolve(ctx, repo, at, f, "") })
 		if err != nil {
 			return nil, err
 		}
@@ -58,13 +62,36 @@ func (c *Client) OpenRange(ctx context.Context, repo RepoID, at Commit, f File, 
 		if err != nil {
 			return nil, err
 		}
-		if try == 1 && refusedByStorage(a.StatusCode) && !c.isEndpoint(a.Request.URL) {
+		refused := refusedByStorage(a.StatusCode) && !c.isEndpoint(a.Request.URL)
+		if refused && try == 1 {
 			closeBody(a.Response)
 			stale = l.generation
 			continue
 		}
+		if refused {
+			if body, err := c.openBound(ctx, q, repo, at, f, off, n); err == nil {
+				closeBody(a.Response)
+				c.links.bound.Store(true)
+				return body, nil
+			}
+		}
 		return c.openBody(ctx, q, a.Response, f, off, n)
 	}
+}
+
+// openBound opens a range by a link of its own, for storage that signs for the
+// very range with which the hub was asked.
+func (c *Client) openBound(ctx context.Context, q request, repo RepoID, at Commit, f File, off, n int64) (io.ReadCloser, error) {
+	l, err := c.resolve(ctx, repo, at, f, q.rng)
+	if err != nil {
+		return nil, err
+	}
+	q.url = l.url
+	a, err := c.send(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	return c.openBody(ctx, q, a.Response, f, off, n)
 }
 
 // refusedByStorage says which statuses of storage mean that a link is no
@@ -77,10 +104,12 @@ func refusedByStorage(status int) bool {
 	return false
 }
 
-// resolve asks the hub where the content of an LFS file is. It sends no Range:
-// storage has been known to sign for the very range of this request.
-func (c *Client) resolve(ctx context.Context, repo RepoID, at Commit, f File) (link, error) {
+// resolve asks the hub where the content of an LFS file is, with a Range only
+// when that has turned out to be needed: storage has been known to sign for the
+// very range of this request.
+func (c *Client) resolve(ctx context.Context, repo RepoID, at Commit, f File, rng string) (link, error) {
 	q := c.fileRequest("locate", repo, at, f.Path)
+	q.rng = rng
 	q.toStorage = true
 	a, err := c.send(ctx, q)
 	if err != nil {
@@ -261,6 +290,8 @@ type link struct {
 
 // linkCache remembers links and lets only one caller at a time ask for a file's.
 type linkCache struct {
+	bound atomic.Bool // they are good for one range only: none is remembered
+
 	mu sync.Mutex
 	m  map[linkKey]*linkState
 }

@@ -169,6 +169,31 @@ func TestExpiredLinkIsResolvedOnce(t *testing.T) {
 	}
 }
 
+// Storage that signs for the very range: found out once, then each range has a
+// link of its own.
+func TestLinksBoundToARange(t *testing.T) {
+	s, err := hubtest.Start(hubtest.Options{RangeBound: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.Add(hubtest.RepoData{ID: testRepo.String(), Branches: map[string]map[string][]byte{"main": {"model.safetensors": weights}}}); err != nil {
+		t.Fatal(err)
+	}
+	w := &world{Server: s, at: Commit(s.Commit(testRepo.String(), "main")), client: newClient(t, Options{Endpoint: s.URL()}, io.Discard)}
+	w.files = w.list(t)
+	for i, want := range []int{6, 2, 2} { // a link and a range each, after two that were refused
+		s.ResetLog()
+		off := int64(i) * 16
+		if got, err := w.fetch(t, "model.safetensors", off, 10); err != nil || string(got) != "0123456789" {
+			t.Errorf("got %q, %v", got, err)
+		}
+		if n := len(s.Log()); n != want {
+			t.Errorf("range %d: %d requests, want %d", i, n, want)
+		}
+	}
+}
+
 // Eight readers begin at once: one asks for the first link too, and when the
 // answer is a refusal, it is everybody's.
 func TestFirstLinkIsResolvedOnce(t *testing.T) {

@@ -152,7 +152,7 @@ func (c *Client) Certificates() string { return printable(c.roots.Source) }
 // Locate asks where the content of a listed LFS file is served and returns the
 // origin, "https://host", without what gives access.
 func (c *Client) Locate(ctx context.Context, repo RepoID, at Commit, f File) (*url.URL, error) {
-	l, err := c.links.get(ctx, linkKey{repo, at, f.Path}, 0, func() (link, error) { return c.resolve(ctx, repo, at, f) })
+	l, err := c.links.get(ctx, linkKey{repo, at, f.Path}, 0, func() (link, error) { return c.resolve(ctx, repo, at, f, "") })
 	if err != nil {
 		return nil, err
 	}

@@ -252,6 +252,7 @@ var lineTroubles = []trouble{
 	{name: "link expired", arm: one(func() hubtest.Fault { f := hubtest.Expired(); f.Times = 1; return f }())},
 	{name: "all links expire", arm: then(func(*bed) {}), lost: 2},
 	{name: "links good for two requests", arm: func(*bed) {}, o: hubtest.Options{URLUses: 2}, once: true, lost: 1},
+	{name: "links good for one range", arm: func(*bed) {}, o: hubtest.Options{RangeBound: true}, once: true},
 	{name: "other tag", arm: one(hubtest.Fault{ETag: hubtest.OtherETag})},
 	{name: "weak tag", arm: one(hubtest.Fault{ETag: hubtest.WeakETag})},
 	{name: "tag without quotes", arm: one(hubtest.Fault{ETag: hubtest.BareETag})},
