@@ -171,11 +171,15 @@ func (h *Hold) Release() error {
 	if h == nil || h.lock == nil {
 		return nil
 	}
-	err := h.s.removeIfThere(h.path())
+	// What cannot be removed (on Windows, while somebody reads it) counts for
+	// nothing once the lock has gone, and the next removal takes it away.
+	_ = h.s.removeIfThere(h.path()) // from here on it needs nothing
 	if removesOpenFiles {
-		err = errors.Join(err, h.s.removeIfThere(h.path()+holdLock), h.lock.Close())
-	} else {
-		err = errors.Join(err, h.lock.Close(), h.s.removeIfThere(h.path()+holdLock))
+		_ = h.s.removeIfThere(h.path() + holdLock)
+	}
+	err := h.lock.Close()
+	if !removesOpenFiles {
+		_ = h.s.removeIfThere(h.path() + holdLock)
 	}
 	h.lock = nil
 	if err != nil {
@@ -226,8 +230,11 @@ func (s *Store) readHolds() (holds, error) {
 			out.stale = append(out.stale, path, path+holdLock)
 			continue
 		}
-		j, ok := s.readHold(path)
-		if !ok || j.Everything {
+		j, err := s.readHold(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // its owner is just about to end it: what is needed goes first
+		}
+		if err != nil || j.Everything {
 			return out, &BusyError{What: j.What, PID: j.PID}
 		}
 		out.running = true
@@ -238,12 +245,16 @@ func (s *Store) readHolds() (holds, error) {
 	return out, nil
 }
 
-func (s *Store) readHold(path string) (holdJSON, bool) {
+func (s *Store) readHold(path string) (holdJSON, error) {
 	b, err := readLimited(s.fs, path, maxHold)
 	if err != nil {
-		return holdJSON{}, false
+		return holdJSON{}, err
 	}
-	return decodeHold(b)
+	j, ok := decodeHold(b)
+	if !ok {
+		return j, fmt.Errorf("%s: %w", path, ErrFormat)
+	}
+	return j, nil
 }
 
 // decodeHold reports false for what it does not understand, keys of blobs
