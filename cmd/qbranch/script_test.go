@@ -34,6 +34,8 @@ func TestMain(m *testing.M) {
 //	flip REPO BRANCH FILE OFFSET change a byte of a file in the store
 //	json SELECT FIELD OP VALUE   compare a field of the JSON on standard output
 //	keep NAME SELECT FIELD       put such a field into the environment
+//	cutoff N FILE ARGS...        run qbranch with the first N bytes of a file on its input, then kill -9 (bundle_test.go)
+//	edit FILE flip|cut N TO      copy a file with byte N flipped, or its first N bytes
 //	checkpoint KIND DIR          write a folder with a spoilt checkpoint (repos_test.go)
 //
 // OP is one of == != <= >= ~. SELECT is "only" for the one object, "last" for
@@ -71,6 +73,8 @@ func TestScript(t *testing.T) {
 			"json":       cmdJSON,
 			"keep":       cmdKeep,
 			"checkpoint": cmdCheckpoint,
+			"cutoff":     cmdCutOff,
+			"edit":       cmdEdit,
 		},
 	})
 }
