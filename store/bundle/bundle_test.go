@@ -41,7 +41,12 @@ func openStore(t testing.TB) *store.Store {
 // put publishes files as a snapshot.
 func put(t testing.TB, st *store.Store, repo, branch, commit string, files map[string][]byte) store.Snapshot {
 	t.Helper()
-	snap := store.Snapshot{Repo: repo, Branch: branch, Commit: commit, Created: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)}
+	return putAt(t, st, time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC), repo, branch, commit, files)
+}
+
+func putAt(t testing.TB, st *store.Store, created time.Time, repo, branch, commit string, files map[string][]byte) store.Snapshot {
+	t.Helper()
+	snap := store.Snapshot{Repo: repo, Branch: branch, Commit: commit, Created: created}
 	for path, data := range files {
 		d, err := st.Put(t.Context(), store.Want{Size: int64(len(data)), SHA256: sha256.Sum256(data)}, data)
 		if err != nil {

@@ -214,11 +214,7 @@ func TestImportConflicts(t *testing.T) {
 		want    string
 	}{{snap.Created.Add(time.Hour), commitB}, {snap.Created.Add(-time.Hour), commitA}} {
 		st := openStore(t)
-		other := put(t, st, "acme/llama", "main", commitB, map[string][]byte{"config.json": []byte("[]")})
-		other.Created = tc.created
-		if err := st.PutSnapshot(other); err != nil {
-			t.Fatal(err)
-		}
+		putAt(t, st, tc.created, "acme/llama", "main", commitB, map[string][]byte{"config.json": []byte("[]")})
 		res, _, err := importBytes(t, st, bytes.NewReader(archive))
 		if err != nil || len(res.Imported) != 1 || len(res.Kept) == 1 != (tc.want == commitB) {
 			t.Errorf("%+v, %v", res, err)
