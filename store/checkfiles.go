@@ -203,7 +203,7 @@ func (c *checker) partials() error {
 func (c *checker) leftovers() error {
 	var old int
 	for _, t := range c.inv.tmp {
-		if c.s.now().Sub(t.ModTime()) > tmpAge {
+		if c.s.now().Sub(tmpBegan(t)) > tmpAge {
 			old++
 		}
 	}

@@ -165,7 +165,7 @@ func (c *collector) leftovers() {
 		c.add(c.s.item(ItemAside, f), "")
 	}
 	for _, t := range c.inv.tmp {
-		if c.now.Sub(tmpBegan(t)) > tmpAge {
+		if !c.held.running && c.now.Sub(tmpBegan(t)) > tmpAge {
 			c.add(c.s.item(ItemTmp, t), "")
 		}
 	}

@@ -124,21 +124,28 @@ func checkVersion(path, text string) error {
 }
 
 // sweepTemp removes temporary files of processes that died. They are harmless,
-// so a failure (a read-only disk) is no reason not to open.
+// so a failure (a read-only disk) is no reason not to open. While a process has
+// announced that it is at work they stay: the clock may have been set forward.
 func (s *Store) sweepTemp() {
 	dir := filepath.Join(s.dir, dirTmp)
 	entries, err := s.fs.ReadDir(dir)
 	if err != nil {
 		return
 	}
+	var old []string
 	for _, e := range entries {
-		fi, err := e.Info()
-		if err != nil {
-			continue
+		if fi, err := e.Info(); err == nil && s.now().Sub(tmpBegan(fi)) > tmpAge {
+			old = append(old, filepath.Join(dir, e.Name()))
 		}
-		if s.now().Sub(tmpBegan(fi)) > tmpAge {
-			_ = s.fs.Remove(filepath.Join(dir, e.Name()))
-		}
+	}
+	if len(old) == 0 {
+		return
+	}
+	if held, err := s.readHolds(); err != nil || held.running {
+		return
+	}
+	for _, path := range old {
+		_ = s.fs.Remove(path)
 	}
 }
 

@@ -340,6 +340,19 @@ func TestSweepTemp(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	hold, err := s.Hold(t.Context(), "get a/b", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(s.Dir()); err != nil {
+		t.Fatal(err)
+	}
+	if !exists(filepath.Join(s.Dir(), "tmp", "old")) {
+		t.Error("an old file has gone while a process was at work")
+	}
+	if err := hold.Release(); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := Open(s.Dir()); err != nil {
 		t.Fatal(err)
 	}
