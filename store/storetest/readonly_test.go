@@ -57,6 +57,9 @@ func TestReadOnly(t *testing.T) {
 	if sweep, err := s.Collect(t.Context(), store.CollectOptions{DryRun: true, PartialGrace: time.Hour}); err != nil || len(sweep.Removed) == 0 {
 		t.Errorf("a dry run of gc: %v", err)
 	}
+	if hold, err := s.Hold(t.Context(), "export", nil); err != nil || hold.Release() != nil {
+		t.Errorf("a reader's hold, which cannot be announced: %v", err)
+	}
 	for what, do := range map[string]func() error{
 		"rm":   func() error { _, err := s.Remove(t.Context(), all, store.RemoveOptions{}); return err },
 		"gc":   func() error { _, err := s.Collect(t.Context(), store.CollectOptions{}); return err },
