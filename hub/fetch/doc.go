@@ -15,11 +15,17 @@
 //		contents = files of the plan, each distinct content once
 //		held in the store: reuse
 //		small ones (not LFS, one part): GET, store.Put, some at a time
-//		the others: one store.Ingest each, and side by side
-//			complete(job) for each one
+//		when the last of them has been asked for, the others, side by side:
+//			openAll()
 //			work() for each connection
 //			steer()
 //		write the snapshot, then what the branch stands at
+//
+//	openAll():                               // so few at a time that another process finds some
+//		for each content, when the queue runs low:
+//			open its store.Ingest, queue its missing parts, complete(job) beside
+//			somebody else has it: later
+//		wait for those; what somebody left behind is taken over
 //
 //	work():                                  // a connection
 //		for run = queue.take():              // 1 to 16 missing parts in a row
@@ -29,7 +35,9 @@
 //					read 1 MiB into the connection's only buffer
 //					queue.claim(part), or somebody was faster: throw it away
 //					ingest.WritePart(part)
-//				on failure: wait 0 to 0.5, 1, 2 … 30 s, or what the hub asks for
+//				on failure: keep what came of the part, and go on behind it after
+//					0 to 0.5, 1, 2 … 30 s, or what the hub asks for
+//				paused: the same, without a failure
 //
 //	complete(job):
 //		wait for its parts; ingest.Commit    // SHA-256 has followed behind
@@ -39,18 +47,22 @@
 //		parts that the disk changed after receipt: fetch them again
 //		otherwise the line was wrong: fetch everything once more, in batches,
 //			the parts of broken connections first; when a batch brought
-//			anything new, see whether that was it
+//			anything new, see whether that was it, and stop
 //		still wrong: the host sends other bytes than it lists
 //
-//	steer(), once a second:
+//	steer():
 //		idle connections? let them take over what slow ones have not begun,
 //			then the very part a slow one is reading (the first one wins)
-//		otherwise: one connection more while that brings more than 10 %,
-//			one less when it did not or when requests failed
+//		otherwise, by what comes in a window (ramp):
+//			at first, of 25 ms: twice or four times the connections while that pays
+//			later, of 500 ms, after 8 to 64 s: a quarter more, kept if it brings more
+//				than 10 %, or a quarter fewer, kept if nothing is lost
+//			requests fail and bring nothing: one less
 //
-// A run has at most 16 parts, and at most half of a connection's share of what
-// is queued, so the last parts lie with all connections and end at about the
-// same time.
+// A run is a few seconds at most, and towards the end so short that the last
+// parts lie with all connections, end at about the same time, and leave SHA-256
+// little to do. A [Control] pauses everything, or changes the number of
+// connections, while it runs.
 //
 // # Guarantees
 //
@@ -58,7 +70,8 @@
 //     the snapshot is written after every file was.
 //   - A part that is in the file is not asked for again, in this run or a later
 //     one, unless it turns out to be wrong. What a broken connection had of its
-//     part is thrown away: at most 1 MiB for each connection.
+//     part is kept in memory and not asked for again either; a process that is
+//     killed loses it: at most 1 MiB for each connection, and what the kernel had.
 //   - Part boundaries depend on the file alone, so a run may be continued with
 //     another number of connections.
 //   - A content that several files share is fetched once.
@@ -76,5 +89,8 @@
 //   - Fairness among several fetchers; give them a common [Limiter] for a common
 //     limit.
 //   - Space: the disk is looked at before the first byte, and others may fill it
-//     afterwards. Then the run fails with store.ErrNoSpace and is resumable.
+//     afterwards. Then the run waits for as long as it was told to, or fails with
+//     store.ErrNoSpace, and is resumable.
+//   - That several runs of one plan share the work evenly: a content is fetched by
+//     one of them, and the last ones are waited for.
 package fetch

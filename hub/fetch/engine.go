@@ -44,6 +44,7 @@ type engine struct {
 	telling sync.Mutex // serialises notify
 
 	mu   sync.Mutex // guards what follows
+	jobs []*job     // that were opened
 	held int64      // bytes; falls when parts are dropped, which Stats.Done does not
 	high int64      // what Stats.Done has been told
 }
@@ -76,6 +77,7 @@ type content struct {
 	file   hub.File // the first of them
 	want   store.Want
 	paths  []string // all of them
+	claims int64    // bytes that the store seems to hold of it, until it is opened
 	digest store.Digest
 }
 
@@ -113,6 +115,8 @@ func (e *engine) run(ctx context.Context) (store.Snapshot, error) {
 		case small(c.file):
 			little = append(little, c)
 		default:
+			c.claims = min(e.store.Held(c.want), c.file.Size)
+			e.count(c.claims)
 			big = append(big, c)
 		}
 	}
@@ -154,79 +158,6 @@ func (e *engine) fetchAll(ctx context.Context, little, big []*content) error {
 	g.Go(some.Wait)
 	g.Go(func() error { return e.fetchBig(ctx, big) })
 	return g.Wait()
-}
-
-// fetchBig fetches contents by parts, over as many connections as pay.
-func (e *engine) fetchBig(ctx context.Context, list []*content) (err error) {
-	jobs := make([]*job, 0, len(list))
-	defer func() {
-		for _, j := range jobs {
-			if j.in == nil {
-				continue
-			}
-			if closing := j.in.Close(); closing != nil {
-				err = errors.Join(err, e.fail(j.file.Path, closing))
-			}
-		}
-	}()
-	for _, c := range list {
-		in, err := e.store.Ingest(ctx, c.want)
-		if err != nil {
-			return e.fail(c.file.Path, err)
-		}
-		j := &job{content: c, in: in, begun: e.begun[c.file.Path]}
-		jobs = append(jobs, j)
-		if err := e.useBegun(ctx, j); err != nil {
-			return err
-		}
-	}
-	if len(jobs) == 0 {
-		return nil
-	}
-
-	g, ctx := errgroup.WithContext(ctx)
-	defer context.AfterFunc(ctx, e.queue.wake)()
-	for _, j := range jobs {
-		e.enqueue(j)
-	}
-	for _, j := range jobs {
-		g.Go(func() error { return e.complete(ctx, j) })
-	}
-	g.Go(func() error { return e.steer(ctx, g) })
-	return g.Wait()
-}
-
-// useBegun writes the first part of a job if all of it has come already. Less
-// of it is left to the connection that fetches the rest.
-func (e *engine) useBegun(ctx context.Context, j *job) error {
-	if j.in.NumParts() == 0 || j.in.Held(0) {
-		j.begun = nil
-		return nil
-	}
-	n := j.in.PartLen(0)
-	if len(j.begun) < n {
-		return nil
-	}
-	part := j.begun[:n]
-	j.begun = nil
-	return e.persistSpace(ctx, j.file.Path, func() error { return j.in.WritePart(ctx, 0, part) })
-}
-
-// enqueue counts what the store holds of a job and queues the rest.
-func (e *engine) enqueue(j *job) {
-	n := j.in.NumParts()
-	var missing []int
-	for i := range n {
-		if !j.in.Held(i) {
-			missing = append(missing, i)
-		}
-	}
-	held := j.in.HeldBytes()
-	e.stats.Kept.Add(held)
-	e.count(held)
-	e.verified(j, j.in.HashedBytes())
-	e.queue.add(j, n, missing)
-	e.queue.doubt(j, e.seeded[j.want])
 }
 
 // steer has as many workers as the ramp says, does what the control says, and

@@ -46,6 +46,7 @@ const (
 	EventFile     EventKind = "file"     // a file was verified and published
 	EventReuse    EventKind = "reuse"    // a file was in the store already
 	EventMismatch EventKind = "mismatch" // content did not match its digest; repairing
+	EventWait     EventKind = "wait"     // another fetch into the store is bringing a file: waiting for it
 	EventSpace    EventKind = "space"    // the disk is full: waiting for space (Err), or going on (no Err)
 	EventAdopt    EventKind = "adopt"    // a file of this machine was hashed and taken into the store
 	EventSeed     EventKind = "seed"     // a file begins with what another downloader has left, unchecked

@@ -434,20 +434,77 @@ func TestRunBadPlan(t *testing.T) {
 	}
 }
 
-func TestRunLocked(t *testing.T) {
-	b := newBench(t, map[string][]byte{weights: random(1, 2*MiB)})
-	other, err := openStore(t, b.Store.Dir()).Ingest(t.Context(), Wanted(b.files[0]))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := b.run(t.Context()); !errors.Is(err, store.ErrLocked) {
-		t.Errorf("got %v", err)
-	}
-	if err := other.Close(); err != nil {
-		t.Fatal(err)
-	}
-	b.again()
-	b.mustRun()
+// What somebody else is fetching is waited for, and the rest fetched meanwhile.
+// If he gives up, the run goes on where he was.
+func TestRunWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, map[string][]byte{"a.safetensors": random(1, 4*MiB), "b.safetensors": random(2, 2*MiB)})
+		other, err := openStore(t, b.Store.Dir()).Ingest(t.Context(), Wanted(b.files[0]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := other.WritePart(t.Context(), 1, b.hub.files["a.safetensors"][MiB:2*MiB]); err != nil {
+			t.Fatal(err)
+		}
+		time.AfterFunc(time.Hour, func() {
+			if _, ok := b.Store.Find(Wanted(b.files[1])); !ok {
+				t.Error("the other file was not fetched meanwhile")
+			}
+			if err := other.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		b.mustRun()
+		if ev := b.of(EventWait); len(ev) != 1 || ev[0].Path != "a.safetensors" {
+			t.Errorf("told %+v", ev)
+		}
+		for _, r := range b.hub.log() {
+			if r.path == "a.safetensors" && r.off <= MiB && MiB < r.off+r.n {
+				t.Errorf("asked again for what the other one had: %+v", r)
+			}
+		}
+	})
+}
+
+// Two runs of the same plan at once: each content is fetched by one of them, and
+// both end well.
+func TestRunTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		files := make(map[string][]byte)
+		for i := range 6 {
+			files[fmt.Sprintf("%d.safetensors", i)] = random(uint64(i), 20*MiB)
+		}
+		b := newBench(t, files)
+		b.Connections = 1 // so that not all files are opened at once
+		b.hub.script = func(ctx context.Context, _ int, _ request, body io.Reader) (io.Reader, error) {
+			return slowly{ctx, body, MiB / 4, time.Second / 4}, nil
+		}
+		start := time.Now()
+		second := make(chan error)
+		go func() {
+			f := &Fetcher{Hub: b.hub, Store: openStore(t, b.Store.Dir()), Connections: 1}
+			_, err := f.Run(t.Context(), b.plan())
+			second <- err
+		}()
+		p := b.plan()
+		if _, err := b.Run(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-second; err != nil {
+			t.Fatal(err)
+		}
+		b.checkSnapshot()
+		var asked int64
+		for _, r := range b.hub.log() {
+			asked += r.n
+		}
+		if asked != p.Bytes {
+			t.Errorf("asked for %d bytes, want %d: each once", asked, p.Bytes)
+		}
+		if took := time.Since(start); took > 100*time.Second {
+			t.Errorf("took %v, alone it takes 120 s", took)
+		}
+	})
 }
 
 // Wherever a run is cancelled, it ends at once, and the next one asks for

@@ -71,8 +71,9 @@ type queue struct {
 	queued int           // parts in spans
 	total  int           // parts that were ever queued
 	runs   []*run        // being worked on
+	coming int           // jobs that were announced and not added yet
 	open   int           // jobs that are not published yet, and may need parts again
-	over   chan struct{} // closed when open has fallen to 0
+	over   chan struct{} // closed when both have fallen to 0
 	pace   time.Duration // what reading a part takes, smoothed; 0 = not known yet
 
 	paused  bool
@@ -89,12 +90,34 @@ func newQueue(most, target int) *queue {
 	return q
 }
 
+// expect announces jobs, each of which will be added or spared.
+func (q *queue) expect(jobs int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.coming += jobs
+}
+
+// awaitLow returns when the connections may soon need more parts.
+func (q *queue) awaitLow(ctx context.Context) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for q.queued >= q.low() && ctx.Err() == nil {
+		q.cond.Wait()
+	}
+	return ctx.Err()
+}
+
+// low is how many queued parts are enough for all connections, and for runs as
+// long as they would be if all that is missing were queued.
+func (q *queue) low() int { return 4 * q.most * maxRun }
+
 // add opens a job of n parts, of which the missing ones (ascending) are to be
 // fetched.
 func (q *queue) add(j *job, n int, missing []int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.open++
+	q.coming = max(q.coming-1, 0)
 	j.claimed = slices.Repeat([]bool{true}, n)
 	j.suspect = make([]bool, n)
 	q.push(j, missing)
@@ -126,7 +149,21 @@ func (q *queue) push(j *job, parts []int) {
 func (q *queue) done() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.open--; q.open == 0 {
+	q.open--
+	q.look()
+}
+
+// spare says that an announced job needs nothing.
+func (q *queue) spare() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.coming--
+	q.look()
+}
+
+// look ends everything after the last job.
+func (q *queue) look() {
+	if q.open+q.coming == 0 {
 		close(q.over)
 	}
 	q.cond.Broadcast()
@@ -212,7 +249,7 @@ func (q *queue) hire() bool {
 func (q *queue) take(ctx context.Context) *run {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for ctx.Err() == nil && q.open > 0 && q.workers <= q.target {
+	for ctx.Err() == nil && q.open+q.coming > 0 && q.workers <= q.target {
 		if !q.paused {
 			if r := q.pop(); r != nil {
 				q.runs = append(q.runs, r)
@@ -243,7 +280,9 @@ func (q *queue) pop() *run {
 	n = min(n, s.end-s.first)
 	r := &run{job: s.job, next: s.first, end: s.first + n}
 	s.first += n
-	q.queued -= n
+	if q.queued -= n; q.coming > 0 && q.queued < q.low() {
+		q.cond.Broadcast()
+	}
 	if s.first == s.end {
 		q.spans = q.spans[1:]
 	}

@@ -61,6 +61,8 @@ const (
 	EventFile     = fetch.EventFile
 	EventReuse    = fetch.EventReuse
 	EventMismatch = fetch.EventMismatch
+	EventWait     = fetch.EventWait
+	EventSpace    = fetch.EventSpace
 	EventAdopt    = fetch.EventAdopt
 	EventSeed     = fetch.EventSeed
 	EventRefused  = fetch.EventRefused

@@ -21,6 +21,7 @@ type GetOptions struct {
 	NoLocal     bool     // do not look into the official client's cache
 	Connections int
 	LimitRate   int64 // bytes per second, 0 = none
+	WaitSpace   bool  // when the disk is full, wait until somebody has made space
 	DryRun      bool  // plan only
 	Force       bool  // fetch what fatal findings speak against; they are reported all the same
 	AllowPickle bool  // fetch pickle files too; they are never opened
@@ -312,6 +313,9 @@ func (g *getter) fetch(ctx context.Context) error {
 	}
 	f := g.fetcher
 	f.Limit, f.Begun = g.limit, g.begun
+	if g.o.WaitSpace {
+		f.SpaceWait = -1
+	}
 	g.o.Stats.Done.Add(p.Held - g.res.Plan.Held - g.res.Adopted)
 	f.Counted = true
 	f.Notify = func(e fetch.Event) {

@@ -123,13 +123,15 @@ func parseRate(s string) (int64, error) {
 	return int64(n * scale), nil
 }
 
-// get fetches one reference after the other. One that fails does not stop the
+// get fetches one reference after the other. Somebody who is there to make space
+// is waited for when the disk is full; a script gets an exit code. One that fails does not stop the
 // others; an interruption does.
 func (r *run) get(ctx context.Context, refs []app.Ref, o app.GetOptions) error {
 	a, err := r.open(0)
 	if err != nil {
 		return err
 	}
+	o.WaitSpace = isTerminal(r.In) && isTerminal(r.Err)
 	partial := &partialError{total: len(refs)}
 	for i, ref := range refs {
 		stats := &app.Stats{}
@@ -293,6 +295,13 @@ func fetchText(e app.FetchEvent, verbose bool) string {
 			return fmt.Sprintf("  %s of %s were wrong and have been replaced", rangesText(e.Ranges), path)
 		}
 		return fmt.Sprintf("  %s does not match its digest: fetching %s again", path, rangesText(e.Ranges))
+	case app.EventWait:
+		return fmt.Sprintf("  another qbranch is fetching %s: waiting for it", path)
+	case app.EventSpace:
+		if e.Err == nil {
+			return "  there is space again: going on"
+		}
+		return fmt.Sprintf("  paused, %s: going on as soon as there is space", errText(e.Err))
 	case app.EventAdopt:
 		if !verbose && e.Bytes < tellBytes {
 			return ""
@@ -588,6 +597,13 @@ func fetchJSON(e app.FetchEvent, now time.Time) fetchObject {
 		o.Type, o.BadRanges, o.Message = "retry", e.Ranges, "were wrong and have been replaced"
 		if e.Err != nil {
 			o.Message = "content does not match its digest"
+		}
+	case app.EventWait:
+		o.Type, o.Message = "wait", "another process is fetching it"
+	case app.EventSpace:
+		o.Type, o.Message = "wait", "there is space again"
+		if e.Err != nil {
+			o.Message = errText(e.Err)
 		}
 	case app.EventRetry:
 		o.Type, o.Message, o.WaitSeconds = "retry", errText(e.Err), e.Wait.Seconds()
