@@ -44,6 +44,8 @@
 //     announced to need ([Store.Hold]), and an interruption of it leaves nothing
 //     but garbage.
 //   - A blob known to be damaged is not found until it has been repaired.
+//   - What cannot be looked at (out of file descriptors, a disk with errors) is an
+//     error, and neither absent nor damaged.
 //   - Methods are safe for concurrent use, by several processes too: one process
 //     at a time writes a blob, the others get [ErrLocked].
 //
@@ -52,5 +54,6 @@
 //   - That a blob still holds what was verified: disks rot. [Store.Verify] tells.
 //   - Anything against somebody who may write into the store's directory; it is
 //     made with mode 0700 and trusted. Names and digests from outside are not.
-//   - Locking on network file systems that do not implement flock.
+//   - Locking on network file systems that do not implement flock;
+//     [Store.FileSystem] says whether the store is on one.
 package store
