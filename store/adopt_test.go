@@ -354,3 +354,56 @@ func TestParseLink(t *testing.T) {
 		}
 	}
 }
+
+// Several that adopt one content at the same time, from one file and by every
+// way, end with one blob.
+func TestAdoptTogether(t *testing.T) {
+	t.Parallel()
+	data := content(50, 2*PartSize+1)
+	s := openTest(t)
+	src := Source{writeSource(t, t.TempDir(), "f", data, 0o644), true}
+	errs := make(chan error)
+	links := []Link{LinkHard, LinkCopy, LinkAuto, LinkHard, LinkCopy, LinkAuto}
+	for _, link := range links {
+		go func() {
+			_, err := s.Adopt(t.Context(), wantOf(data), src, AdoptOptions{Link: link})
+			errs <- err
+		}()
+	}
+	for range links {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	checkBlob(t, s, data)
+	noTemp(t, s)
+}
+
+// A temporary link is as old as what it is a link to, and yet not swept before
+// its time.
+func TestTmpBegan(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1_900_000_000, 0)
+	dir := t.TempDir()
+	for _, tc := range []struct {
+		name string
+		want time.Time
+	}{
+		{adoptionName(now), now},
+		{"tQX", time.Unix(1, 0)},
+		{"anything-else", time.Unix(1, 0)},
+		{"a-", time.Unix(1, 0)},
+	} {
+		p := writeSource(t, dir, tc.name, nil, 0o600)
+		if err := os.Chtimes(p, time.Time{}, time.Unix(1, 0)); err != nil {
+			t.Fatal(err)
+		}
+		fi, err := os.Stat(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := tmpBegan(fi); !got.Equal(tc.want) {
+			t.Errorf("%s began at %v, want %v", tc.name, got, tc.want)
+		}
+	}
+}
