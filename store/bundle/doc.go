@@ -38,7 +38,8 @@
 //     kept, so that another copy needs to bring only the rest.
 //   - Memory does not depend on the length of contents: 4 parts of 1 MiB, the
 //     manifest (at most 32 MiB of JSON), a zstd window (at most 32 MiB; 1 MiB for
-//     what Export writes), and 32 bytes for each MiB of the bundle.
+//     what Export writes), and 32 bytes for each MiB of the bundle (three times that
+//     while it is opened).
 //
 // # Not guaranteed
 //

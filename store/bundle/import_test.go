@@ -344,3 +344,27 @@ func TestWriteFile(t *testing.T) {
 		}
 	}
 }
+
+// What an import has published is kept by a collection beside it, though no
+// snapshot names it yet.
+func TestImportBesideCollection(t *testing.T) {
+	_, _, archive := sample(t)
+	a, err := Open(bytes.NewReader(archive))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	st := openStore(t)
+	var errs []error
+	res, err := Import(t.Context(), st, a, Options{Notify: func(Event) {
+		_, err := st.Collect(t.Context(), store.CollectOptions{})
+		errs = append(errs, err)
+	}})
+	if err != nil || len(res.Imported) != 2 || len(errs) != 4 {
+		t.Errorf("%+v, %v, %d collections", res, err, len(errs))
+	}
+	if err := errors.Join(errs...); err != nil {
+		t.Error(err)
+	}
+	sound(t, st, true)
+}
