@@ -27,9 +27,28 @@ func (e *ExistsError) Is(target error) bool {
 // Hint says what to do next.
 func (e *ExistsError) Hint() string { return "name another file, or replace it with --force" }
 
+// PlaceError says that a bundle cannot be written where it was to go. It is
+// store.ErrFolder.
+type PlaceError struct {
+	Dir string
+	Err error
+}
+
+// Error names the folder.
+func (e *PlaceError) Error() string { return fmt.Sprintf("write to folder %s: %v", e.Dir, e.Err) }
+
+// Unwrap returns what the system said.
+func (e *PlaceError) Unwrap() error { return e.Err }
+
+// Is makes errors.Is(err, store.ErrFolder) hold.
+func (e *PlaceError) Is(target error) bool { return target == store.ErrFolder }
+
+// Hint says what to do next.
+func (e *PlaceError) Hint() string { return "choose a file in a folder that exists" }
+
 // CheckFile says why WriteFile cannot make a file of most bytes at path: it is
-// there and must not be replaced (*ExistsError), it is no regular file, the disk
-// is too small (store.ErrNoSpace).
+// there and must not be replaced (*ExistsError), it is no regular file, its folder is
+// not there (*PlaceError), the disk is too small (store.ErrNoSpace).
 func CheckFile(path string, most int64, replace bool) error {
 	fi, err := os.Stat(path)
 	switch {
@@ -43,7 +62,7 @@ func CheckFile(path string, most int64, replace bool) error {
 	dir := filepath.Dir(path)
 	disk, err := store.OS().Disk(dir)
 	if err != nil {
-		return fmt.Errorf("write to %s: %w", dir, err)
+		return &PlaceError{dir, err}
 	}
 	if disk.Free < most {
 		return &store.NoSpaceError{Dir: dir, Need: most, Free: disk.Free}
