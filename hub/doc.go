@@ -35,7 +35,8 @@
 //
 // What a server asks to wait for (Retry-After in seconds or as a date, or a
 // RateLimit window with nothing left) is waited for here up to a minute, and
-// Options.OnWait is told; beyond, the error says how long. When less than a
+// Options.OnWait is told, as it is of a host that does not answer; beyond, the error
+// says how long. When less than a
 // twentieth of a rate limit's quota is left, requests are spread over the rest of
 // its window, so that there is no refusal to wait for.
 //

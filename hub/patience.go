@@ -28,6 +28,23 @@ type silence struct {
 type quiet struct {
 	since    time.Time // zero = it answered last
 	answered bool      // ever
+	told     time.Time // somebody was, last
+}
+
+// tellSilence is how long nobody is told of the same silence again: many
+// connections notice it at once.
+const tellSilence = 10 * time.Second
+
+// tell says whether it is time to tell of a host's silence.
+func (s *silence) tell(host string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	q := s.of(host)
+	if time.Since(q.told) < tellSilence {
+		return false
+	}
+	q.told = time.Now()
+	return true
 }
 
 func (s *silence) of(host string) *quiet {
@@ -48,8 +65,8 @@ func (s *silence) answered(host string) {
 }
 
 // failed notes a request, begun at start, that got no answer at all. It returns
-// for how long there has been none when that is too long, else 0.
-func (s *silence) failed(host string, start time.Time, patience time.Duration) time.Duration {
+// for how long there has been none, and whether that is too long.
+func (s *silence) failed(host string, start time.Time, patience time.Duration) (quiet time.Duration, over bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	q := s.of(host)
@@ -59,19 +76,21 @@ func (s *silence) failed(host string, start time.Time, patience time.Duration) t
 	if q.answered {
 		patience *= laterPatience / firstPatience
 	}
-	if quiet := time.Since(q.since); quiet >= patience {
+	quiet = time.Since(q.since)
+	if quiet >= patience {
 		q.since = time.Time{} // whoever asks again later begins anew
-		return quiet
+		return quiet, true
 	}
-	return 0
+	return quiet, false
 }
 
 // Wait is a pause that the other side asked for, or that keeps us from being
-// refused.
+// refused; or a host that keeps us waiting.
 type Wait struct {
 	Host   string
-	For    time.Duration
-	Reason string // "rate limit (429)"
+	For    time.Duration // from now on; 0 = that is not known: Silent is
+	Silent time.Duration // it has not answered for so long, and is asked again
+	Reason string        // "too many requests (429)"
 }
 
 // pace keeps requests below the hub's rate limits. Each bucket has its own
@@ -161,7 +180,7 @@ func (c *Client) paced(ctx context.Context, path string) error {
 	if d <= 0 {
 		return nil
 	}
-	c.tellWait(ctx, Wait{c.endpoint.Host, d, "few requests are left of the rate limit"})
+	c.tellWait(ctx, Wait{Host: c.endpoint.Host, For: d, Reason: "few requests are left of the rate limit"})
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

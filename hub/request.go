@@ -118,7 +118,7 @@ func (c *Client) once(ctx context.Context, q request, u *url.URL) (*http.Respons
 	if c.offline {
 		return nil, &Error{Op: q.op, Kind: ErrOffline}
 	}
-	ctx = countTries(ctx)
+	ctx = countTries(ctx, printable(u.Host))
 	method, body := http.MethodGet, any(nil)
 	if q.post != nil {
 		method, body = http.MethodPost, q.post

@@ -157,6 +157,12 @@ func TestSilentHubIsGivenUp(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c := clientOf(t, silent)
 			start := time.Now()
+			told := 0
+			c.onWait = func(_ context.Context, w Wait) {
+				if told++; w.Silent != time.Since(start) || w.Host != "huggingface.co" || w.For != 0 {
+					t.Errorf("%s: told %+v after %v", name, w, time.Since(start))
+				}
+			}
 			var err error
 			for n := 1; ; n++ {
 				if err = ask(t.Context(), c); !Temporary(err) {
@@ -169,6 +175,9 @@ func TestSilentHubIsGivenUp(t *testing.T) {
 			took := time.Since(start)
 			if !errors.Is(err, ErrNetwork) || took < firstPatience || took > firstPatience+defaultHeaderTimeout+maxBackoff {
 				t.Errorf("%s: got %v after %v", name, err, took)
+			}
+			if told < 2 {
+				t.Errorf("%s: told %d times", name, told)
 			}
 			var n *NetworkError
 			if !errors.As(err, &n) || n.Silent < firstPatience || !strings.Contains(n.Hint(), "same command") {
@@ -230,7 +239,7 @@ func TestWaitsAreTold(t *testing.T) {
 		if _, err := c.Revision(context.WithValue(t.Context(), key{}, "mine"), testRepo, "main"); err != nil {
 			t.Fatal(err)
 		}
-		if want := []Wait{{"huggingface.co", 20 * time.Second, "too many requests (429)"}}; !slices.Equal(told, want) {
+		if want := []Wait{{Host: "huggingface.co", For: 20 * time.Second, Reason: "too many requests (429)"}}; !slices.Equal(told, want) {
 			t.Errorf("got %v, want %v", told, want)
 		}
 	})

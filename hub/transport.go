@@ -37,7 +37,7 @@ func (c *Client) newHTTP(t *http.Transport, retries int) *retryablehttp.Client {
 	}
 	r.Logger = nil // it would print signed URLs
 	r.RetryMax = retries
-	r.CheckRetry = checkRetry
+	r.CheckRetry = c.checkRetry
 	r.Backoff = c.backoff
 	r.ErrorHandler = retryablehttp.PassthroughErrorHandler // keeps the X-Error headers
 	return r
@@ -45,12 +45,16 @@ func (c *Client) newHTTP(t *http.Transport, retries int) *retryablehttp.Client {
 
 // checkRetry decides on the connection phase. What the server wants to wait
 // long for is not waited for here: a person should be told.
-func checkRetry(ctx context.Context, resp *http.Response, err error) (bool, error) {
+func (c *Client) checkRetry(ctx context.Context, resp *http.Response, err error) (bool, error) {
 	if ctx.Err() != nil {
 		return false, ctx.Err()
 	}
 	if err != nil {
-		return !errors.Is(err, errPrivateAddress) && !isCertificateError(err) && !isProxyRefusal(err) && silentFor(ctx) == 0, nil
+		again := !errors.Is(err, errPrivateAddress) && !isCertificateError(err) && !isProxyRefusal(err) && silentFor(ctx) == 0
+		if t, ok := ctx.Value(triesKey{}).(*tries); ok && again && t.quiet.Load() >= int64(tellSilence/2) && c.silence.tell(t.host) {
+			c.tellWait(ctx, Wait{Host: t.host, Silent: time.Duration(t.quiet.Load()), Reason: printable(stripURL(err).Error())})
+		}
+		return again, nil
 	}
 	return transientStatus(resp.StatusCode) && retryAfter(resp.Header, time.Now()) <= maxRetryAfter, nil
 }
@@ -61,7 +65,7 @@ func (c *Client) backoff(_, _ time.Duration, attempt int, resp *http.Response) t
 	if resp != nil {
 		if wait := min(retryAfter(resp.Header, time.Now()), maxRetryAfter); wait > 0 {
 			reason := fmt.Sprintf("%s (%d)", strings.ToLower(http.StatusText(resp.StatusCode)), resp.StatusCode)
-			c.tellWait(resp.Request.Context(), Wait{printable(resp.Request.URL.Host), wait, reason})
+			c.tellWait(resp.Request.Context(), Wait{Host: printable(resp.Request.URL.Host), For: wait, Reason: reason})
 			return wait
 		}
 	}
@@ -135,7 +139,9 @@ func (o *observer) RoundTrip(r *http.Request) (*http.Response, error) {
 			c.pace.seen(bucketOf(r.URL.Path), resp.Header, time.Now())
 		}
 	case r.Context().Err() == nil && tries != nil:
-		tries.silent.Store(int64(c.silence.failed(host, start, max(firstPatience, 2*c.header))))
+		quiet, over := c.silence.failed(host, start, max(firstPatience, 2*c.header))
+		tries.quiet.Store(int64(quiet))
+		tries.over.Store(over)
 	}
 	attrs := []slog.Attr{
 		slog.String("method", r.Method),
@@ -159,14 +165,16 @@ func (o *observer) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // tries counts one request and its repetitions.
 type tries struct {
-	n      atomic.Int64
-	silent atomic.Int64 // a time.Duration: no answer for so long, which is too long
+	host  string // for messages
+	n     atomic.Int64
+	quiet atomic.Int64 // a time.Duration: no answer for so long
+	over  atomic.Bool  // … which is too long
 }
 
 type triesKey struct{}
 
-func countTries(ctx context.Context) context.Context {
-	return context.WithValue(ctx, triesKey{}, new(tries))
+func countTries(ctx context.Context, host string) context.Context {
+	return context.WithValue(ctx, triesKey{}, &tries{host: host})
 }
 
 // triesOf returns how often the request of a context was sent.
@@ -182,10 +190,10 @@ func triesOf(ctx context.Context) int {
 // that is not too long.
 func silentFor(ctx context.Context) time.Duration {
 	t, ok := ctx.Value(triesKey{}).(*tries)
-	if !ok {
+	if !ok || !t.over.Load() {
 		return 0
 	}
-	return time.Duration(t.silent.Load())
+	return time.Duration(t.quiet.Load())
 }
 
 // CloseIdleConnections reaches the transport through http.Client.

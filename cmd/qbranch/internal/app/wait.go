@@ -7,7 +7,7 @@ import (
 	"github.com/qbranch/qbranch/hub"
 )
 
-// Wait is a pause that the hub asked for.
+// Wait is a pause that the hub asked for, or a host that does not answer.
 type Wait = hub.Wait
 
 // tellWait is the shortest pause that a user is told of.
@@ -27,7 +27,7 @@ func waiting(otherwise func(Wait)) func(context.Context, Wait) {
 	return func(ctx context.Context, w Wait) {
 		notify, ok := ctx.Value(waitKey{}).(func(Event))
 		switch {
-		case w.For < tellWait:
+		case w.For < tellWait && w.Silent < tellWait:
 		case ok:
 			notify(Event{Wait: &w})
 		case otherwise != nil:

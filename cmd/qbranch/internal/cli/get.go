@@ -218,6 +218,9 @@ func (v *getView) event(e app.Event) {
 
 // waitText is the line of a pause.
 func waitText(w app.Wait) string {
+	if w.For == 0 {
+		return fmt.Sprintf("no answer from %s for %s, asking again: %s", clean(w.Host), durationText(w.Silent), clean(w.Reason))
+	}
 	return fmt.Sprintf("waiting %s for %s: %s", durationText(w.For), clean(w.Host), clean(w.Reason))
 }
 
@@ -483,11 +486,12 @@ type (
 		Link  string `json:"link,omitempty"` // of a local one
 	}
 	waitObject struct {
-		Type        string  `json:"type"` // "wait"
-		Time        string  `json:"time"`
-		Host        string  `json:"host"`
-		WaitSeconds float64 `json:"wait_seconds"`
-		Message     string  `json:"message"`
+		Type          string  `json:"type"` // "wait"
+		Time          string  `json:"time"`
+		Host          string  `json:"host"`
+		WaitSeconds   float64 `json:"wait_seconds"`
+		SilentSeconds float64 `json:"silent_seconds,omitempty"`
+		Message       string  `json:"message"`
 	}
 	renamedObject struct {
 		Type string `json:"type"` // "renamed"
@@ -550,7 +554,7 @@ const getSchema = "qbranch/get/v1"
 func (v *getView) eventJSON(e app.Event) {
 	switch {
 	case e.Wait != nil:
-		v.emit(waitObject{"wait", timeText(time.Now()), e.Wait.Host, e.Wait.For.Seconds(), e.Wait.Reason})
+		v.emit(waitObject{"wait", timeText(time.Now()), e.Wait.Host, e.Wait.For.Seconds(), e.Wait.Silent.Seconds(), e.Wait.Reason})
 	case e.Renamed != nil:
 		v.emit(renamedObject{"renamed", e.Renamed.From.String(), e.Renamed.To.String()})
 	case e.Plan != nil:

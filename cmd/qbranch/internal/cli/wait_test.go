@@ -25,6 +25,9 @@ func TestWaitIsTold(t *testing.T) {
 	if got := out.String(); !strings.HasPrefix(got, `{"type":"wait","time":"`) || !strings.Contains(got, `"wait_seconds":41,"message":"too many requests (429)"}`) {
 		t.Errorf("got %s", got)
 	}
+	if got := waitText(app.Wait{Host: "hub.example", Silent: 15 * time.Second, Reason: "timeout"}); got != "no answer from hub.example for 15.0 s, asking again: timeout" {
+		t.Errorf("got %q", got)
+	}
 	errs.Reset()
 	r.tellWait(*e.Wait)
 	if !strings.HasPrefix(errs.String(), "waiting 41.0 s") {

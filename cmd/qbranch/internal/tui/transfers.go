@@ -182,6 +182,8 @@ func (t *transfer) note(e app.Event) {
 			app.BytesText(e.Plan.Bytes), plural(len(e.Plan.Files), "file", "files"), app.BytesText(e.Plan.Held), app.BytesText(e.Plan.DiskFree))
 	case e.Renamed != nil:
 		say(warn, "%s is called %s now", e.Renamed.From, e.Renamed.To)
+	case e.Wait != nil && e.Wait.For == 0:
+		say(warn, "no answer from %s for %s, asking again: %s", e.Wait.Host, duration(e.Wait.Silent), e.Wait.Reason)
 	case e.Wait != nil:
 		say(warn, "waiting %s for %s: %s", duration(e.Wait.For), e.Wait.Host, e.Wait.Reason)
 	case e.Judged != "":
