@@ -179,7 +179,7 @@ func TestWithoutEnd(t *testing.T) {
 			for _, e := range w.Log() {
 				sent += e.Sent
 			}
-			if most := int64(24 << 20); sent > most { // 16 MiB and what lies in the kernel
+			if most := int64(36 << 20); sent > most { // 16 MiB, and what lies in the kernel, which is much on a busy machine
 				t.Errorf("%d bytes were sent, at most %d are read", sent, most)
 			}
 		})
