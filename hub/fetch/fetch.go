@@ -97,7 +97,7 @@ const (
 )
 
 // Run fetches what the store lacks of the plan's files and publishes the
-// snapshot last. The plan's numbers are not believed: what is held is looked up
+// snapshot last; of a plan of some files it is returned and not published. The plan's numbers are not believed: what is held is looked up
 // again. A cancelled ctx, like any error, leaves everything resumable. While it
 // runs nobody removes what it relies on (store.Hold).
 //

@@ -608,3 +608,22 @@ func partials(t *testing.T, dir string) (out []string) {
 	}
 	return out
 }
+
+// A plan of some files of a commit leaves their contents, and no snapshot that
+// would say that the commit is there.
+func TestRunSome(t *testing.T) {
+	b := newBench(t, map[string][]byte{weights: random(1, 2*MiB), "config.json": []byte("{}")})
+	p := b.plan()
+	p.Files, p.Some = p.Files[:1], true
+	snap, err := b.Run(t.Context(), p)
+	if err != nil || len(snap.Files) != 1 || snap.Files[0].Path != "config.json" {
+		t.Fatalf("got %+v, %v", snap, err)
+	}
+	b.unpublished(weights)
+	if _, ok := b.Store.BranchCommit(testRepo.String(), "main"); ok {
+		t.Error("the branch is said to stand somewhere")
+	}
+	if p := b.plan(); p.Held != 2 {
+		t.Errorf("%d bytes are held", p.Held)
+	}
+}

@@ -38,6 +38,7 @@ type Plan struct {
 	Repo       hub.RepoID
 	Branch     string // "" when pinned to a commit
 	Commit     hub.Commit
+	Some       bool       // Files are not all that the commit has: no snapshot is written
 	Files      []FilePlan // small files first, then by path
 	Bytes      int64      // of all contents
 	Held       int64      // bytes held already

@@ -20,11 +20,12 @@ type GetOptions struct {
 	From        []string // folders of this machine that may hold some of the files
 	NoLocal     bool     // do not look into the official client's cache
 	Connections int
-	LimitRate   int64 // bytes per second, 0 = none
-	WaitSpace   bool  // when the disk is full, wait until somebody has made space
-	DryRun      bool  // plan only
-	Force       bool  // fetch what fatal findings speak against; they are reported all the same
-	AllowPickle bool  // fetch pickle files too; they are never opened
+	LimitRate   int64  // bytes per second, 0 = none
+	WaitSpace   bool   // when the disk is full, wait until somebody has made space
+	Filter      Filter // which files of the branch; zero = all of them
+	DryRun      bool   // plan only
+	Force       bool   // fetch what fatal findings speak against; they are reported all the same
+	AllowPickle bool   // fetch pickle files too; they are never opened
 	Stats       *Stats
 	Notify      func(Event) // nil = nobody listens
 }
@@ -32,7 +33,8 @@ type GetOptions struct {
 // GetResult is what Get did.
 type GetResult struct {
 	Plan      Plan
-	Snapshot  Snapshot // zero for a dry run
+	Snapshot  Snapshot // zero for a dry run; what was fetched, and not in the store, when Filtered
+	Filtered  bool     // Options.Filter left files out: the store has what was fetched, and no snapshot
 	Findings  []Finding
 	Received  int64 // bytes over the network
 	Kept      int64 // bytes found resumable at the start
@@ -79,6 +81,7 @@ type getter struct {
 	fetcher *fetch.Fetcher
 	all     []hub.File        // the commit's listing
 	files   []hub.File        // what is to be fetched of it
+	judged  []hub.File        // those, and what was not asked for
 	read    map[string]bool   // files that judging has fetched
 	begun   map[string][]byte // first bytes of files, which judging has fetched
 	adopted map[string]bool   // files that adopting has brought, and told
@@ -212,6 +215,10 @@ func (g *getter) plan(ctx context.Context) (err error) {
 		}
 		return err
 	}
+	g.judged = g.files
+	if g.files, err = g.filtered(g.files); err != nil {
+		return err
+	}
 	p, err := fetch.MakePlan(g.repo, g.branch, g.commit, g.files, g.st)
 	if err != nil {
 		return err
@@ -311,6 +318,7 @@ func (g *getter) fetch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	p.Some = g.res.Filtered
 	f := g.fetcher
 	f.Limit, f.Begun = g.limit, g.begun
 	if g.o.WaitSpace {
@@ -330,7 +338,7 @@ func (g *getter) fetch(ctx context.Context) error {
 	if g.res.Snapshot, err = f.Run(ctx, p); err != nil {
 		return err
 	}
-	if g.local != nil && g.branch == "" {
+	if g.local != nil && g.branch == "" && !p.Some {
 		g.res.Snapshot = *g.local // keeps the name of its branch
 		return g.st.PutSnapshot(*g.local)
 	}

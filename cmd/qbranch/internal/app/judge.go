@@ -36,7 +36,14 @@ func jsonLimit(path string) int64 {
 
 // judge reads the configurations and headers of what the plan holds or lacks,
 // and stops the verb at a fatal finding.
+//
+// What speaks against a branch speaks against its weights alone too, so that all
+// of it is judged when some of them are wanted; without weights there is nothing
+// to judge.
 func (g *getter) judge(ctx context.Context) error {
+	if g.res.Filtered && !slices.ContainsFunc(g.files, func(f hub.File) bool { return isWeights(f.Path) }) {
+		return nil
+	}
 	in := quant.Input{Branch: g.branch, Files: make(map[string]int64)}
 	for _, f := range g.all {
 		in.Files[f.Path] = f.Size
@@ -77,8 +84,8 @@ func (g *getter) judge(ctx context.Context) error {
 // canRun asks the runner what it thinks of the branch: that is no reason not to
 // fetch it.
 func (g *getter) canRun(config []byte) {
-	names := make([]string, len(g.files))
-	for i, f := range g.files {
+	names := make([]string, len(g.judged))
+	for i, f := range g.judged {
 		names[i] = f.Path
 	}
 	if err := infer.CanRun(config, names); err != nil {
@@ -115,7 +122,7 @@ func (g *getter) readJSON(ctx context.Context) (map[string][]byte, error) {
 	out := make(map[string][]byte)
 	eg, ctx := errgroup.WithContext(ctx)
 	eg.SetLimit(judgeConns)
-	for _, f := range g.files {
+	for _, f := range g.judged {
 		limit := jsonLimit(f.Path)
 		if limit == 0 {
 			continue
@@ -197,7 +204,7 @@ type shardHeader struct {
 // readHeaders reads the header of every safetensors file.
 func (g *getter) readHeaders(ctx context.Context) ([]shardHeader, error) {
 	var out []shardHeader
-	for _, f := range g.files {
+	for _, f := range g.judged {
 		if isWeights(f.Path) {
 			out = append(out, shardHeader{file: f})
 		}

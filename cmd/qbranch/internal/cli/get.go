@@ -24,6 +24,8 @@ type getFlags struct {
 	link        string
 	from        []string
 	noLocal     bool
+	include     []string
+	exclude     []string
 }
 
 func (r *run) getCommand() *cobra.Command {
@@ -45,7 +47,11 @@ text-generation-webui's models (--layout tgwui --dir MODELS), or in a cache of t
 client (--layout hf, by default the one that $HF_HUB_CACHE or $HF_HOME name). A file there
 shares disk with the store where that is possible and safe; --link chooses how. Symbolic
 links into the store are not offered: a program that follows one could delete or edit what
-every other branch shares.`,
+every other branch shares.
+
+With --include and --exclude a part of the branch is fetched; * matches across folders. The
+store shows a branch only when all of it is there: fetch the rest later, or lay the part out
+with --dir.`,
 		Example: `  qbranch get TheBloke/Llama-2-13B-chat-GPTQ:gptq-4bit-32g-actorder_True
   qbranch get TheBloke/Llama-2-13B-chat-GPTQ:main --dir ./llama --limit-rate 10M
   qbranch get TheBloke/Llama-2-13B-chat-GPTQ:main --from ~/models --layout hf`,
@@ -76,6 +82,8 @@ every other branch shares.`,
 	fl.BoolVar(&f.noLocal, "no-local", false, "do not look into the official client's cache")
 	fl.IntVarP(&f.connections, "connections", "j", 0, "most connections at once, `N` (default: up to 16, as many as pay)")
 	fl.StringVar(&f.limitRate, "limit-rate", "", "at most `R` bytes per second, such as 10M or 2MiB")
+	fl.StringArrayVar(&f.include, "include", nil, "only files whose path matches `GLOB` (repeatable)")
+	fl.StringArrayVar(&f.exclude, "exclude", nil, "no files whose path matches `GLOB` (repeatable)")
 	fl.BoolVar(&f.dryRun, "dry-run", false, "say what would be fetched, and stop")
 	fl.BoolVar(&f.force, "force", false, "fetch it whatever is found about its config and headers")
 	fl.BoolVar(&f.allowPickle, "allow-pickle", false, "fetch pickle files (.bin, .pt, …) too: loading them can run code")
@@ -84,7 +92,7 @@ every other branch shares.`,
 }
 
 func (f getFlags) options(refs int) (app.GetOptions, error) {
-	o := app.GetOptions{Dir: f.dir, From: f.from, NoLocal: f.noLocal,
+	o := app.GetOptions{Filter: app.Filter{Include: f.include, Exclude: f.exclude}, Dir: f.dir, From: f.from, NoLocal: f.noLocal,
 		Connections: f.connections, DryRun: f.dryRun, Force: f.force, AllowPickle: f.allowPickle}
 	var err error
 	if o.Layout, err = app.ParseLayout(f.layout); err != nil {
@@ -415,6 +423,10 @@ func (p paint) gotText(storeDir string, ref app.Ref, res *app.GetResult, last bo
 		return text
 	}
 	text += fmt.Sprintf("  in %s%s\n", clean(where), linkedText(res.Linked))
+	if res.Filtered {
+		text += fmt.Sprintf("  %s of the branch: 'qbranch get %s' fetches the rest\n", plural(len(res.Plan.Files), "file"), name)
+		return text
+	}
 	if res.CannotRun == "" && !slices.ContainsFunc(res.Findings, isFatal) {
 		text += fmt.Sprintf("  next: qbranch gen %s -p \"Hello\"\n", clean(next))
 	}
@@ -532,6 +544,7 @@ type (
 		Seconds   float64       `json:"seconds"`
 		Verified  string        `json:"verified"` // "sha256"; "earlier" when nothing was fetched, and so nothing hashed
 		Store     string        `json:"store"`
+		Filtered  bool          `json:"filtered,omitempty"`
 		Dir       string        `json:"dir,omitempty"`
 		Linked    *linkedObject `json:"linked,omitempty"`
 		CannotRun string        `json:"cannot_run,omitempty"`
@@ -627,6 +640,6 @@ func getSummary(storeDir string, ref app.Ref, res *app.GetResult) getObject {
 	return getObject{Type: "summary", Schema: getSchema, Time: timeText(time.Now()), Ref: ref.String(),
 		Repo: res.Plan.Repo.String(), Branch: res.Plan.Branch, Commit: string(res.Plan.Commit),
 		Files: len(res.Plan.Files), Bytes: res.Plan.Bytes, Received: res.Received, Kept: res.Kept, Refetched: res.Refetched,
-		Reused: res.Reused, Adopted: res.Adopted, Linked: linked, Seconds: res.Elapsed.Seconds(), Verified: verified, Store: storeDir, Dir: res.Dir,
+		Reused: res.Reused, Adopted: res.Adopted, Linked: linked, Seconds: res.Elapsed.Seconds(), Verified: verified, Store: storeDir, Filtered: res.Filtered, Dir: res.Dir,
 		CannotRun: res.CannotRun, Findings: list(res.Findings)}
 }
