@@ -189,6 +189,7 @@ type trouble struct {
 // one arms a single fault, at the moment.
 func one(f hubtest.Fault) func(*bed) {
 	return func(b *bed) {
+		f := f // cells share the row
 		if f.FlipAt == 0 && f.Origin != "api" {
 			f.At = b.at + 1
 		}

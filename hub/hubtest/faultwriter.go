@@ -280,7 +280,10 @@ func endlessHead(w http.ResponseWriter) {
 
 func gzipped(body []byte) []byte {
 	var out bytes.Buffer
-	z := gzip.NewWriter(&out)
+	z, err := gzip.NewWriterLevel(&out, gzip.BestSpeed)
+	if err != nil {
+		panic("qbranch: internal error: compress: " + err.Error())
+	}
 	z.Write(body) // a buffer takes everything
 	z.Close()
 	return out.Bytes()
