@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"path/filepath"
 	"strconv"
 )
 
@@ -122,6 +123,10 @@ func (in *Ingest) publish(d Digest) error {
 		return err
 	}
 	if err := in.s.setAlias(in.want, d); err != nil {
+		return err
+	}
+	// What may need space is done while a failure leaves the ingestion open.
+	if err := in.s.ensureDir(filepath.Dir(in.s.Path(d))); err != nil {
 		return err
 	}
 	// From here the ingestion ends, whatever happens: on Windows a file has to
