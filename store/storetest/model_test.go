@@ -67,6 +67,8 @@ type model struct {
 	blobs   []*blob
 	open    map[*blob]*store.Ingest
 	snaps   map[string]bool // commits; true when PutSnapshot returned
+	lists   map[string][]*blob
+	gone    map[string]bool // commits that Remove removed
 	branch  string          // what SetBranch returned for
 	maybe   map[string]bool // what it may be as well
 	commits int
@@ -97,7 +99,7 @@ func contents() []blob {
 func newModel(seed uint64, blobs []blob) *model {
 	m := &model{
 		rnd: rand.New(rand.NewPCG(seed, 7)), fs: NewFS(), clock: time.Unix(1_900_000_000, 0),
-		open: map[*blob]*store.Ingest{}, snaps: map[string]bool{}, maybe: map[string]bool{},
+		open: map[*blob]*store.Ingest{}, snaps: map[string]bool{}, lists: map[string][]*blob{}, gone: map[string]bool{}, maybe: map[string]bool{},
 	}
 	for _, b := range blobs {
 		b.durable, b.wrong = map[int]bool{}, map[int]bool{}
@@ -141,7 +143,9 @@ func (m *model) step(ctx context.Context) error {
 	b := m.blobs[m.rnd.IntN(len(m.blobs))]
 	in := m.open[b]
 	m.current = b
-	switch k := m.rnd.IntN(20); {
+	switch k := m.rnd.IntN(21); {
+	case k == 20:
+		return m.clean(ctx)
 	case k == 0:
 		return m.putSnapshot()
 	case k == 1:
@@ -375,6 +379,7 @@ func (m *model) putSnapshot() error {
 	snap := store.Snapshot{Repo: modelRepo, Commit: fmt.Sprintf("%040x", m.commits), Branch: modelBranch, Created: m.clock}
 	for k, b := range m.blobs {
 		if _, ok := m.s.Find(b.want); ok {
+			m.lists[snap.Commit] = append(m.lists[snap.Commit], b)
 			snap.Files = append(snap.Files, store.SnapshotFile{Path: fmt.Sprintf("f%d", k), Size: b.want.Size, SHA256: b.sha})
 		}
 	}
@@ -384,6 +389,53 @@ func (m *model) putSnapshot() error {
 	}
 	m.snaps[snap.Commit] = true
 	return nil
+}
+
+// clean removes a snapshot, or what no snapshot names.
+func (m *model) clean(ctx context.Context) error {
+	if slices.ContainsFunc(m.blobs, func(b *blob) bool { return b.flipped >= 0 || b.marked }) {
+		return nil // whether damage has gone with its blob is told elsewhere
+	}
+	for b, in := range m.open {
+		delete(m.open, b)
+		if err := in.Close(); err != nil {
+			return err
+		}
+	}
+	var commit string
+	for _, c := range slices.Sorted(maps.Keys(m.snaps)) {
+		if m.snaps[c] && m.rnd.IntN(3) == 0 {
+			commit = c
+		}
+	}
+	if commit != "" {
+		m.snaps[commit] = false
+	}
+	kept := map[*blob]bool{}
+	for c, sure := range m.snaps {
+		for _, b := range m.lists[c] {
+			kept[b] = kept[b] || sure
+		}
+	}
+	if commit == "" {
+		for _, b := range m.blobs {
+			b.published = b.published && kept[b]
+		}
+		_, err := m.s.Collect(ctx, store.CollectOptions{PartialGrace: time.Hour})
+		return err
+	}
+	m.maybe[""] = true // what the branch was last seen at may go too
+	for _, b := range m.lists[commit] {
+		if !kept[b] {
+			b.published = false
+			clear(b.durable) // with what is left of it
+		}
+	}
+	_, err := m.s.Remove(ctx, []store.Selector{{Repo: modelRepo, Commit: commit}}, store.RemoveOptions{})
+	if err == nil {
+		m.gone[commit] = true
+	}
+	return err
 }
 
 func (m *model) setBranch() error {
@@ -468,6 +520,9 @@ func (m *model) checkSnapshots() error {
 	there := map[string]bool{}
 	for _, snap := range all {
 		there[snap.Commit] = true
+		if m.gone[snap.Commit] {
+			return brokenf("snapshot %s was removed and is back", snap.Commit)
+		}
 		if missing, _ := m.s.SnapshotState(snap); len(missing) > 0 && !m.someGone() {
 			return brokenf("snapshot %s lacks %v", snap.Commit, missing)
 		}
