@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -152,15 +153,17 @@ func (w *walker) content(ctx context.Context, k int, c Content) error {
 		if w.strict && damaged(padErr) {
 			w.reason = padErr.Error()
 		}
-		return errors.Join(padErr, w.finish(ctx, c, t))
+		return cmp.Or(w.finish(ctx, c, t), padErr)
 	}
 	if err == nil {
 		err = w.a.pad(c.Size)
 	}
-	if err == nil || damaged(err) {
-		w.tell(c, StateBad, bad, "")
+	leaveErr := t.leave()
+	if err != nil && !damaged(err) {
+		return errors.Join(err, leaveErr)
 	}
-	return errors.Join(err, t.leave())
+	w.tell(c, StateBad, bad, "")
+	return cmp.Or(leaveErr, err) // damage has been told: what the store says is graver
 }
 
 func damaged(err error) bool {
