@@ -185,6 +185,7 @@ func (a *App) existingStore() (*store.Store, error) {
 type Event struct {
 	Wait     *Wait     // Get: the hub asks us to wait for long
 	Renamed  *Rename   // Get: the hub knows the repository by another name
+	Moved    *Moved    // Get: the branch stands elsewhere than when it was last fetched
 	Plan     *Plan     // Get: before anything moves
 	Findings []Finding // Get, Verify: what was judged
 	Judged   string    // Get: "config" or "header" has been judged

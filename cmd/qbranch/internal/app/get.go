@@ -229,6 +229,9 @@ func (g *getter) plan(ctx context.Context) (err error) {
 	g.res.Plan = p
 	g.res.Kept, g.res.Reused = heldByPlan(p)
 	g.notify(Event{Plan: &p})
+	if m := g.moved(); m != nil {
+		g.notify(Event{Moved: m})
+	}
 	if !g.o.DryRun && p.DiskNeeded > p.DiskFree {
 		return &store.NoSpaceError{Dir: g.st.Dir(), Need: p.DiskNeeded, Free: p.DiskFree}
 	}

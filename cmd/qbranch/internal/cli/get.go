@@ -205,6 +205,8 @@ func (v *getView) event(e app.Event) {
 	switch {
 	case e.Wait != nil:
 		v.p.message("  " + waitText(*e.Wait))
+	case e.Moved != nil && !v.dryRun:
+		v.p.message("  " + movedBranchText(v.ref.RevisionOrMain(), *e.Moved))
 	case e.Renamed != nil:
 		v.p.message(fmt.Sprintf("  %s is called %s now", e.Renamed.From, e.Renamed.To))
 	case e.Plan != nil && !v.dryRun:
@@ -230,6 +232,13 @@ func waitText(w app.Wait) string {
 		return fmt.Sprintf("no answer from %s for %s, asking again: %s", clean(w.Host), durationText(w.Silent), clean(w.Reason))
 	}
 	return fmt.Sprintf("waiting %s for %s: %s", durationText(w.For), clean(w.Host), clean(w.Reason))
+}
+
+// movedBranchText is "main has moved since it was fetched, from 0d6f… to 779c…: 1
+// file changed, 1 added, 0 removed (4.2 kB); what is the same is kept".
+func movedBranchText(branch string, m app.Moved) string {
+	return fmt.Sprintf("%s has moved since it was fetched, from %s to %s: %s changed, %d added, %d removed (%s); what is the same is kept",
+		clean(branch), short(m.From), short(m.To), plural(len(m.Changed), "file"), len(m.Added), len(m.Removed), app.BytesText(m.Bytes))
 }
 
 // planText is what a fetch is about to do.
@@ -510,6 +519,10 @@ type (
 		From string `json:"from"`
 		To   string `json:"to"`
 	}
+	movedObject struct {
+		Type string `json:"type"` // "moved"
+		app.Moved
+	}
 	findingObject struct {
 		Type string `json:"type"` // "finding"
 		app.Finding
@@ -568,6 +581,8 @@ func (v *getView) eventJSON(e app.Event) {
 	switch {
 	case e.Wait != nil:
 		v.emit(waitObject{"wait", timeText(time.Now()), e.Wait.Host, e.Wait.For.Seconds(), e.Wait.Silent.Seconds(), e.Wait.Reason})
+	case e.Moved != nil:
+		v.emit(movedObject{"moved", *e.Moved})
 	case e.Renamed != nil:
 		v.emit(renamedObject{"renamed", e.Renamed.From.String(), e.Renamed.To.String()})
 	case e.Plan != nil:
