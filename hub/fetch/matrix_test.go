@@ -197,16 +197,6 @@ func one(f hubtest.Fault) func(*bed) {
 	}
 }
 
-// always arms a fault of everything on storage, from the moment on.
-func always(f hubtest.Fault) func(*bed) {
-	return func(b *bed) {
-		b.fault(hubtest.Fault{At: b.at + 1, DoAfter: 1, Times: 1, Do: func() {
-			b.fault(f)
-			b.server.DropConnections()
-		}})
-	}
-}
-
 // then does something in the middle of the weights, and breaks all connections
 // so that it is felt.
 func then(do func(b *bed)) func(*bed) {
@@ -339,7 +329,7 @@ var listingTroubles = []trouble{
 	{name: "next page elsewhere", arm: func(b *bed) {
 		b.server.AddFault(hubtest.NextPageAt("http://198.51.100.1/api/models/o/n/tree/main"))
 	}, want: io.EOF},
-	{name: "bomb", arm: func(b *bed) { f := hubtest.Bomb(64 << 20); f.Origin = "api"; b.server.AddFault(f) }, want: hub.ErrTooLarge},
+	{name: "bomb", arm: func(b *bed) { f := hubtest.Bomb(24 << 20); f.Origin = "api"; b.server.AddFault(f) }, want: hub.ErrTooLarge},
 	{name: "web page", arm: func(b *bed) { f := hubtest.WebPage(200, false); f.Origin = "api"; b.server.AddFault(f) }, want: hub.ErrNotHub},
 	{name: "disabled", arm: func(b *bed) {
 		b.server.AddFault(hubtest.Fault{Origin: "api", PathContains: "/resolve/", Status: 403, Header: http.Header{"X-Error-Message": {"Access to this resource is disabled."}}})
