@@ -33,9 +33,6 @@ type request struct {
 	off, n int64
 }
 
-// first is the first part asked for.
-func (r request) first() int { return int(r.off / MiB) }
-
 // fakeHub serves files from memory. script, if set, may fail a request or
 // replace its body; number counts the requests from 0.
 type fakeHub struct {
