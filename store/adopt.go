@@ -47,13 +47,14 @@ type Adopted struct {
 // allowed does not work. After an error the source is as it was, and the store
 // too.
 //
-// LinkAuto takes the first of these that works:
+// LinkAuto copies what is smaller than 1 MiB, and takes the first of these that
+// works for anything else:
 //
 //   - reflink: source and blob share blocks until one of them is written to;
-//   - hard link, for 1 MiB and more: source and blob are one file, which becomes
-//     read-only. Without being asked for, that is done only to a Stable source
-//     or one that nobody may write to, because a program that writes into the
-//     source would damage the blob (Verify would tell);
+//   - hard link: source and blob are one file, which becomes read-only. Without
+//     being asked for, that is done only to a Stable source or one that nobody
+//     may write to, because a program that writes into the source would damage
+//     the blob (Verify would tell);
 //   - copy.
 //
 // LinkHard hard-links any source of 1 MiB or more and copies smaller ones, which
@@ -128,9 +129,9 @@ func (s *Store) ways(link Link, src Source, fi fs.FileInfo) []Link {
 	switch {
 	case link == LinkReflink, link == LinkCopy, link == LinkHard && big:
 		return []Link{link}
-	case link == LinkHard:
-		return []Link{LinkCopy}
-	case big && (src.Stable || fi.Mode()&0o222 == 0):
+	case !big:
+		return []Link{LinkCopy} // people edit small files, and they take no space
+	case src.Stable || fi.Mode()&0o222 == 0:
 		return []Link{LinkReflink, LinkHard, LinkCopy}
 	}
 	return []Link{LinkReflink, LinkCopy}

@@ -39,13 +39,13 @@ func TestAdopt(t *testing.T) {
 		{"a file that is named by its content", big, 0o644, false, true, LinkAuto, auto(LinkHard)},
 		{"one that nobody may write to", big, 0o444, false, false, "", auto(LinkHard)},
 		{"one that may be written into", big, 0o644, false, false, LinkAuto, auto(LinkCopy)},
-		{"a small one", small, 0o444, false, true, LinkAuto, auto(LinkCopy)},
-		{"a small one of git", small, 0o644, true, true, LinkAuto, auto(LinkCopy)},
+		{"a small one", small, 0o444, false, true, LinkAuto, []Link{LinkCopy}},
+		{"a small one of git", small, 0o644, true, true, LinkAuto, []Link{LinkCopy}},
 		{"a big one of git", big, 0o644, true, true, LinkHard, []Link{LinkHard}},
 		{"hard, asked for", big, 0o644, false, false, LinkHard, []Link{LinkHard}},
 		{"hard, but small", small, 0o644, false, false, LinkHard, []Link{LinkCopy}},
 		{"copy, asked for", big, 0o444, false, true, LinkCopy, []Link{LinkCopy}},
-		{"an empty one", nil, 0o644, false, true, LinkAuto, auto(LinkCopy)},
+		{"an empty one", nil, 0o644, false, true, LinkAuto, []Link{LinkCopy}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
