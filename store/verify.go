@@ -90,10 +90,16 @@ func (s *Store) verifyWith(d Digest, look func(f File) (*CorruptError, error)) e
 	}
 	// While it was read the blob may have been repaired; then this verdict is
 	// about a file that is gone.
-	read, err1 := f.Stat()
-	now, err2 := s.fs.Lstat(s.Path(d))
-	if err1 != nil || err2 != nil || !s.fs.SameFile(read, now) {
+	read, err := f.Stat()
+	var now fs.FileInfo
+	if err == nil {
+		now, err = s.fs.Lstat(s.Path(d))
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || err == nil && !s.fs.SameFile(read, now):
 		return bad
+	case err != nil:
+		return errors.Join(bad, fmt.Errorf("remember that blob %s is corrupt: %w", d, err))
 	}
 	return errors.Join(bad, s.markCorrupt(bad))
 }

@@ -38,6 +38,8 @@ type blob struct {
 	published bool         // Commit or Put said so, and nothing happened to it since
 	flipped   int          // the part that went bad on the disk, -1 for none
 	marked    bool         // Verify said that it remembers the damage
+	there     bool         // it was published when its ingestion was opened
+	tried     bool         // Commit or Put has begun: it may be published
 	repairing bool         // since then somebody may have repaired it
 	durable   map[int]bool // parts that must be held
 	wrong     map[int]bool // parts that may be held with wrong bytes
@@ -184,7 +186,7 @@ func (m *model) step(ctx context.Context) error {
 }
 
 func (m *model) put(ctx context.Context, b *blob) error {
-	b.repairing = b.marked
+	b.repairing, b.tried = b.marked, true
 	if _, err := m.s.Put(ctx, b.want, b.data); err != nil {
 		return err
 	}
@@ -208,7 +210,8 @@ func (m *model) ingest(ctx context.Context, b *blob) error {
 		return err
 	}
 	m.open[b] = in
-	if _, found := m.s.Find(b.want); found || b.flipped >= 0 && !b.marked {
+	_, b.there = m.s.Find(b.want)
+	if b.there || b.flipped >= 0 && !b.marked {
 		return nil // nothing to ingest; the bytes are looked at elsewhere
 	}
 	buf := make([]byte, store.PartSize)
@@ -310,11 +313,13 @@ func (m *model) commit(ctx context.Context, b *blob) error {
 			return nil
 		}
 	}
-	b.repairing = b.marked
+	b.repairing, b.tried = b.marked, true
 	_, err := in.Commit(ctx)
 	if err == nil {
 		delete(m.open, b)
-		clear(b.wrong) // after a Put a partial may still have them
+		if !b.there { // after a Put a partial may still have them
+			clear(b.wrong)
+		}
 		m.done(b)
 		return nil
 	}
@@ -420,6 +425,9 @@ func (m *model) clean(ctx context.Context) error {
 	if commit == "" {
 		for _, b := range m.blobs {
 			b.published = b.published && kept[b]
+			if b.tried && !kept[b] {
+				clear(b.durable) // it was the blob that had them
+			}
 		}
 		_, err := m.s.Collect(ctx, store.CollectOptions{PartialGrace: time.Hour})
 		return err
