@@ -202,10 +202,12 @@ func (inv *inventory) addAlias(s *Store) func(lyingFile) {
 			return
 		}
 		a := aliasOf{lyingFile: f}
-		if text, err := readLimited(s.fs, path, 128); err == nil {
-			if d, err := ParseDigest(strings.TrimSuffix(string(text), "\n")); err == nil {
-				a.blob = d
-			}
+		text, err := readLimited(s.fs, path, 128)
+		if err != nil && !errors.Is(err, ErrFormat) && !errors.Is(err, ErrNotRegular) {
+			return // it may say something when it can be read: not to be removed
+		}
+		if d, err := ParseDigest(strings.TrimSuffix(string(text), "\n")); err == nil {
+			a.blob = d
 		}
 		inv.aliases[oid] = a
 	}
