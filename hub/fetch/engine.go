@@ -35,6 +35,7 @@ type engine struct {
 	queue   *queue
 
 	control *Control
+	opened  chan struct{}     // tells steer that there is more to do
 	begun   map[string][]byte // Fetcher.Begun
 
 	received atomic.Int64 // bytes, for the ramp
@@ -63,7 +64,7 @@ func newEngine(f *Fetcher, p Plan) *engine {
 		log:    cmp.Or(f.Logger, slog.New(slog.DiscardHandler)),
 	}
 	e.control = cmp.Or(f.Control, new(Control))
-	e.asked = f.Connections
+	e.asked, e.opened = f.Connections, make(chan struct{}, 1)
 	most := e.control.most(e.asked)
 	if e.counted = f.Counted; e.counted {
 		e.high = p.Held + f.ahead
@@ -180,17 +181,20 @@ func (e *engine) steer(ctx context.Context, g *errgroup.Group) error {
 		case <-e.queue.over:
 			return nil
 		case <-changed:
+		case <-e.opened:
 		case <-tick.C:
 		}
 		most := e.control.most(e.asked)
 		r = r.capped(most)
 		wait := r.tick()
-		if conns, idle := e.queue.manned(); idle == 0 {
+		if conns, idle := e.queue.manned(); conns == 0 || e.control.Paused() {
+			wait = slowTick
+		} else if idle == 0 {
 			r = r.next(sample{
 				at: time.Since(start), bytes: e.received.Load(), failures: int(e.failures.Load()),
 				conns: conns, waiting: int(e.waiting.Load()),
 			})
-		} else if !e.limit.limited() && !e.control.Paused() { // if it is limited, help would not make anything faster
+		} else if !e.limit.limited() { // if it is limited, help would not make anything faster
 			e.queue.relieve()
 			wait = helpTick
 		}

@@ -128,4 +128,8 @@ func (e *engine) enqueue(j *job) {
 	e.verified(j, j.in.HashedBytes())
 	e.queue.add(j, n, missing)
 	e.queue.doubt(j, e.seeded[j.want])
+	select {
+	case e.opened <- struct{}{}:
+	default: // it has been told and has not looked yet
+	}
 }
