@@ -18,7 +18,7 @@ const (
 	// time that everything takes.
 	hashPace  = 1400
 	hashShare = 0.015
-	worthHelp = 200 * time.Millisecond // a run is relieved of parts when they would take longer
+	worthHelp = 500 * time.Millisecond // a run is relieved of parts when they would take longer
 	slowParts = 3                      // a part is slow when it takes so many times the usual …
 	slowLeast = 2 * time.Second        // … and at least this
 )
@@ -354,7 +354,9 @@ func (q *queue) step(r *run) (part int, ok bool) {
 	if r.next >= r.end || r.job.claimed[r.next] {
 		return 0, false
 	}
-	if q.workers-q.leaving > q.target {
+	// What is on its way of a run that is given back is lost, so it has to be
+	// worth it.
+	if rest := time.Duration(r.end-r.next) * q.pace; q.workers-q.leaving > q.target && rest > worthHelp {
 		q.giveBack(r)
 		return 0, false
 	}
