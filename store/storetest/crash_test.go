@@ -244,7 +244,7 @@ func TestCrashBites(t *testing.T) {
 			t.Parallel()
 			fault := func(op Op, path string) error {
 				if lies(op, path) {
-					return Skip
+					return ErrSkip
 				}
 				return nil
 			}

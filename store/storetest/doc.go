@@ -23,6 +23,6 @@
 //
 //   - Bytes going bad that were durable: tests do that to a file themselves.
 //   - Disks that acknowledge a sync and lose it; leaving Sync out
-//     ([FS.Before] with [Skip]) is such a disk, and a store does not survive it.
+//     ([FS.Before] with [ErrSkip]) is such a disk, and a store does not survive it.
 //   - Symlinks, owners, and special files.
 package storetest

@@ -52,8 +52,8 @@ func (op Op) Changes() bool {
 	return true
 }
 
-// Skip, given by [FS.Before], leaves a call out and says that it succeeded.
-var Skip = errors.New("left out")
+// ErrSkip, given by [FS.Before], leaves a call out and says that it succeeded.
+var ErrSkip = errors.New("left out")
 
 // ErrPowerOff is what every call gives once the power is off.
 var ErrPowerOff = errors.New("the power is off")
@@ -124,7 +124,7 @@ func (f *FS) check(op Op, path string) (skip bool, err error) {
 	switch {
 	case err == nil:
 		return false, nil
-	case errors.Is(err, Skip):
+	case errors.Is(err, ErrSkip):
 		return true, nil
 	}
 	return false, &fs.PathError{Op: string(op), Path: path, Err: err}

@@ -46,7 +46,7 @@ func FuzzGlob(f *testing.F) {
 	f.Add("a?*b/", "aXb/c")
 	f.Fuzz(func(t *testing.T, pattern, path string) {
 		got := globMatch(pattern, path)
-		if strings.ContainsAny(pattern, "[\xff") || strings.ToValidUTF8(pattern+path, "") != pattern+path || len(pattern) > 100 {
+		if strings.ContainsAny(pattern, "[") || strings.ToValidUTF8(pattern+path, "") != pattern+path || len(pattern) > 100 {
 			return
 		}
 		if strings.HasSuffix(pattern, "/") {
