@@ -8,7 +8,7 @@ TARGETS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windo
 
 export CGO_ENABLED := 0
 
-.PHONY: help build demo test check lint generated race bench cross clean
+.PHONY: help build demo test long check lint generated race bench cross clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +21,10 @@ demo: build ## watch the whole job on the embedded repository
 
 test: ## run every test
 	$(GO) test ./...
+
+long: export QBRANCH_LONG := 1
+long: ## run every test at length: an hour and more
+	$(GO) test -timeout 3h ./...
 
 check: lint generated race ## format, vet, staticcheck, generated files, race tests
 

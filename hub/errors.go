@@ -77,7 +77,7 @@ func (e *Error) Hint() string {
 	case ErrRange:
 		return "a proxy or mirror on the way does not answer ranges as it should: try without it"
 	case ErrOffline:
-		return "leave out --offline, or unset HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE, to use the network"
+		return "leave out --offline, or unset HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE, to use the network; 'get --from DIR' and 'store import' take what a disk holds"
 	case ErrRedirect:
 		return "check HF_ENDPOINT, and that no proxy redirects to another place"
 	}

@@ -74,17 +74,6 @@ func (w Sweep) Freed() (sum int64) {
 	return sum
 }
 
-// Count returns how many of the items are of a kind, and their length.
-func Count(items []Item, kind ItemKind) (n int, bytes int64) {
-	for _, i := range items {
-		if i.Kind == kind {
-			n++
-			bytes += i.Bytes
-		}
-	}
-	return n, bytes
-}
-
 // item describes a file. One that has other names stays on the disk.
 func (s *Store) item(kind ItemKind, f lyingFile) Item {
 	it := Item{Kind: kind, Path: s.rel(f.path), full: f.path, Bytes: f.Size(), Disk: f.disk}

@@ -330,7 +330,7 @@ func (a *App) checkStoreItself(ctx context.Context) Check {
 	case !rep.OK:
 		c.State, c.Detail, c.Advice = CheckFail, err.Error(), "'qbranch store fsck' names all of it, 'qbranch verify --all --repair' mends it"
 	default:
-		c.Detail = fmt.Sprintf("%s: %d branches, %s, nothing missing", a.dir, rep.Branches, BytesText(rep.Bytes))
+		c.Detail = fmt.Sprintf("%s: branches: %d, %s, nothing missing", a.dir, rep.Branches, BytesText(rep.Bytes))
 	}
 	return c
 }
