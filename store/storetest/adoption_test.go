@@ -17,10 +17,7 @@ import (
 // disk, with random loss: what counts as good afterwards is good, the source is
 // whole if it was durable before, and the same adoption ends well.
 func TestAdoptionCrash(t *testing.T) {
-	seeds := uint64(3)
-	if os.Getenv("QBRANCH_LONG") != "" {
-		seeds = 100
-	}
+	seeds := uint64(length(3, 100))
 	all := contents()
 	before := map[string]func(s *store.Store, disk *FS, b *blob) error{
 		"nothing":    func(*store.Store, *FS, *blob) error { return nil },

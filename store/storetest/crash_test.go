@@ -98,12 +98,21 @@ func (m *model) hook(cut int, fault func(op Op, path string) error, changes *int
 	return dead.Load
 }
 
+// length is how many seeds to try: a fifth with -short, as under the race
+// detector, which is ten times slower.
+func length(usual, long int) int {
+	switch {
+	case os.Getenv("QBRANCH_LONG") != "":
+		return long
+	case testing.Short():
+		return max(1, usual/5)
+	}
+	return usual
+}
+
 // TestCrash cuts workloads at random places with random loss.
 func TestCrash(t *testing.T) {
-	seeds, cuts := 60, 9
-	if os.Getenv("QBRANCH_LONG") != "" {
-		seeds = 1200
-	}
+	seeds, cuts := length(60, 1200), 9
 	blobs := contents()
 	t.Logf("%d crash points", seeds*cuts)
 	for shard := range 2 {
@@ -134,10 +143,7 @@ func crashes(t *testing.T, blobs []blob, seed uint64, cuts int) {
 // TestFaults has one call of each workload fail: the process goes on, the power
 // is cut at its end, and nothing that was promised is lost.
 func TestFaults(t *testing.T) {
-	seeds := 150
-	if os.Getenv("QBRANCH_LONG") != "" {
-		seeds = 3000
-	}
+	seeds := length(150, 3000)
 	blobs := contents()
 	for shard := range 2 {
 		t.Run(fmt.Sprint(shard), func(t *testing.T) {

@@ -67,6 +67,7 @@ type FS struct {
 	used   int64
 	size   int64
 	before func(op Op, path string) error
+	asking sync.Mutex // one question to before at a time: it may count
 	now    func() time.Time
 }
 
@@ -89,10 +90,10 @@ func (f *FS) SetClock(now func() time.Time) {
 	f.now = now
 }
 
-// Before has before called ahead of every call, from one goroutine at a time
-// except for calls that change nothing; nil is nothing. An error is what the
-// call gives: a write is then half done, a sync has lost what it was to make
-// durable, everything else did not happen. before must not use the file system.
+// Before has before called ahead of every call, one at a time; nil is nothing. An
+// error is what the call gives: a write is then half done, a sync has lost what it
+// was to make durable, everything else did not happen. before must not use the
+// file system.
 func (f *FS) Before(before func(op Op, path string) error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -120,7 +121,9 @@ func (f *FS) check(op Op, path string) (skip bool, err error) {
 	if f.before == nil {
 		return false, nil
 	}
+	f.asking.Lock()
 	err = f.before(op, path)
+	f.asking.Unlock()
 	switch {
 	case err == nil:
 		return false, nil

@@ -135,10 +135,7 @@ func openOn(t *testing.T, disk *FS) *store.Store {
 // that finds nothing which it cannot put right. Then the removal is done again and
 // has to end where it would have ended.
 func TestRemovalCrash(t *testing.T) {
-	seeds := uint64(8)
-	if os.Getenv("QBRANCH_LONG") != "" {
-		seeds = 60
-	}
+	seeds := uint64(length(8, 60))
 	blobs := contents()
 	base := shelves(t, blobs)
 	for _, r := range removals {
