@@ -117,16 +117,20 @@ func OptionsFromEnv(getenv func(string) string) (Options, error) {
 	if path == "" {
 		return o, nil
 	}
-	if o.Token, err = ReadToken(path); errors.Is(err, fs.ErrNotExist) {
+	o.Token, err = ReadToken(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return o, nil
+	case err != nil:
+		return o, fmt.Errorf("%w (HF_HUB_DISABLE_IMPLICIT_TOKEN=1 goes on without)", err)
 	}
-	return o, err
+	return o, nil
 }
 
 // ReadToken reads a token from a file, at most 64 KiB of it.
 func ReadToken(path string) (Token, error) {
 	fail := func(err error) (Token, error) {
-		return Token{}, fmt.Errorf("read the token file (set HF_HUB_DISABLE_IMPLICIT_TOKEN=1 to go on without): %w", err)
+		return Token{}, fmt.Errorf("read the token: %w", err)
 	}
 	f, err := os.Open(path)
 	if err != nil {

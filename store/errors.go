@@ -103,6 +103,8 @@ type NoSpaceError struct {
 	Need int64 // bytes still needed; 0 when unknown (the disk filled up while writing)
 	Free int64 // bytes free
 	Err  error // what the system said, nil when found out before writing
+
+	folder bool // Dir is a folder that takes an export, not a store
 }
 
 // Error says how much is missing.
@@ -124,10 +126,14 @@ func (e *NoSpaceError) Unwrap() error { return e.Err }
 
 // Hint says what to do next.
 func (e *NoSpaceError) Hint() string {
-	if e.Need > e.Free {
-		return fmt.Sprintf("free at least %s more, or put the store on another disk; what is there already is kept", bytesText(e.Need-e.Free))
+	elsewhere := "put the store on another disk; what is there already is kept"
+	if e.folder {
+		elsewhere = "choose a folder on another disk; the store has what was fetched"
 	}
-	return "free some space, or put the store on another disk; what is there already is kept"
+	if e.Need > e.Free {
+		return fmt.Sprintf("free at least %s more, or %s", bytesText(e.Need-e.Free), elsewhere)
+	}
+	return "free some space, or " + elsewhere
 }
 
 // bytesText is a number of bytes as people read it, in decimal units.

@@ -118,7 +118,7 @@ func FolderFailure(dir string, err error) error {
 		return err
 	}
 	disk, _ := OS().Disk(dir) // only for the message
-	return &NoSpaceError{Dir: dir, Free: disk.Free, Err: err}
+	return &NoSpaceError{Dir: dir, Free: disk.Free, Err: err, folder: true}
 }
 
 // file materialises one file and returns its entry in the manifest.

@@ -208,7 +208,7 @@ func (g *getter) plan(ctx context.Context) (err error) {
 	}
 	if g.o.AllowPickle {
 		g.files = g.all
-	} else if g.files, g.res.Findings, err = withoutPickles(g.all); err != nil {
+	} else if g.files, g.res.Findings, err = withoutPickles(g.all, g.o.Filter); err != nil {
 		var bad *FindingsError
 		if errors.As(err, &bad) {
 			bad.Op = "get " + g.ref.String()
@@ -289,22 +289,27 @@ const pickleCode = "PICKLE"
 
 // withoutPickles leaves out the files that run code when they are loaded. A
 // listing that has no other weights is refused.
-func withoutPickles(all []hub.File) (files []hub.File, findings []Finding, err error) {
+func withoutPickles(all []hub.File, wanted Filter) (files []hub.File, findings []Finding, err error) {
 	safe := false
 	var pickles []string
+	var size int64
 	for _, f := range all {
 		if isPickle(f.Path) {
-			pickles = append(pickles, f.Path)
+			if wanted.Keeps(f.Path) {
+				pickles = append(pickles, f.Path)
+				size += f.Size
+			}
 			continue
 		}
-		safe = safe || isWeights(f.Path)
+		safe = safe || isWeights(f.Path) || isGGUF(f.Path)
 		files = append(files, f)
 	}
 	if len(pickles) == 0 {
 		return files, nil, nil
 	}
-	finding := Finding{Code: pickleCode, Severity: quant.Info, Where: list(pickles, ", ", 4),
-		Message: "left out: pickle files can run code when they are loaded, and the safetensors files hold the weights"}
+	finding := Finding{Code: pickleCode, Severity: quant.Warn, Where: list(pickles, ", ", 4),
+		Message: BytesText(size) + " left out: pickle files can run code when they are loaded, and other files hold the weights",
+		Hint:    "--allow-pickle fetches them, unopened"}
 	if safe {
 		return files, []Finding{finding}, nil
 	}

@@ -267,7 +267,7 @@ func wantedOf(rev hfcache.Revision) (files []hfcache.File, why []string) {
 		byPath[f.Path] = f
 		all = append(all, hub.File{Path: f.Path, Size: f.Want.Size})
 	}
-	kept, _, err := withoutPickles(all)
+	kept, _, err := withoutPickles(all, Filter{})
 	if err != nil {
 		why = append(why, "its weights are pickle files")
 	}

@@ -17,6 +17,9 @@ import (
 // isWeights reports whether a file holds tensors in the one format we take.
 func isWeights(p string) bool { return strings.HasSuffix(strings.ToLower(p), ".safetensors") }
 
+// isGGUF reports whether a file holds weights of llama.cpp's format.
+func isGGUF(p string) bool { return strings.HasSuffix(strings.ToLower(p), ".gguf") }
+
 // isPickle reports whether a file is of a kind that runs code when loaded.
 func isPickle(p string) bool {
 	switch strings.ToLower(path.Ext(p)) {

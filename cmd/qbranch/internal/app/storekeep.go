@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -372,5 +373,7 @@ func (a *App) StoreUse(ctx context.Context, refs []Ref) (*StoreUsage, error) {
 			return nil, &notHereError{ref.String(), "'qbranch store ls' lists what is here"}
 		}
 	}
+	// What takes most comes first: that is what is looked for.
+	slices.SortStableFunc(out.Branches, func(a, b BranchUsage) int { return cmp.Compare(b.Unique, a.Unique) })
 	return out, nil
 }

@@ -304,7 +304,7 @@ func (a *App) repair(ctx context.Context, st *store.Store, snap Snapshot, notify
 	if err != nil {
 		return 0, err
 	}
-	files, _, err := withoutPickles(all)
+	files, _, err := withoutPickles(all, Filter{})
 	if err != nil {
 		return 0, err
 	}

@@ -34,7 +34,7 @@ func TestUsageErrors(t *testing.T) {
 		{"help nope", `unknown command "nope"`, "'qbranch --help' lists the commands"},
 		{"help store nope", `unknown command "store nope"`, "'qbranch --help' lists the commands"},
 		{".", ". is a folder: say what to do with it", "'qbranch verify .' checks it, 'qbranch gen . -p TEXT' runs it"},
-		{"store", "store: name what to do", "'qbranch store ls' or 'qbranch store path'"},
+		{"store", "store: name what to do", "'qbranch store ls' lists what there is, 'qbranch store --help' the other commands"},
 		{"ls", "ls: name a repository", "usage: qbranch ls REPO [flags]"},
 		{"ls a/b c/d", `ls: unexpected argument "c/d"`, "usage: qbranch ls REPO [flags]"},
 		{"ls a/b:main", "ls: a/b:main names a branch", "'qbranch ls a/b' lists all; 'qbranch get a/b:main' fetches this one"},

@@ -61,6 +61,9 @@ with --dir.`,
 			if cmd.Flags().Changed("connections") && f.connections < 1 {
 				return &usageError{msg: fmt.Sprintf("-j %d: want at least 1", f.connections)}
 			}
+			if cmd.Flags().Changed("dir") && f.dir == "" {
+				return &usageError{msg: "--dir: no folder is named", hint: "is a variable empty that should name it?"}
+			}
 			o, err := f.options(len(args))
 			if err != nil {
 				return err

@@ -143,6 +143,9 @@ func sizeCell(b app.BranchRow, div float64) string {
 	if b.Files == 0 {
 		return unknown // the tree could not be read
 	}
+	if b.WeightBytes == 0 {
+		return "-" // no safetensors files
+	}
 	return fmt.Sprintf("%.2f", float64(b.WeightBytes)/div)
 }
 

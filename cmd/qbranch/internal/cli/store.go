@@ -26,7 +26,7 @@ func (r *run) storeCommand() *cobra.Command {
 			if len(args) > 0 {
 				return unknownCommand(cmd, args[0])
 			}
-			return &usageError{msg: "store: name what to do", hint: "'qbranch store ls' or 'qbranch store path'"}
+			return &usageError{msg: "store: name what to do", hint: "'qbranch store ls' lists what there is, 'qbranch store --help' the other commands"}
 		},
 	}
 	cmd.AddCommand(r.storeLsCommand(), r.storePathCommand(), r.storeDuCommand(),

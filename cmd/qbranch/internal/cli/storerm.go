@@ -3,7 +3,9 @@ package cli
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -71,7 +73,7 @@ func (r *run) storeGcCommand() *cobra.Command {
 and what processes left when they died. What a running process needs is kept whatever its
 age; what came within the grace is kept, too.`,
 		Example: `  qbranch store gc --dry-run
-  qbranch store gc --grace 0s --partial-grace 168h --yes`,
+  qbranch store gc --grace 0s --partial-grace 7d --yes`,
 		Args: args(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if q.Grace < 0 || q.PartialGrace < 0 {
@@ -83,10 +85,38 @@ age; what came within the grace is kept, too.`,
 			})
 		},
 	}
-	cmd.Flags().DurationVar(&q.Grace, "grace", app.DefaultGrace, "keep what came less than `D` ago")
-	cmd.Flags().DurationVar(&q.PartialGrace, "partial-grace", app.DefaultPartialGrace, "keep unfinished files written to less than `D` ago")
+	q.Grace, q.PartialGrace = app.DefaultGrace, app.DefaultPartialGrace
+	cmd.Flags().Var((*age)(&q.Grace), "grace", "keep what came less than `D` ago, such as 12h or 7d")
+	cmd.Flags().Var((*age)(&q.PartialGrace), "partial-grace", "keep unfinished files written to less than `D` ago")
 	r.removalFlags(cmd, &f)
 	return cmd
+}
+
+// age is a flag: a duration that may be in days.
+type age time.Duration
+
+func (a *age) String() string {
+	if d := time.Duration(*a); d == d.Round(24*time.Hour) {
+		return fmt.Sprintf("%dd", d/(24*time.Hour))
+	}
+	return time.Duration(*a).String()
+}
+
+func (a *age) Type() string { return "D" }
+
+// Set reads 7d, or what Go calls a duration.
+func (a *age) Set(s string) error {
+	d, err := time.ParseDuration(s)
+	if days, isDays := strings.CutSuffix(s, "d"); isDays {
+		var n float64
+		n, err = strconv.ParseFloat(days, 64)
+		d = time.Duration(n * float64(24*time.Hour))
+	}
+	if err != nil || d < 0 {
+		return errors.New("want a time such as 0s, 90m, 12h or 7d")
+	}
+	*a = age(d)
+	return nil
 }
 
 func parseRefs(args []string) ([]app.Ref, error) {

@@ -104,7 +104,7 @@ func (p *player) wanted() []app.BranchRow {
 }
 
 func (p *player) getArgs() []string {
-	args := []string{"get"}
+	args := []string{"get", "-j", "1"} // several would each have half of a part when they are cut
 	for _, row := range p.wanted() {
 		args = append(args, RepoID+":"+row.Branch)
 	}
@@ -115,7 +115,7 @@ func (p *player) getArgs() []string {
 // weights have crossed the line.
 func (p *player) interrupt(ctx context.Context) error {
 	p.chapter("Fetch, and pull the plug",
-		fmt.Sprintf("That branch and two bigger ones, over a line of %.1f MB/s.\nHalf way every connection is cut, and the command stopped.", lineRate/1e6))
+		fmt.Sprintf("That branch and two bigger ones, over one connection of %.1f MB/s.\nHalf way it is cut, and the command stopped.", lineRate/1e6))
 	p.hub.SetRate(lineRate)
 	half := p.weights() / 2
 	getCtx, cut := context.WithCancel(ctx)
