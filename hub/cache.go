@@ -88,14 +88,15 @@ func (c *cache) read(key string) (cached, error) {
 		return cached{}, err
 	}
 	defer root.Close()
+	// Looked at before it is opened: opening a pipe waits for who writes to it.
+	if fi, err := root.Lstat(cachePath(key)); err != nil || !fi.Mode().IsRegular() {
+		return cached{}, errors.Join(err, errors.New("not a regular file"))
+	}
 	f, err := root.Open(cachePath(key))
 	if err != nil {
 		return cached{}, err
 	}
 	defer f.Close()
-	if fi, err := f.Stat(); err != nil || !fi.Mode().IsRegular() {
-		return cached{}, errors.Join(err, errors.New("not a regular file"))
-	}
 	data, err := io.ReadAll(io.LimitReader(f, maxCacheEntry+maxCacheHead+1))
 	if err != nil {
 		return cached{}, err

@@ -230,6 +230,18 @@ func TestGetJudgesFirst(t *testing.T) {
 	}
 }
 
+// TestGetDamagedConfig: a config that the disk has changed is fetched again, not
+// judged as if it had been published so.
+func TestGetDamagedConfig(t *testing.T) {
+	w := newWorld(t, demoBranches(t, main32))
+	path := w.blob(w.get(main32, app.GetOptions{}), "config.json")
+	flip(t, path, 0)
+	w.get(main32, app.GetOptions{})
+	if data, err := os.ReadFile(path); err != nil || !json.Valid(data) {
+		t.Errorf("%s holds %.20q, %v", path, data, err)
+	}
+}
+
 // TestGetHeaderAgain: a header that came wrong is read again before it is judged.
 func TestGetHeaderAgain(t *testing.T) {
 	w := newWorld(t, demoBranches(t, main32))
