@@ -220,12 +220,13 @@ func badRevision(s string) string {
 }
 
 // String returns the canonical form: owner/name, owner/name:branch, or
-// owner/name@commit when the revision is 40 hex digits.
+// owner/name@commit when the revision is 40 hex digits or looks like the
+// beginning of a commit.
 func (r Ref) String() string {
 	if r.Revision == "" {
 		return r.Repo.String()
 	}
-	if _, ok := r.Commit(); ok {
+	if _, ok := r.Commit(); ok || r.ShortCommit() {
 		return r.Repo.String() + "@" + r.Revision
 	}
 	return r.Repo.String() + ":" + r.Revision
@@ -243,4 +244,10 @@ func (r Ref) RevisionOrMain() string {
 func (r Ref) Commit() (Commit, bool) {
 	c, err := ParseCommit(r.Revision)
 	return c, err == nil
+}
+
+// ShortCommit reports whether the revision looks like the beginning of a commit:
+// 7 to 39 lower-case hex digits. A branch can be called so as well.
+func (r Ref) ShortCommit() bool {
+	return len(r.Revision) >= 7 && len(r.Revision) < 40 && strings.Trim(r.Revision, "0123456789abcdef") == ""
 }

@@ -18,7 +18,7 @@ func TestParseRef(t *testing.T) {
 		{"a/b:refs/pr/1", "a/b:refs/pr/1"},
 		{"a/b@" + testCommit, "a/b@" + testCommit},
 		{"a/b:" + testCommit, "a/b@" + testCommit},
-		{"a/b:" + testCommit[:39], "a/b:" + testCommit[:39]}, // a short id is a name like any other
+		{"a/b:" + testCommit[:39], "a/b@" + testCommit[:39]}, // the beginning of a commit, or a branch that is called so
 		{"a/b:user@home", "a/b:user@home"},                   // the first divider counts
 		{"a_._/0", "a_._/0"},
 		{"https://huggingface.co/a/b", "a/b"},

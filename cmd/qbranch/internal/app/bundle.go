@@ -130,7 +130,11 @@ func (x *bundleExport) find() (snaps []Snapshot, wants []store.Want, err error) 
 		if err != nil {
 			return nil, nil, err
 		}
-		if _, pinned := ref.Commit(); !pinned {
+		whole, err := wholeCommit(st, ref)
+		if err != nil {
+			return nil, nil, err
+		}
+		if _, pinned := whole.Commit(); !pinned {
 			snap.Branch = ref.RevisionOrMain() // two branches can be at one commit
 		}
 		x.st, snaps = st, append(snaps, snap)

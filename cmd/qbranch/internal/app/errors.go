@@ -33,6 +33,9 @@ func (e *notLocalError) Is(target error) bool {
 
 // Hint says what to do next.
 func (e *notLocalError) Hint() string {
+	if e.ref.ShortCommit() {
+		return "if this is a commit, give all 40 digits of it to fetch it; 'qbranch store ls' lists what is here"
+	}
 	if e.offline {
 		return fmt.Sprintf("go online, then: qbranch get %s", e.ref)
 	}
@@ -171,6 +174,9 @@ func (e *revisionError) Unwrap() error { return e.err }
 
 // Hint lists the branches, those spelled most like what was asked for first.
 func (e *revisionError) Hint() string {
+	if (Ref{Repo: e.repo, Revision: e.asked}).ShortCommit() {
+		return "if this is a commit, give all 40 digits of it"
+	}
 	if len(e.branches) == 0 {
 		return fmt.Sprintf("%s has no branches", e.repo)
 	}

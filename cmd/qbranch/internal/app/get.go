@@ -190,6 +190,9 @@ func (a *App) revision(ctx context.Context, ref Ref) (hub.Commit, error) {
 	if !errors.Is(err, hub.ErrRevisionNotFound) {
 		return commit, err
 	}
+	if ref.ShortCommit() {
+		return "", &revisionError{err: err, repo: ref.Repo, asked: ref.Revision}
+	}
 	refs, listErr := a.hub.Refs(ctx, ref.Repo, false)
 	if listErr != nil {
 		return "", err

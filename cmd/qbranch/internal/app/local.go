@@ -127,6 +127,9 @@ func (a *App) localSnapshot(ref Ref) (*store.Store, Snapshot, error) {
 	if st == nil {
 		return nil, Snapshot{}, absent
 	}
+	if ref, err = wholeCommit(st, ref); err != nil {
+		return nil, Snapshot{}, err
+	}
 	commit, pinned := ref.Commit()
 	if !pinned {
 		remembered, ok := st.BranchCommit(ref.Repo.String(), ref.RevisionOrMain())

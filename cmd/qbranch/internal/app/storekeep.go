@@ -97,6 +97,9 @@ func (a *App) StoreRemove(ctx context.Context, q RemoveRequest) (*SweepReport, e
 		sweep, err := st.RemovePartials(ctx, store.RemoveOptions{DryRun: q.DryRun})
 		return sweepReport(sweep, q.DryRun), err
 	}
+	if q.Refs, err = wholeCommits(st, q.Refs); err != nil {
+		return nil, err
+	}
 	var which []store.Selector
 	for _, ref := range q.Refs {
 		which = append(which, selector(ref))
@@ -243,14 +246,17 @@ func (a *App) StorePin(ctx context.Context, ref Ref, off bool) (changed bool, er
 	if err != nil {
 		return false, err
 	}
+	if st == nil {
+		return false, &notHereError{ref.String(), "there is no store yet"}
+	}
+	if ref, err = wholeCommit(st, ref); err != nil {
+		return false, err
+	}
 	p := store.Pin{Repo: ref.Repo.String()}
 	if commit, ok := ref.Commit(); ok {
 		p.Commit = string(commit)
 	} else {
 		p.Branch = ref.RevisionOrMain()
-	}
-	if st == nil {
-		return false, &notHereError{p.String(), "there is no store yet"}
 	}
 	if off {
 		return st.Unpin(p)
@@ -268,7 +274,7 @@ func (a *App) StorePin(ctx context.Context, ref Ref, off bool) (changed bool, er
 	}
 	ref.Revision = ref.RevisionOrMain()
 	if !slices.ContainsFunc(snaps, func(s Snapshot) bool { return covers(st, ref, s) }) {
-		return false, &notHereError{p.String(), "'qbranch store ls' lists what is here"}
+		return false, &notHereError{ref.String(), "'qbranch store ls' lists what is here"}
 	}
 	return true, st.Pin(p)
 }
@@ -343,6 +349,9 @@ func (a *App) StoreUse(ctx context.Context, refs []Ref) (*StoreUsage, error) {
 			return nil, &notHereError{refs[0].String(), "there is no store yet"}
 		}
 		return out, nil
+	}
+	if refs, err = wholeCommits(st, refs); err != nil {
+		return nil, err
 	}
 	u, err := st.Usage()
 	if err != nil {
