@@ -84,8 +84,19 @@ func HubFromEnv(getenv func(string) string, tokenFile string) (HubOptions, error
 		return o, err
 	}
 	o.Token, err = hub.ReadToken(tokenFile)
+	var unread *fs.PathError
+	if errors.As(err, &unread) {
+		err = &tokenFileError{err}
+	}
 	return o, err
 }
+
+// tokenFileError is a file that was named and cannot be read.
+type tokenFileError struct{ err error }
+
+func (e *tokenFileError) Error() string { return e.err.Error() }
+func (e *tokenFileError) Unwrap() error { return e.err }
+func (e *tokenFileError) Hint() string  { return "--token-file wants a file that holds a token, and nothing else" }
 
 // Config configures an App.
 type Config struct {
