@@ -10,7 +10,7 @@ import (
 )
 
 // Control changes fetches while they run; the rate is changed by their
-// [Limiter]. It may be shared by several fetchers, and the zero value changes
+// [Limiter]. It is for front ends that stay while a fetch runs. It may be shared by several fetchers, and the zero value changes
 // nothing. Its methods are safe for concurrent use.
 type Control struct {
 	mu      sync.Mutex

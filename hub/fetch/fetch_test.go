@@ -251,8 +251,9 @@ func TestRunStall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, map[string][]byte{weights: random(1, 2*MiB), "config.json": []byte("{}")})
 		b.Stall = time.Second
-		b.Limit = NewLimiter(-1) // paused
-		time.AfterFunc(time.Hour, func() { b.Limit.SetRate(0) })
+		b.Control = new(Control)
+		b.Control.Pause()
+		time.AfterFunc(time.Hour, b.Control.Resume)
 		b.mustRun()
 		if ev := b.of(EventRetry); len(ev) != 0 {
 			t.Errorf("a pause led to %+v", ev)

@@ -20,7 +20,7 @@ const (
 // zero value and nil do not limit.
 type Limiter struct {
 	mu      sync.Mutex
-	rate    int64         // bytes per second; 0 = no limit, negative = paused
+	rate    int64         // bytes per second; 0 = no limit
 	bucket  *rate.Limiter // nil unless rate > 0
 	changed chan struct{} // closed when the rate changes; nil before the first rate
 }
@@ -32,12 +32,12 @@ func NewLimiter(bytesPerSecond int64) *Limiter {
 	return l
 }
 
-// SetRate changes the limit at once, for those who wait too. 0 lifts it; a
-// negative rate pauses until the next SetRate.
+// SetRate changes the limit at once, for those who wait too. 0, or less, lifts it;
+// who wants a pause has [Control.Pause].
 func (l *Limiter) SetRate(bytesPerSecond int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.rate = bytesPerSecond
+	l.rate = max(bytesPerSecond, 0)
 	l.bucket = nil
 	if bytesPerSecond > 0 {
 		burst := chunkFor(bytesPerSecond)
@@ -71,29 +71,21 @@ func (l *Limiter) take(ctx context.Context, n int) (int, error) {
 	if limit == 0 {
 		return n, nil
 	}
-	var due <-chan time.Time // stays nil while paused
-	if limit > 0 {
-		n = min(n, bucket.Burst())
-		r := bucket.ReserveN(time.Now(), n)
-		delay := r.Delay()
-		if delay == 0 {
-			return n, nil
-		}
-		timer := time.NewTimer(delay)
-		defer timer.Stop()
-		defer func() {
-			if ctx.Err() != nil {
-				r.Cancel() // somebody else may have them
-			}
-		}()
-		due = timer.C
+	n = min(n, bucket.Burst())
+	r := bucket.ReserveN(time.Now(), n)
+	delay := r.Delay()
+	if delay == 0 {
+		return n, nil
 	}
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
 	select {
-	case <-due:
+	case <-timer.C:
 		return n, nil
 	case <-changed:
 		return 0, nil // the old bucket is gone; ask the new one
 	case <-ctx.Done():
+		r.Cancel() // somebody else may have them
 		return 0, ctx.Err()
 	}
 }

@@ -96,7 +96,9 @@ type tokenFileError struct{ err error }
 
 func (e *tokenFileError) Error() string { return e.err.Error() }
 func (e *tokenFileError) Unwrap() error { return e.err }
-func (e *tokenFileError) Hint() string  { return "--token-file wants a file that holds a token, and nothing else" }
+func (e *tokenFileError) Hint() string {
+	return "--token-file wants a file that holds a token, and nothing else"
+}
 
 // Config configures an App.
 type Config struct {
