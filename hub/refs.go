@@ -25,10 +25,9 @@ type RefList struct {
 // are wanted. One request; Offline none, and what the hub said last (AsOf).
 func (c *Client) Refs(ctx context.Context, repo RepoID, pulls bool) (RefList, error) {
 	q := c.apiRequest("list the branches of "+repo.String(), repo, "refs")
-	q.key = "refs " + c.Endpoint() + " " + repo.String()
+	q.key = c.refsKey(repo, pulls)
 	if pulls {
 		q.url.RawQuery = "include_prs=1"
-		q.key += " pulls"
 	}
 	var v *refAnswer
 	l := RefList{Repo: repo, AsOf: time.Now()}
@@ -49,6 +48,21 @@ func (c *Client) Refs(ctx context.Context, repo RepoID, pulls bool) (RefList, er
 		return RefList{}, err
 	}
 	return l, nil
+}
+
+// KeepsRefs reports whether Refs can be answered Offline. No request.
+func (c *Client) KeepsRefs(repo RepoID, pulls bool) bool {
+	_, ok := c.cache.get(c.refsKey(repo, pulls))
+	return ok
+}
+
+// refsKey is what the cache calls the answer of Refs.
+func (c *Client) refsKey(repo RepoID, pulls bool) string {
+	key := "refs " + c.Endpoint() + " " + repo.String()
+	if pulls {
+		key += " pulls"
+	}
+	return key
 }
 
 // refAnswer is the answer of /refs.

@@ -154,10 +154,15 @@ func bytesText(n int64) string {
 type NotWritableError struct {
 	Path string
 	Err  error
+
+	whole bool // Path is the store itself
 }
 
 // Error names the path.
 func (e *NotWritableError) Error() string {
+	if e.whole {
+		return fmt.Sprintf("the store %s is read-only: %v", e.Path, e.Err)
+	}
 	return fmt.Sprintf("store not writable: %s: %v", e.Path, e.Err)
 }
 

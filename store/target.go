@@ -11,6 +11,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"syscall"
 )
 
 // FolderError says that a folder cannot take an export. It is ErrFolder.
@@ -115,6 +116,17 @@ func (s *Store) CheckOutside(dir string) error {
 func CheckWritable(dir string) error {
 	_, err := checkWritable(dir)
 	return err
+}
+
+// CheckWritable says that nothing can be put into the store
+// (*NotWritableError), before anything is tried. It writes nothing that stays.
+func (s *Store) CheckWritable() error {
+	_, err := checkWritable(s.dir)
+	var folder *FolderError
+	if errors.As(err, &folder) && (errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)) {
+		return &NotWritableError{Path: s.dir, Err: folder.Err, whole: true}
+	}
+	return nil // another error comes again, with what was being done
 }
 
 // checkWritable makes and removes a file in dir, or where dir would be made,

@@ -44,6 +44,12 @@ type Event struct {
 	Why    string        `json:"why,omitempty"`
 }
 
+// whyAbsent is Event.Why of a content that the bundle does not have.
+const whyAbsent = "is not there"
+
+// Missing reports whether the bundle does not have the content.
+func (e Event) Missing() bool { return e.Why == whyAbsent }
+
 // What can become of a content.
 const (
 	StateWritten = "written" // Export: it is in the bundle
@@ -98,7 +104,7 @@ func (w *walker) stop(err error, rest []Content) error {
 			w.tell(c, StateHeld, nil, "")
 			continue
 		}
-		w.tell(c, StateBad, allParts(c), "is not there")
+		w.tell(c, StateBad, allParts(c), whyAbsent)
 	}
 	return nil
 }
@@ -139,7 +145,7 @@ func (w *walker) content(ctx context.Context, k int, c Content) error {
 		return err
 	case err != nil:
 		if damaged(err) {
-			w.tell(c, StateBad, allParts(c), "is not there")
+			w.tell(c, StateBad, allParts(c), whyAbsent)
 		}
 		return err
 	}

@@ -322,7 +322,7 @@ func (a *App) verifyBundle(ctx context.Context, path string, o VerifyOptions) (*
 	notify := notifier(o.Notify)
 	err = bundle.Check(ctx, archive, bundle.Options{Progress: o.Done, Notify: func(e BundleEvent) {
 		for _, p := range e.Paths {
-			c := FileCheck{Path: p, Size: e.Size, OK: e.State == bundle.StateTaken, Checked: checkedWhole, Ranges: e.Ranges}
+			c := FileCheck{Path: p, Size: e.Size, OK: e.State == bundle.StateTaken, Checked: checkedWhole, Ranges: e.Ranges, Missing: e.Missing()}
 			rep.Files = append(rep.Files, c)
 			notify(Event{File: &c})
 		}

@@ -59,7 +59,7 @@ func (a *App) Get(ctx context.Context, ref Ref, o GetOptions) (*GetResult, error
 	start := time.Now()
 	res, err := a.get(ctx, ref, o)
 	if err != nil {
-		return nil, err
+		return nil, a.orHere(err, ref)
 	}
 	res.Elapsed = time.Since(start)
 	return res, nil
@@ -208,6 +208,11 @@ func (a *App) revision(ctx context.Context, ref Ref) (hub.Commit, error) {
 func (g *getter) plan(ctx context.Context) (err error) {
 	if err := g.list(ctx); err != nil {
 		return err
+	}
+	if g.local == nil && !g.o.DryRun {
+		if err := g.st.CheckWritable(); err != nil {
+			return fmt.Errorf("get %s: %w", g.ref, err)
+		}
 	}
 	if g.o.AllowPickle {
 		g.files = g.all

@@ -3,6 +3,7 @@ package app
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -100,8 +101,30 @@ func (g *getter) checkLayout() error {
 	for _, f := range g.files {
 		t.Files[f.Path] = fetch.Wanted(f)
 	}
-	return store.CheckFolder(dir, t)
+	err = store.CheckFolder(dir, t)
+	var folder *store.FolderError
+	if errors.As(err, &folder) {
+		return &folderTakenError{g.ref, dir, folder}
+	}
+	return err
 }
+
+// folderTakenError is a folder that a branch cannot be put into.
+type folderTakenError struct {
+	ref Ref
+	dir string
+	err *store.FolderError
+}
+
+func (e *folderTakenError) Error() string {
+	text := fmt.Sprintf("get %s --dir %s: the folder %s", e.ref, e.dir, e.err.Reason)
+	if e.err.Err != nil {
+		text += ": " + e.err.Err.Error()
+	}
+	return text
+}
+
+func (e *folderTakenError) Unwrap() error { return e.err }
 
 // layOut lays the branch out where it was asked for.
 func (g *getter) layOut(ctx context.Context) error {

@@ -139,7 +139,7 @@ func (a *App) List(ctx context.Context, repo RepoID, o ListOptions) (*Listing, e
 	before := a.hub.Requests()
 	all, err := a.hub.Refs(ctx, repo, o.AllRefs)
 	if err != nil {
-		return nil, err
+		return nil, a.orKept(err, repo, o)
 	}
 	asked := repo
 	repo = all.Repo

@@ -77,6 +77,8 @@ func (r *run) export(ctx context.Context, refs []app.Ref, path string, force boo
 	res, err := a.StoreExport(ctx, refs, path, r.out, v.options(app.BundleOptions{Force: force}))
 	v.p.stop()
 	switch {
+	case err != nil && path == "":
+		return &namedError{"export", err}
 	case err != nil:
 		return err
 	case r.json:
@@ -87,7 +89,7 @@ func (r *run) export(ctx context.Context, refs []app.Ref, path string, force boo
 	text := fmt.Sprintf("%s %s: %s, %s in %s (%s)\n", r.outColor.green("exported"), snapshotsText(res.Plan.Snapshots),
 		plural(res.Plan.Files, "file"), app.BytesText(res.Plan.Bytes), durationText(res.Elapsed), rateText(res.Plan.Bytes, res.Elapsed))
 	if path == "" {
-		fmt.Fprint(r.Err, text)
+		fmt.Fprint(r.Err, "export: "+text)
 		return nil
 	}
 	fmt.Fprintf(r.out, "%s  in %s, %s\n  next, on the other machine: qbranch store import %s\n", text, clean(path), app.BytesText(res.Written), clean(path))
@@ -175,14 +177,16 @@ func (c closer) Close() error { return c() }
 // bundleView shows how writing or reading a bundle goes.
 type bundleView struct {
 	*run
+	verb         string
 	schema, path string
+	piped        bool // path is standard input or output
 	dry          bool
 	p            *progress
 	total, done  atomic.Int64
 }
 
 func (r *run) newBundleView(verb, schema, path string) *bundleView {
-	v := &bundleView{run: r, schema: schema, path: path}
+	v := &bundleView{run: r, verb: verb, schema: schema, path: path, piped: strings.HasPrefix(path, "standard ")}
 	v.p = r.newProgress(verb, func() sample {
 		n := v.done.Load()
 		return sample{total: v.total.Load(), done: n, received: n, verified: n}
@@ -198,11 +202,15 @@ func (v *bundleView) options(o app.BundleOptions) app.BundleOptions {
 
 func (v *bundleView) plan(p app.BundlePlan) {
 	v.total.Store(p.Bytes)
+	piped := ""
+	if v.piped {
+		piped = v.verb + ": " // the program at the other end writes to the same terminal
+	}
 	switch {
 	case v.json:
 		v.emit(v.planJSON(p)) // a failed write is remembered by the writer
 	case !v.quiet:
-		v.p.message(v.planText(p))
+		v.p.message(piped + strings.ReplaceAll(v.planText(p), "\n", "\n"+piped))
 	}
 }
 

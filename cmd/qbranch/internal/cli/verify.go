@@ -90,7 +90,7 @@ func (r *run) verify(ctx context.Context, f verifyFlags, do func(context.Context
 		n := done.Load()
 		return sample{total: total.Load(), done: n, received: n, verified: n}
 	})
-	v := &verifyView{run: r, p: p}
+	v := &verifyView{run: r, p: p, all: f.all}
 	p.start()
 	report, err := do(ctx, a, app.VerifyOptions{
 		Depth:  f.depth(),
@@ -103,6 +103,7 @@ func (r *run) verify(ctx context.Context, f verifyFlags, do func(context.Context
 	if report == nil || ctx.Err() != nil {
 		return err
 	}
+	v.endBranch()
 	if r.json {
 		if e := r.emit(verifyJSON(report)); e != nil {
 			return e
@@ -143,18 +144,59 @@ func (e *toldError) Hint() string {
 	return h
 }
 
-// verifyView shows the files as they are checked.
+// verifyView shows the files as they are checked; of all branches one line each,
+// and the bad files.
 type verifyView struct {
 	*run
-	p *progress
+	p      *progress
+	all    bool
+	branch string                   // that is being checked, of all
+	files  map[string]app.FileCheck // of it, by path: one that is repaired is checked twice
+}
+
+// add counts a file of one of all branches, and ends the branch before it.
+func (v *verifyView) add(f app.FileCheck) {
+	if f.Ref != v.branch {
+		v.endBranch()
+		v.branch, v.files = f.Ref, make(map[string]app.FileCheck)
+	}
+	v.files[f.Path] = f
+}
+
+// endBranch prints the line of one of all branches.
+func (v *verifyView) endBranch() {
+	if len(v.files) == 0 {
+		return
+	}
+	bad, size, checked := 0, int64(0), ""
+	for _, f := range v.files {
+		if size += f.Size; !f.OK {
+			bad++
+		}
+		checked = f.Checked
+	}
+	text := fmt.Sprintf("%s  %s  %s", clean(v.branch), plural(len(v.files), "file"), app.BytesText(size))
+	v.branch, v.files = "", nil
+	switch {
+	case v.json:
+	case bad > 0:
+		v.print(fmt.Sprintf("%s  %s, %d bad", v.outColor.red("BAD"), text, bad))
+	case !v.quiet:
+		v.print(fmt.Sprintf("%s   %s  %s", v.outColor.green("ok"), text, clean(checked)))
+	}
 }
 
 func (v *verifyView) event(e app.Event) {
 	switch {
 	case e.File != nil && v.json:
 		v.emit(checkObject{"verify", timeText(time.Now()), *e.File}) // a failed write is remembered by the writer
-	case e.File != nil && (!v.quiet || !e.File.OK):
-		v.print(v.outColor.checkText(*e.File))
+	case e.File != nil:
+		if v.all {
+			v.add(*e.File)
+		}
+		if !e.File.OK || !v.quiet && (!v.all || v.verbose) {
+			v.print(v.outColor.checkText(*e.File))
+		}
 	case e.Findings != nil && v.json:
 		for _, f := range e.Findings {
 			v.emit(findingObject{"finding", f})
@@ -188,7 +230,7 @@ func (p paint) checkText(f app.FileCheck) string {
 	}
 	switch {
 	case f.Missing:
-		return fmt.Sprintf("%s  %s", p.red("missing"), path)
+		return fmt.Sprintf("%s  %s  is not there", p.red("missing"), path)
 	case !f.OK:
 		return fmt.Sprintf("%s  %s  %s", p.red("BAD"), path, rangesText(f.Ranges))
 	case f.Checked == checkedRead:
