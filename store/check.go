@@ -191,8 +191,12 @@ func (c *checker) top() error {
 // unreadable looks at what could not be understood.
 func (c *checker) unreadable() error {
 	for _, u := range c.inv.unread {
-		p := Problem{Code: "SNAPSHOT_BAD", Severity: SeverityFatal, Path: u.path, Message: fmt.Sprintf("a snapshot that cannot be read: %s", u.why()),
-			Hint: "'qbranch store fsck --fix' sets it aside; then fetch the branch again: its files are kept"}
+		name, again := c.s.snapshotName(u.path), "the branch"
+		if name != "" {
+			again, name = name, " of "+name
+		}
+		p := Problem{Code: "SNAPSHOT_BAD", Severity: SeverityFatal, Path: u.path, Message: fmt.Sprintf("a snapshot%s that cannot be read: %s", name, u.why()),
+			Hint: fmt.Sprintf("first 'qbranch store fsck --fix' sets it aside, then 'qbranch get' of %s, before any gc, makes it new from the files that are kept", again)}
 		fix := func() error { return c.s.setAside(u.path) }
 		if !errors.Is(u.err, ErrFormat) {
 			fix, p.Hint = nil, "look at the disk: the system cannot read the file"

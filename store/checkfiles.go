@@ -29,8 +29,12 @@ func (c *checker) blobs() error {
 	}
 	var err error
 	if unused.Files > 0 {
-		err = c.found(Problem{Code: "BLOB_UNUSED", Severity: SeverityInfo, Message: fmt.Sprintf("%d blobs of %s are used by no branch", unused.Files, bytesText(unused.Bytes)),
-			Hint: "'qbranch store gc' removes them"}, nil)
+		hint := "'qbranch store gc' removes them"
+		if len(c.inv.unread)+len(c.inv.aside) > 0 {
+			hint = "keep them: a snapshot that cannot be read may use them; first 'qbranch get' its branch again"
+		}
+		err = c.found(Problem{Code: "BLOB_UNUSED", Severity: SeverityInfo,
+			Message: fmt.Sprintf("%d blobs of %s are used by no branch", unused.Files, bytesText(unused.Bytes)), Hint: hint}, nil)
 	}
 	if linked.Files > 0 && runtime.GOOS != "windows" {
 		err = errors.Join(err, c.found(Problem{Code: "BLOB_LINKED", Severity: SeverityInfo,

@@ -250,26 +250,3 @@ func FuzzNotes(f *testing.F) {
 		}
 	})
 }
-
-// unescapeName is the inverse of escapeName where there is one.
-func unescapeName(s string) (string, bool) {
-	var b []byte
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case c == '!' && i+1 < len(s):
-			i++
-			b = append(b, s[i]-'a'+'A')
-		case c == '%' && i+2 < len(s):
-			var v [1]byte
-			if parseHex(v[:], s[i+1:i+3]) != nil {
-				return "", false
-			}
-			b = append(b, v[0])
-			i += 2
-		default:
-			b = append(b, c)
-		}
-	}
-	name := string(b)
-	return name, name != "" && escapeName(name) == s
-}

@@ -116,6 +116,42 @@ func escapeName(name string) string {
 	return b.String()
 }
 
+// unescapeName is the inverse of escapeName where there is one: long names have none.
+func unescapeName(s string) (string, bool) {
+	var b []byte
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '!' && i+1 < len(s):
+			i++
+			b = append(b, s[i]-'a'+'A')
+		case c == '%' && i+2 < len(s):
+			var v [1]byte
+			if parseHex(v[:], s[i+1:i+3]) != nil {
+				return "", false
+			}
+			b = append(b, v[0])
+			i += 2
+		default:
+			b = append(b, c)
+		}
+	}
+	name := string(b)
+	return name, name != "" && escapeName(name) == s
+}
+
+// snapshotName reads from its path which snapshot a file is to hold, "" when
+// the path does not say so.
+func (s *Store) snapshotName(path string) string {
+	commit := strings.TrimSuffix(filepath.Base(path), ".json")
+	dir := filepath.Dir(path)
+	owner, ok := unescapeName(filepath.Base(filepath.Dir(dir)))
+	name, ok2 := unescapeName(filepath.Base(dir))
+	if !ok || !ok2 || parseHex(make([]byte, 20), commit) != nil {
+		return ""
+	}
+	return owner + "/" + name + "@" + commit
+}
+
 func plainByte(c byte) bool {
 	return 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '_' || c == '-' || c == '.'
 }

@@ -148,7 +148,7 @@ func (s *Store) readPin(path string) (Pin, error) {
 func decodePin(b []byte) (Pin, error) {
 	var j pinJSON
 	if err := json.Unmarshal(b, &j); err != nil {
-		return Pin{}, fmt.Errorf("%w: %w", ErrFormat, err)
+		return Pin{}, fmt.Errorf("%w: %w", ErrFormat, notJSON(b, err))
 	}
 	if j.Format != formatVersion {
 		return Pin{}, fmt.Errorf("pin format %d: %w", j.Format, ErrFormat)

@@ -238,7 +238,7 @@ func (s *Store) readSnapshot(path string) (Snapshot, error) {
 func decodeSnapshot(b []byte) (Snapshot, error) {
 	var j snapshotJSON
 	if err := json.Unmarshal(b, &j); err != nil {
-		return Snapshot{}, fmt.Errorf("%w: %w", ErrFormat, err)
+		return Snapshot{}, fmt.Errorf("%w: %w", ErrFormat, notJSON(b, err))
 	}
 	if j.Format != formatVersion {
 		return Snapshot{}, fmt.Errorf("snapshot format %d: %w", j.Format, ErrFormat)
@@ -263,6 +263,9 @@ func (s *Store) Snapshots() ([]Snapshot, error) {
 			snap, err = s.readSnapshot(path)
 		}
 		if err != nil {
+			if name := s.snapshotName(path); name != "" {
+				err = fmt.Errorf("%s cannot be read: %w", name, err)
+			}
 			errs = append(errs, err)
 			return
 		}
@@ -392,7 +395,7 @@ func (s *Store) BranchCommit(repo, branch string) (commit string, ok bool) {
 func decodeBranch(b []byte) (branchJSON, error) {
 	var j branchJSON
 	if err := json.Unmarshal(b, &j); err != nil {
-		return j, fmt.Errorf("%w: %w", ErrFormat, err)
+		return j, fmt.Errorf("%w: %w", ErrFormat, notJSON(b, err))
 	}
 	if j.Format != formatVersion {
 		return j, fmt.Errorf("branch format %d: %w", j.Format, ErrFormat)

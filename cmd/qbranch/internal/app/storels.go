@@ -38,7 +38,7 @@ func (e *unreadError) Unwrap() error { return e.err }
 
 // Hint says what to do next.
 func (e *unreadError) Hint() string {
-	return "'qbranch store fsck' says what is wrong, and --fix sets it right"
+	return "'qbranch store fsck' says what is wrong; --fix sets aside what cannot be read, which 'qbranch get' then makes new"
 }
 
 // StoreList lists the snapshots, by repository and branch. One that cannot be

@@ -185,10 +185,10 @@ func TestVerifyText(t *testing.T) {
 		{paint(false).verifiedText(&app.VerifyReport{Target: "dd3", Files: []app.FileCheck{{Path: "a", OK: true, Checked: "read"}}}),
 			"read dd3: 1 file; no digests recorded, so the bytes were not compared"},
 		{paint(false).checkText(app.FileCheck{Path: "a", Ranges: []app.Range{{Offset: 1 << 20, Length: 1 << 20}}}), "BAD  a  bytes 1048576-2097151 (1.05 MB)"},
-		{paint(false).checkText(app.FileCheck{Path: "a", Missing: true}), "missing  a"},
+		{paint(false).checkText(app.FileCheck{Path: "a", Missing: true}), "missing  a  is not there"},
 		{paint(false).verifiedText(&app.VerifyReport{Target: "o/n:main", Files: slices.Repeat([]app.FileCheck{{Checked: "blake3"}}, 9), Bytes: 2e6, Elapsed: time.Second, Repaired: 1 << 20}),
 			"verified o/n:main: 9 files, 2.00 MB in 1.0 s (2.00 MB/s); 1.05 MB fetched again"},
-		{paint(true).checkText(app.FileCheck{Path: "a", Missing: true}), "\x1b[31mmissing\x1b[0m  a"},
+		{paint(true).checkText(app.FileCheck{Path: "a", Missing: true}), "\x1b[31mmissing\x1b[0m  a  is not there"},
 	} {
 		if tc.got != tc.want {
 			t.Errorf("got %q, want %q", tc.got, tc.want)
