@@ -25,6 +25,8 @@ type FilePlan struct {
 	Held  int64  // bytes in the store already
 	Parts int    // parts still to be fetched
 
+	HeldBy string // of StateHeld: a branch in the store that has it, "owner/name:branch"; "" = not known
+
 	Sources []store.Source // of StateLocal: where it may be, the best first
 	Link    store.Link     // of StateLocal: how the first one would be taken in
 

@@ -162,6 +162,9 @@ func storeDir(configured string) string {
 	return filepath.Join(data, "qbranch")
 }
 
+// DefaultEndpoint is the public hub.
+const DefaultEndpoint = hub.DefaultEndpoint
+
 // Endpoint is the hub's base URL.
 func (a *App) Endpoint() string { return a.hub.Endpoint() }
 

@@ -1,9 +1,11 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/qbranch/qbranch/hub"
@@ -234,6 +236,7 @@ func (g *getter) plan(ctx context.Context) (err error) {
 	if err := g.useLocal(&p); err != nil {
 		return err
 	}
+	g.whoHolds(p)
 	g.res.Plan = p
 	g.res.Kept, g.res.Reused = heldByPlan(p)
 	g.notify(Event{Plan: &p})
@@ -272,6 +275,42 @@ func (g *getter) list(ctx context.Context) (err error) {
 		}
 	}
 	return nil
+}
+
+// whoHolds says which branch brought the files that the store holds: an earlier
+// commit of this one, another of the repository, or any. It is for people, so a
+// store of which that cannot be read is no error here.
+func (g *getter) whoHolds(p Plan) {
+	if p.Held == 0 {
+		return
+	}
+	snaps, err := g.st.Snapshots()
+	if err != nil {
+		return
+	}
+	rank := func(s Snapshot) int {
+		switch {
+		case s.Repo != g.repo.String():
+			return 2
+		case s.Branch != g.branch:
+			return 1
+		}
+		return 0
+	}
+	slices.SortStableFunc(snaps, func(a, b Snapshot) int { return cmp.Compare(rank(a), rank(b)) })
+	by := make(map[store.Digest]string)
+	for _, s := range snaps {
+		for _, f := range s.Files {
+			if _, ok := by[f.SHA256]; !ok {
+				by[f.SHA256] = StoreItem{Repo: s.Repo, Branch: s.Branch, Commit: s.Commit}.Ref()
+			}
+		}
+	}
+	for i, f := range p.Files {
+		if d, ok := g.st.Find(fetch.Wanted(f.File)); ok && f.State == fetch.StateHeld {
+			p.Files[i].HeldBy = by[d]
+		}
+	}
 }
 
 // heldByPlan sums the bytes of unfinished files and of whole files that the

@@ -172,7 +172,7 @@ func (r *run) getOne(ctx context.Context, a *app.App, ref app.Ref, o app.GetOpti
 		return sample{total: stats.Total.Load(), done: stats.Done.Load(), received: stats.Received.Load(),
 			verified: stats.Verified.Load(), retries: stats.Retries.Load(), conns: stats.Connections.Load()}
 	})
-	v := &getView{run: r, ref: ref, p: p, dryRun: o.DryRun, told: o.Force}
+	v := &getView{run: r, ref: ref, endpoint: a.Endpoint(), p: p, dryRun: o.DryRun, told: o.Force}
 	o.Notify = v.event
 	p.start()
 	res, err := a.Get(ctx, ref, o)
@@ -183,7 +183,7 @@ func (r *run) getOne(ctx context.Context, a *app.App, ref app.Ref, o app.GetOpti
 	case err != nil:
 		return err
 	case o.DryRun:
-		return r.dryRun(ref, res)
+		return r.dryRun(ref, a.Endpoint(), res)
 	}
 	return r.got(a, ref, res, last)
 }
@@ -191,10 +191,11 @@ func (r *run) getOne(ctx context.Context, a *app.App, ref app.Ref, o app.GetOpti
 // getView shows the events of one fetch.
 type getView struct {
 	*run
-	ref    app.Ref
-	p      *progress
-	dryRun bool // the plan is the answer, and printed at the end
-	told   bool // a fatal finding is left to the error that it becomes
+	ref      app.Ref
+	endpoint string
+	p        *progress
+	dryRun   bool // the plan is the answer, and printed at the end
+	told     bool // a fatal finding is left to the error that it becomes
 }
 
 func (v *getView) event(e app.Event) {
@@ -213,7 +214,7 @@ func (v *getView) event(e app.Event) {
 	case e.Renamed != nil:
 		v.p.message(fmt.Sprintf("  %s is called %s now", e.Renamed.From, e.Renamed.To))
 	case e.Plan != nil && !v.dryRun:
-		v.p.message(planText(v.ref, *e.Plan))
+		v.p.message(planText(v.ref, v.endpoint, *e.Plan))
 	case e.Findings != nil && !v.dryRun:
 		for _, f := range v.worthTelling(withoutFirstFatal(e.Findings, &v.told)) {
 			v.p.message(v.errColor.findingText(f))
@@ -245,8 +246,12 @@ func movedBranchText(branch string, m app.Moved) string {
 }
 
 // planText is what a fetch is about to do.
-func planText(ref app.Ref, p app.Plan) string {
-	text := fmt.Sprintf("%s at %s\n  %s, %s: %s held, %s to move", clean(ref.String()), short(string(p.Commit)),
+func planText(ref app.Ref, endpoint string, p app.Plan) string {
+	from := ""
+	if endpoint != app.DefaultEndpoint {
+		from = ", from " + clean(endpoint)
+	}
+	text := fmt.Sprintf("%s at %s%s\n  %s, %s: %s held, %s to move", clean(ref.String()), short(string(p.Commit)), from,
 		plural(len(p.Files), "file"), app.BytesText(p.Bytes), app.BytesText(p.Held), app.BytesText(p.Move))
 	if p.Local > 0 {
 		text += fmt.Sprintf("\n  %s on this machine, to be checked", app.BytesText(p.Local))
@@ -383,15 +388,18 @@ func rangesText(ranges []app.Range) string {
 	return fmt.Sprintf("bytes %s (%s)", strings.Join(spans, ", "), app.BytesText(total))
 }
 
-func (r *run) dryRun(ref app.Ref, res *app.GetResult) error {
+func (r *run) dryRun(ref app.Ref, endpoint string, res *app.GetResult) error {
 	if r.json {
 		return nil // the plan has been printed
 	}
-	fmt.Fprintln(r.out, planText(ref, res.Plan))
+	fmt.Fprintln(r.out, planText(ref, endpoint, res.Plan))
 	for _, f := range res.Plan.Files {
 		from := ""
 		if len(f.Sources) > 0 {
 			from = fmt.Sprintf("  (%s, %s)", clean(f.Sources[0].Path), f.Link)
+		}
+		if f.HeldBy != "" {
+			from = fmt.Sprintf("  (%s)", clean(f.HeldBy))
 		}
 		if f.Seed != "" {
 			from = fmt.Sprintf("  (%s of %s)", app.BytesText(f.SeedBytes), clean(f.Seed))
@@ -488,11 +496,13 @@ type (
 	planObject struct {
 		Type       string       `json:"type"` // "plan"
 		Schema     string       `json:"schema"`
+		Endpoint   string       `json:"endpoint"`
 		Ref        string       `json:"ref"`
 		Repo       string       `json:"repo"`
 		Branch     string       `json:"branch"`
 		Commit     string       `json:"commit"`
 		Files      []fileObject `json:"files"`
+		Parts      int          `json:"parts"`
 		Bytes      int64        `json:"bytes"`
 		HeldBytes  int64        `json:"held_bytes"`
 		LocalBytes int64        `json:"local_bytes"`
@@ -502,12 +512,14 @@ type (
 		DryRun     bool         `json:"dry_run"`
 	}
 	fileObject struct {
-		Path  string `json:"path"`
-		Size  int64  `json:"size"`
-		State string `json:"state"` // "held", "partial", "local", "missing"
-		Held  int64  `json:"held_bytes"`
-		From  string `json:"from,omitempty"` // of a local one, or of one that another program has begun
-		Link  string `json:"link,omitempty"` // of a local one
+		Path   string `json:"path"`
+		Size   int64  `json:"size"`
+		State  string `json:"state"` // "held", "partial", "local", "missing"
+		Held   int64  `json:"held_bytes"`
+		HeldBy string `json:"held_by,omitempty"` // of a held one: a branch in the store that has it
+		Parts  int    `json:"parts"`             // of 1 MiB, still to be fetched
+		From   string `json:"from,omitempty"`    // of a local one, or of one that another program has begun
+		Link   string `json:"link,omitempty"`    // of a local one
 	}
 	waitObject struct {
 		Type          string  `json:"type"` // "wait"
@@ -589,7 +601,7 @@ func (v *getView) eventJSON(e app.Event) {
 	case e.Renamed != nil:
 		v.emit(renamedObject{"renamed", e.Renamed.From.String(), e.Renamed.To.String()})
 	case e.Plan != nil:
-		v.emit(planJSON(v.ref, *e.Plan, v.dryRun))
+		v.emit(planJSON(v.ref, v.endpoint, *e.Plan, v.dryRun))
 	case e.Findings != nil:
 		for _, f := range e.Findings {
 			v.emit(findingObject{"finding", f})
@@ -599,11 +611,12 @@ func (v *getView) eventJSON(e app.Event) {
 	}
 }
 
-func planJSON(ref app.Ref, p app.Plan, dryRun bool) planObject {
-	o := planObject{Type: "plan", Schema: getSchema, Ref: ref.String(), Repo: p.Repo.String(), Branch: p.Branch, Commit: string(p.Commit),
+func planJSON(ref app.Ref, endpoint string, p app.Plan, dryRun bool) planObject {
+	o := planObject{Type: "plan", Schema: getSchema, Endpoint: endpoint, Ref: ref.String(), Repo: p.Repo.String(), Branch: p.Branch, Commit: string(p.Commit),
 		Files: []fileObject{}, Bytes: p.Bytes, HeldBytes: p.Held, LocalBytes: p.Local, MoveBytes: p.Move, DiskNeeded: p.DiskNeeded, DiskFree: p.DiskFree, DryRun: dryRun}
 	for _, f := range p.Files {
-		fo := fileObject{Path: f.File.Path, Size: f.File.Size, State: f.State, Held: f.Held}
+		fo := fileObject{Path: f.File.Path, Size: f.File.Size, State: f.State, Held: f.Held, HeldBy: f.HeldBy, Parts: f.Parts}
+		o.Parts += f.Parts
 		if len(f.Sources) > 0 {
 			fo.From, fo.Link = f.Sources[0].Path, string(f.Link)
 		}

@@ -74,7 +74,7 @@ func TestListsAreNeverNull(t *testing.T) {
 		"card":   cardJSON(&app.Card{}),
 		"verify": verifyJSON(&app.VerifyReport{}),
 		"get":    getSummary("", app.Ref{}, &app.GetResult{}),
-		"plan":   planJSON(app.Ref{}, app.Plan{}, false),
+		"plan":   planJSON(app.Ref{}, "", app.Plan{}, false),
 		"gen":    genJSON(app.Target{}, &app.Generation{}),
 	} {
 		got := marshal(t, v)
@@ -119,7 +119,7 @@ func ref(t *testing.T, s string) app.Ref {
 func TestGetText(t *testing.T) {
 	main := ref(t, "o/n:main")
 	for _, tc := range []struct{ name, got, want string }{
-		{"plan", planText(main, plan()),
+		{"plan", planText(main, app.DefaultEndpoint, plan()),
 			"o/n:main at 4a1c9d2\n  2 files, 2.22 MB: 1.05 MB held, 1.17 MB to move\n  disk: 1.17 MB needed, 212.00 GB free"},
 		{"done", paint(false).gotText("/data/qbranch", main, &app.GetResult{Plan: plan(), Received: 1_165_952, Kept: 1_048_576, Reused: 1_752, Elapsed: 2 * time.Second}, true),
 			"got o/n:main: 2.22 MB, sha256 verified\n  1.17 MB moved in 2.0 s (583.0 kB/s), 1.05 MB kept, 1.8 kB reused\n" +
@@ -158,10 +158,10 @@ func TestGetJSON(t *testing.T) {
 		v    any
 		want string
 	}{
-		{"plan", planJSON(ref(t, "o/n:main"), plan(), true),
-			`{"type":"plan","schema":"qbranch/get/v1","ref":"o/n:main","repo":"o/n","branch":"main","commit":"` + commit + `",` +
-				`"files":[{"path":"config.json","size":1752,"state":"held","held_bytes":1752},` +
-				`{"path":"model.safetensors","size":2214528,"state":"partial","held_bytes":1048576}],` +
+		{"plan", planJSON(ref(t, "o/n:main"), app.DefaultEndpoint, plan(), true),
+			`{"type":"plan","schema":"qbranch/get/v1","endpoint":"https://huggingface.co","ref":"o/n:main","repo":"o/n","branch":"main","commit":"` + commit + `",` +
+				`"files":[{"path":"config.json","size":1752,"state":"held","held_bytes":1752,"parts":0},` +
+				`{"path":"model.safetensors","size":2214528,"state":"partial","held_bytes":1048576,"parts":2}],"parts":2,` +
 				`"bytes":2216280,"held_bytes":1050328,"local_bytes":0,"move_bytes":1165952,"disk_needed_bytes":1165952,"disk_free_bytes":212000000000,"dry_run":true}`},
 		{"file", fetchJSON(fetch.Event{Kind: fetch.EventFile, Path: "m", Bytes: 7}, at),
 			`{"type":"file","time":"2026-01-02T03:04:05.006Z","path":"m","bytes":7,"state":"fetched"}`},
