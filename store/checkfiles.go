@@ -34,11 +34,11 @@ func (c *checker) blobs() error {
 			hint = "keep them: a snapshot that cannot be read may use them; first 'qbranch get' its branch again"
 		}
 		err = c.found(Problem{Code: "BLOB_UNUSED", Severity: SeverityInfo,
-			Message: fmt.Sprintf("%d blobs of %s are used by no branch", unused.Files, bytesText(unused.Bytes)), Hint: hint}, nil)
+			Message: fmt.Sprintf("%d blobs of %s are used by no branch", unused.Files, BytesText(unused.Bytes)), Hint: hint}, nil)
 	}
 	if linked.Files > 0 && runtime.GOOS != "windows" {
 		err = errors.Join(err, c.found(Problem{Code: "BLOB_LINKED", Severity: SeverityInfo,
-			Message: fmt.Sprintf("%d blobs of %s are files of other folders as well: whoever changes those changes these", linked.Files, bytesText(linked.Bytes))}, nil))
+			Message: fmt.Sprintf("%d blobs of %s are files of other folders as well: whoever changes those changes these", linked.Files, BytesText(linked.Bytes))}, nil))
 	}
 	return err
 }
@@ -199,7 +199,7 @@ func (c *checker) partials() error {
 		return nil
 	}
 	return c.found(Problem{Code: "PARTIAL_LEFT", Severity: SeverityInfo,
-		Message: fmt.Sprintf("%d unfinished files, of which %s are kept", left.Files, bytesText(left.Bytes)), Hint: "'qbranch get' of the same branch goes on"}, nil)
+		Message: fmt.Sprintf("%d unfinished files, of which %s are kept", left.Files, BytesText(left.Bytes)), Hint: "'qbranch get' of the same branch goes on"}, nil)
 }
 
 // leftovers looks at what processes left when they died, and at what was set

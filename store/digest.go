@@ -94,7 +94,7 @@ func (w Want) check() error {
 	case w.Size < 0:
 		return fmt.Errorf("want %s: a negative length", w)
 	case w.Size > maxBlob:
-		return fmt.Errorf("want %s: a store takes files of up to %s, which is %d bytes", w, bytesText(maxBlob), int64(maxBlob))
+		return fmt.Errorf("want %s: a store takes files of up to %s, which is %d bytes", w, BytesText(maxBlob), int64(maxBlob))
 	}
 	return nil
 }

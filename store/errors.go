@@ -115,7 +115,7 @@ func (e *NoSpaceError) Error() string {
 	if e.Need == 0 {
 		return fmt.Sprintf("disk full while writing to %s", e.Dir)
 	}
-	return fmt.Sprintf("not enough disk space in %s: %s needed, %s free", e.Dir, bytesText(e.Need), bytesText(e.Free))
+	return fmt.Sprintf("not enough disk space in %s: %s needed, %s free", e.Dir, BytesText(e.Need), BytesText(e.Free))
 }
 
 // Is makes errors.Is(err, ErrNoSpace) hold.
@@ -131,13 +131,13 @@ func (e *NoSpaceError) Hint() string {
 		elsewhere = "choose a folder on another disk; the store has what was fetched"
 	}
 	if e.Need > e.Free {
-		return fmt.Sprintf("free at least %s more, or %s", bytesText(e.Need-e.Free), elsewhere)
+		return fmt.Sprintf("free at least %s more, or %s", BytesText(e.Need-e.Free), elsewhere)
 	}
 	return "free some space, or " + elsewhere
 }
 
-// bytesText is a number of bytes as people read it, in decimal units.
-func bytesText(n int64) string {
+// BytesText is a number of bytes as people read it, in decimal units: "1.79 GB".
+func BytesText(n int64) string {
 	switch {
 	case n < 1000:
 		return fmt.Sprintf("%d B", n)

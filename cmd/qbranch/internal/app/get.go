@@ -281,7 +281,7 @@ func (g *getter) list(ctx context.Context) (err error) {
 // commit of this one, another of the repository, or any. It is for people, so a
 // store of which that cannot be read is no error here.
 func (g *getter) whoHolds(p Plan) {
-	if p.Held == 0 {
+	if !slices.ContainsFunc(p.Files, func(f fetch.FilePlan) bool { return f.State == fetch.StateHeld }) {
 		return
 	}
 	snaps, err := g.st.Snapshots()
