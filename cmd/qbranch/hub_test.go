@@ -91,6 +91,11 @@ func cmdRate(ts *testscript.TestScript, neg bool, args []string) {
 	server(ts).SetRate(number(ts, args[0]))
 }
 
+func cmdLatency(ts *testscript.TestScript, neg bool, args []string) {
+	usageIf(ts, neg || len(args) != 1, "latency MS")
+	server(ts).SetLatency(time.Duration(number(ts, args[0])) * time.Millisecond)
+}
+
 func cmdResetLog(ts *testscript.TestScript, neg bool, args []string) {
 	usageIf(ts, neg || len(args) != 0, "resetlog")
 	server(ts).ResetLog()

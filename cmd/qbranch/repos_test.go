@@ -21,6 +21,7 @@ import (
 // repository makes a repository for a script's hub:
 //
 //	demo      the embedded one, eight branches
+//	mixtral   mixtralRepo: eight branches of 18 to 48 GB, without their weights (twin_test.go)
 //	big       acme/big: main with about 24 MiB of weights
 //	gated     acme/gated, private: acme/private: the demo's main
 //	KIND      bad/KIND: the demo's main, spoilt in one way (spoil)
@@ -33,6 +34,8 @@ func repository(kind string) (hubtest.RepoData, error) {
 	switch kind {
 	case "demo":
 		return hubtest.RepoData{ID: demo.RepoID, Branches: branches}, nil
+	case "mixtral":
+		return mixtralTwin()
 	case "big":
 		big, err := bigBranch()
 		return hubtest.RepoData{ID: "acme/big", Branches: map[string]map[string][]byte{"main": big}}, err

@@ -26,6 +26,7 @@ func TestMain(m *testing.M) {
 //	hub REPO...                  start a hub with these repositories (repos_test.go) and set HF_ENDPOINT
 //	fault KEY[=VALUE]...         make it misbehave (hub_test.go lists the keys); "fault" alone clears all
 //	rate N                       send at most N bytes of weights per second, 0 = no limit
+//	latency MS                   make every request take so many milliseconds more
 //	sent OP N                    compare the bytes of weights sent since the last resetlog; >= waits for them
 //	requests OP N KEY=VALUE...   compare the number of requests since then that match origin, path, auth, range
 //	resetlog                     forget the requests so far
@@ -50,6 +51,7 @@ func TestScript(t *testing.T) {
 			e.Values[hubKey{}] = h
 			e.Defer(h.close)
 			e.Setenv("REPO", demo.RepoID)
+			e.Setenv("MIXTRAL", mixtralRepo)
 			e.Setenv("LONG", strings.Repeat("llama ", 2000)) // longer than the demo's context
 			e.Setenv("QBRANCH_STORE", filepath.Join(e.WorkDir, "store"))
 			e.Setenv("HOME", e.WorkDir)
@@ -63,6 +65,7 @@ func TestScript(t *testing.T) {
 			"hub":        cmdHub,
 			"fault":      cmdFault,
 			"rate":       cmdRate,
+			"latency":    cmdLatency,
 			"sent":       cmdSent,
 			"requests":   cmdRequests,
 			"resetlog":   cmdResetLog,

@@ -47,6 +47,37 @@ func Synthetic(size int64, seed uint64) *Content {
 	}}
 }
 
+// SyntheticAfter is a content of size bytes that begins with first and goes on as
+// [Synthetic] has it at that place: weights of which only the header matters.
+func SyntheticAfter(first []byte, size int64, seed uint64) *Content {
+	return &Content{size: size, open: func() (io.ReadSeekCloser, error) {
+		return nopCloser{io.NewSectionReader(begun{first, stream(seed)}, 0, size)}, nil
+	}}
+}
+
+// begun is a stream whose first bytes are others.
+type begun struct {
+	first []byte
+	rest  stream
+}
+
+func (b begun) ReadAt(p []byte, off int64) (int, error) {
+	n := 0
+	if off < int64(len(b.first)) {
+		n = copy(p, b.first[off:])
+	}
+	m, err := b.rest.ReadAt(p[n:], off+int64(n))
+	return n + m, err
+}
+
+// Claiming is the content under a digest that it does not have, so that nobody
+// reads gigabytes to learn theirs. Whoever fetches it finds it corrupt.
+func (c *Content) Claiming(sum [sha256.Size]byte) *Content {
+	claimed := &Content{size: c.size, open: c.open, sum: sum}
+	claimed.once.Do(func() {})
+	return claimed
+}
+
 // OnDisk is the content of a file on disk, which must not change while it is
 // served. Without faults and rates the kernel sends it (sendfile).
 func OnDisk(path string) (*Content, error) {

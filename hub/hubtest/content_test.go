@@ -146,3 +146,32 @@ func TestConnRate(t *testing.T) {
 		t.Errorf("got %d bytes after %v, want at least %v", len(a.body), time.Since(begun), least)
 	}
 }
+
+func TestSyntheticAfter(t *testing.T) {
+	want := append([]byte("first words"), read(t, Synthetic(64, 7))[11:]...)
+	whole := SyntheticAfter([]byte("first words"), 64, 7)
+	if got := read(t, whole); !bytes.Equal(got, want) {
+		t.Errorf("got %x, want %x", got, want)
+	}
+	for off := range 40 {
+		r, err := whole.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Seek(int64(off), io.SeekStart); err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(r)
+		if err != nil || !bytes.Equal(got, want[off:]) {
+			t.Errorf("from %d: got %x, %v, want %x", off, got, err, want[off:])
+		}
+	}
+}
+
+// A digest that is claimed is not computed: this would take a minute.
+func TestClaiming(t *testing.T) {
+	want := sha256.Sum256([]byte("claimed"))
+	if got, err := Synthetic(1<<40, 1).Claiming(want).SHA256(); got != want || err != nil {
+		t.Errorf("got %x, %v", got, err)
+	}
+}

@@ -42,8 +42,8 @@
 // What needs no fault is the server's: rates and latency (SetRate, SetConnRate,
 // SetLatency), links that end (Options.URLLife, URLUses, RangeBound,
 // ExpireURLs), branches that move or go (SetBranch), repositories that are
-// renamed (Rename), gated, private or disabled, files of any size (Synthetic)
-// and any number (SmallFiles).
+// renamed (Rename), gated, private or disabled, files of any size (Synthetic,
+// SyntheticAfter, Content.Claiming) and any number (SmallFiles).
 //
 // Not given: writing (uploads, git), Xet, datasets and spaces, search, TLS, and
 // rate limits that really count.
