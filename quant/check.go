@@ -19,7 +19,9 @@ type checker struct {
 	t   truth
 
 	sources []Config // every configuration file that could be read
-	model   *model   // nil when there is no readable config.json
+	model   *Model   // nil when there is no readable config.json
+
+	newNaming bool // the tensors have the names of transformers 5
 }
 
 // Check judges the configuration files and, where present, the headers.
@@ -108,12 +110,9 @@ func (c *checker) readModel() []problem {
 	if err != nil {
 		return nil
 	}
-	m, bad := readModel(keys)
-	if m.kind == "mixtral" {
-		m.newNaming = c.inv.newNaming()
-	}
-	c.model = m
-	return bad
+	c.model = readModel(keys)
+	c.newNaming = c.inv.newNaming(c.model)
+	return c.model.bad
 }
 
 func (c *checker) checkModel() {
@@ -136,25 +135,25 @@ func (c *checker) checkModel() {
 	}
 	switch m := c.model; {
 	case m == nil:
-	case !m.known():
-		c.add(Finding{Code: "J13", Severity: Info, Where: "config.json", Got: m.kind,
-			Message: fmt.Sprintf("architecture %q is not known: only what the tensors themselves imply is judged", m.kind)})
-	case m.kind == "mixtral" && m.window > 0:
+	case m.family().tensors == nil:
+		c.add(Finding{Code: "J13", Severity: Info, Where: "config.json", Got: m.Kind,
+			Message: fmt.Sprintf("architecture %q is not known: only what the tensors themselves imply is judged", m.Kind)})
+	case m.Kind == "mixtral" && m.Window > 0:
 		c.add(Finding{
 			Code: "J13", Severity: Warn, Where: "config.json",
-			Got: fmt.Sprint(m.window), Want: "null",
-			Message: fmt.Sprintf("sliding_window is %d, but Mixtral attends to everything: some engines forget text beyond it", m.window),
+			Got: fmt.Sprint(m.Window), Want: "null",
+			Message: fmt.Sprintf("sliding_window is %d, but Mixtral attends to everything: some engines forget text beyond it", m.Window),
 			Hint:    "set sliding_window to null in config.json",
 		})
 	}
-	if m := c.model; m != nil && m.remote {
+	if m := c.model; m != nil && m.Remote {
 		c.add(Finding{
 			Code: "J18", Severity: Warn, Where: "config.json",
 			Message: "auto_map is set: engines that trust it run Python code of this repository",
 			Hint:    "do not load it with trust_remote_code unless you have read that code",
 		})
 	}
-	if m := c.model; m != nil && m.kind == "mixtral" && len(c.sources) > 0 && isGPTQ(c.cfg) {
+	if m := c.model; m != nil && m.Kind == "mixtral" && len(c.sources) > 0 && isGPTQ(c.cfg) {
 		c.checkRouterList()
 	}
 	if len(bad) > 0 {

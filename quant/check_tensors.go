@@ -32,20 +32,27 @@ func (c *checker) checkTensors() {
 		return
 	}
 	expected := map[string]linear{}
-	if c.model != nil && c.model.known() {
-		for l := range c.model.layers {
-			for _, x := range c.model.linears(l) {
+	if c.model != nil && c.model.Known() {
+		c.each(func(x linear) {
+			if c.inv.byName[x.name] != nil {
 				expected[x.name] = x
 			}
-		}
+		}, func(plain) {})
 	}
 	for _, m := range c.inv.modules {
 		x, ok := expected[m.name]
 		c.checkModule(m, x, ok)
 	}
-	if len(expected) > 0 && c.inv.complete {
-		c.checkArchitecture(expected)
+	if c.model != nil && c.model.Known() && c.inv.complete {
+		c.checkArchitecture()
+		c.checkPlain()
+		c.checkExtra()
 	}
+}
+
+// each goes through what the architecture has, by the names that are in use.
+func (c *checker) each(linears func(linear), plains func(plain)) {
+	c.model.each(c.newNaming, linears, plains)
 }
 
 // checkModule judges one quantised Linear; x is what the architecture expects
@@ -180,47 +187,41 @@ func (c *checker) checkParameters(m *module, s gptq.Shape) {
 }
 
 // checkArchitecture compares what is there with what the architecture needs.
-func (c *checker) checkArchitecture(expected map[string]linear) {
-	missing, inFloat := 0, 0
-	first := ""
-	for l := range c.model.layers {
-		for _, x := range c.model.linears(l) {
-			weight := c.inv.tensors[x.name+".weight"]
-			m := c.inv.byName[x.name]
-			_, _, quantised, known := c.cfg.forModule(x.name)
-			switch {
-			case m != nil && weight != nil:
-				c.count("both", Finding{
-					Code: "H8", Severity: Warn, Where: weight.Name,
-					Message: "stands beside the quantised tensors: engines differ in which they use",
-					Hint:    "remove it from the weight file",
-				})
-			case m != nil:
-			case weight == nil:
-				missing++
-				c.count("missing", Finding{
-					Code: "H3", Severity: Fatal, Where: x.name,
-					Want:    "qweight, qzeros, scales",
-					Message: "is missing altogether",
-					Hint:    "config.json belongs to another model, or a shard is missing",
-				})
-			case quantised && known && !c.listedAway(x.name):
-				inFloat++
-				if first == "" {
-					first = weight.Name
-				}
+func (c *checker) checkArchitecture() {
+	all, inFloat, first := 0, 0, ""
+	c.each(func(x linear) {
+		all++
+		weight, m := c.inv.tensors[x.name+".weight"], c.inv.byName[x.name]
+		_, _, quantised, known := c.cfg.forModule(x.name)
+		switch {
+		case m != nil && weight != nil:
+			c.count("both", Finding{
+				Code: "H8", Severity: Warn, Where: weight.Name,
+				Message: "stands beside the quantised tensors: engines differ in which they use",
+				Hint:    "remove it from the weight file",
+			})
+		case m != nil:
+		case weight == nil:
+			c.count("missing", Finding{
+				Code: "H3", Severity: Fatal, Where: x.name,
+				Want:    "qweight, qzeros, scales",
+				Message: "is missing altogether",
+				Hint:    "config.json belongs to another model, or a shard is missing",
+			})
+		case quantised && known && !c.listedAway(x.name):
+			inFloat++
+			if first == "" {
+				first = weight.Name
 			}
 		}
-	}
+	}, func(plain) {})
 	if inFloat > 0 {
 		c.add(Finding{
 			Code: "H8", Severity: Warn, Where: first,
-			Message: fmt.Sprintf("%d of %d Linears are not quantised, though nothing excludes them", inFloat, len(expected)),
+			Message: fmt.Sprintf("%d of %d Linears are not quantised, though nothing excludes them", inFloat, all),
 			Hint:    "engines that expect qweight in every layer will not load it",
 		})
 	}
-	c.checkPlain()
-	c.checkExtra(expected)
 }
 
 // listedAway says that modules_in_block_to_quantize leaves the module out.
@@ -234,12 +235,11 @@ func (c *checker) listedAway(name string) bool {
 
 // checkPlain: embedding, norms, router and lm_head stay in floating point.
 func (c *checker) checkPlain() {
-	want := c.model.plainOutside(c.cfg.LMHead)
-	for l := range c.model.layers {
-		want = append(want, c.model.plainOf(l)...)
-	}
-	for _, p := range want {
+	c.each(func(linear) {}, func(p plain) {
 		base := strings.TrimSuffix(p.name, ".weight")
+		if p.role == RoleHead && c.cfg.LMHead {
+			return // quantised, and judged as such
+		}
 		t := c.inv.tensors[p.name]
 		switch {
 		case c.inv.byName[base] != nil:
@@ -266,35 +266,32 @@ func (c *checker) checkPlain() {
 				Hint:    "config.json or the weights belong to another model",
 			})
 		}
-	}
+	})
 }
 
 func isFloat(dtype string) bool { return dtype == "F16" || dtype == "BF16" || dtype == "F32" }
 
 // checkExtra lists tensors nobody asked for, up to ten of them.
-func (c *checker) checkExtra(expected map[string]linear) {
-	known := map[string]bool{"lm_head.weight": true} // stored although tied, by some writers
-	for _, suffix := range []string{".qweight", ".qzeros", ".scales", ".g_idx", ".bias", ".weight"} {
-		for name := range expected {
-			known[name+suffix] = true
-		}
-		if c.cfg.LMHead {
-			known["lm_head"+suffix] = true
-		}
-	}
-	for _, p := range c.model.plainOutside(false) {
-		known[p.name] = true
-	}
-	for l := range c.model.layers {
-		for _, p := range c.model.plainOf(l) {
-			known[p.name] = true
+func (c *checker) checkExtra() {
+	known := map[*placed]bool{}
+	mark := func(base string, suffixes ...string) {
+		for _, suffix := range suffixes {
+			if t := c.inv.tensors[base+suffix]; t != nil {
+				known[t] = true
+			}
 		}
 	}
+	module := []string{".weight", ".bias", ".qweight", ".qzeros", ".scales", ".g_idx"}
+	c.each(func(x linear) { mark(x.name, module...) }, func(p plain) {
+		mark(p.name, "")
+		if p.role == RoleHead || p.role == RoleRouter { // quantised ones are H9's
+			mark(strings.TrimSuffix(p.name, ".weight"), module...)
+		}
+	})
+	mark("lm_head", ".weight") // stored although tied, by some writers
 	var extra []string
-	for name := range c.inv.tensors {
-		// Old checkpoints carry the rotary frequencies, which follow from the
-		// configuration; a quantised router is H9's.
-		if !known[name] && !strings.HasSuffix(name, ".rotary_emb.inv_freq") && !strings.Contains(name, c.model.moe()+".gate.") {
+	for name, t := range c.inv.tensors {
+		if !known[t] && !isBuffer(name) {
 			extra = append(extra, name)
 		}
 	}
@@ -305,7 +302,19 @@ func (c *checker) checkExtra(expected map[string]linear) {
 	c.add(Finding{
 		Code: "H15", Severity: Warn, Where: extra[0],
 		Got:     strings.Join(extra[:min(10, len(extra))], ", "),
-		Message: fmt.Sprintf("%d tensors that %s does not have", len(extra), c.model.kind),
+		Message: fmt.Sprintf("%d tensors that %s does not have", len(extra), c.model.Kind),
 		Hint:    "they are ignored; config.json may belong to another model",
 	})
+}
+
+// isBuffer recognises what old checkpoints carry although it follows from the
+// configuration: rotary frequencies and attention masks.
+func isBuffer(name string) bool {
+	for _, suffix := range []string{".rotary_emb.inv_freq", ".attention.bias", ".attention.masked_bias", ".attn.bias", ".attn.masked_bias",
+		".attn.causal_mask", ".attn.embed_positions"} {
+		if strings.HasSuffix(name, suffix) {
+			return true
+		}
+	}
+	return false
 }

@@ -120,14 +120,10 @@ func (d *dataChecker) closeAll() {
 
 func (d *dataChecker) expectedBias() {
 	d.noBias = map[string]bool{}
-	if d.model == nil || !d.model.known() {
+	if d.model == nil || !d.model.Known() {
 		return
 	}
-	for l := range d.model.layers {
-		for _, x := range d.model.linears(l) {
-			d.noBias[x.name] = !x.bias
-		}
-	}
+	d.model.each(d.newNaming, func(x linear) { d.noBias[x.name] = !x.bias }, func(plain) {})
 }
 
 // errStop ends a stream early without being an error.

@@ -23,7 +23,7 @@
 // [CheckData] keeps a mebibyte of one tensor in memory, or one row of qzeros if
 // that is more, whatever the size of the file.
 // Not guaranteed: that a checkpoint without findings is a good model, or that
-// every architecture is known. Llama, Mistral and Mixtral are judged tensor by
-// tensor; of others only what the headers themselves imply is judged, and a
-// finding says so.
+// every architecture is known. Those of arch.go are judged tensor by tensor; of
+// others only what the headers themselves imply is judged, and a finding says
+// so.
 package quant

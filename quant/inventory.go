@@ -228,12 +228,18 @@ func leadingDigits(s string) string {
 	return s[:i]
 }
 
-// newNaming says that a Mixtral's experts carry the names newer writers use.
-func (inv *inventory) newNaming() bool {
-	for name := range inv.tensors {
-		if strings.Contains(name, ".mlp.experts.") {
-			return true
+// newNaming says that the tensors carry the names transformers has had since
+// version 5: those of a Mixtral's experts, and of GPT-NeoX's head.
+func (inv *inventory) newNaming(m *Model) bool {
+	switch m.Kind {
+	case "mixtral":
+		for name := range inv.tensors {
+			if strings.Contains(name, ".mlp.experts.") {
+				return true
+			}
 		}
+	case "gpt_neox":
+		return inv.tensors["embed_out.weight"] == nil && inv.tensors["lm_head.weight"] != nil
 	}
 	return false
 }

@@ -149,9 +149,6 @@ func TestSharedCheckpoints(t *testing.T) {
 		if old {
 			want = append(want, "H10 info")
 		}
-		if !strings.HasPrefix(name, "llama") && !strings.HasPrefix(name, "mistral") && !strings.HasPrefix(name, "mixtral") {
-			want = append(want, "J13 info")
-		}
 		if strings.HasPrefix(name, "mixtral") {
 			want = append(want, "J14 warn")
 		}
