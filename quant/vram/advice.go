@@ -1,0 +1,191 @@
+package vram
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
+
+// Advice is one thing that would make a checkpoint fit, or at least tight.
+type Advice struct {
+	Kind    string  `json:"kind"`
+	Text    string  `json:"text"`
+	Verdict Verdict `json:"verdict"` // what the verdict would be: fits or tight
+	Context int     `json:"context,omitempty"`
+	KV      KVType  `json:"kv,omitempty"`
+	Engine  string  `json:"engine,omitempty"`
+	Bytes   int64   `json:"bytes,omitempty"` // to free, to lose, or to have
+
+	effort int // the lower, the easier
+}
+
+// Kinds of advice.
+const (
+	AdviseContext  = "context"  // ask for less
+	AdviseKV       = "kv"       // store the cache in fewer bits
+	AdviseFree     = "free"     // end other programs
+	AdviseFraction = "fraction" // let the engine take more of the card
+	AdviseSplit    = "split"    // use the other cards too
+	AdviseEngine   = "engine"   // one that keeps the embedding in RAM
+	AdviseSmaller  = "smaller"  // a smaller branch
+	AdviseMore     = "memory"   // a larger card
+	AdviseCards    = "cards"    // a second card
+)
+
+// usefulContext is what a conversation needs: advice that leaves less comes late.
+const usefulContext = 2048
+
+// advice lists what would change a verdict that is not "fits": first what makes
+// it fit, then what makes it tight; among them the easier first.
+func (p *plan) advice(s Summary) []Advice {
+	if s.Verdict == Fits {
+		return nil
+	}
+	list := p.settings(s)
+	list = append(list, p.machine(s)...)
+	list = append(list, p.others(s)...)
+	list = slices.DeleteFunc(list, func(a Advice) bool { return a.Verdict != Fits && (s.Verdict == Tight || a.Verdict != Tight) })
+	slices.SortStableFunc(list, func(a, b Advice) int {
+		if a.Verdict != b.Verdict {
+			if a.Verdict == Fits {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Compare(a.effort, b.effort)
+	})
+	return list
+}
+
+// settings is what changes without another file or card.
+func (p *plan) settings(s Summary) []Advice {
+	var list []Advice
+	less := func(context int, v Verdict) {
+		if context < 1 || context >= p.Context {
+			return
+		}
+		a := Advice{Kind: AdviseContext, Verdict: v, Context: context, effort: 1}
+		if context < usefulContext {
+			a.effort = 15
+		}
+		a.Text = fmt.Sprintf("a context of at most %d tokens", context)
+		list = append(list, a)
+	}
+	less(s.MaxContext, Fits)
+	if s.Verdict == TooBig && s.MaxContextTight > s.MaxContext {
+		less(s.MaxContextTight, Tight)
+	}
+	for _, kv := range p.Engine.KV {
+		if kv.sixteenths() >= p.KV.sixteenths() {
+			continue
+		}
+		r := p.Request
+		r.KV = kv
+		list = append(list, Advice{Kind: AdviseKV, Verdict: r.Summary().Verdict, KV: kv, effort: 2,
+			Text: fmt.Sprintf("a KV cache in %s", kv)})
+	}
+	return firstOfKV(list)
+}
+
+// firstOfKV keeps, of the caches that lead to a verdict, the one with the most bits.
+func firstOfKV(list []Advice) []Advice {
+	seen := map[Verdict]bool{}
+	return slices.DeleteFunc(list, func(a Advice) bool {
+		if a.Kind != AdviseKV {
+			return false
+		}
+		again := seen[a.Verdict]
+		seen[a.Verdict] = true
+		return again
+	})
+}
+
+// machine is what changes with the memory that there is.
+func (p *plan) machine(s Summary) []Advice {
+	var list []Advice
+	if p.Split == SplitNone {
+		c := p.Cards[p.best]
+		if c.Total > c.Free {
+			r := p.Request
+			r.Cards = []Card{{Name: c.Name, Total: c.Total, Free: c.Total}}
+			list = append(list, Advice{Kind: AdviseFree, Verdict: r.Summary().Verdict, Bytes: c.Total - c.Free, effort: 3,
+				Text: fmt.Sprintf("end other programs, which hold %s", GiBText(c.Total-c.Free))})
+		}
+		if p.Engine.Fraction > 0 && p.Engine.Fraction < 950 {
+			r := p.Request
+			r.Engine.Fraction = 950
+			list = append(list, Advice{Kind: AdviseFraction, Verdict: r.Summary().Verdict, effort: 4,
+				Text: fmt.Sprintf("let %s take 0.95 of the card", p.Engine.Name)})
+		}
+		if len(p.Cards) > 1 && p.Engine.Layers {
+			r := p.Request
+			r.Split = SplitLayers
+			list = append(list, Advice{Kind: AdviseSplit, Verdict: r.Summary().Verdict, effort: 5,
+				Text: fmt.Sprintf("lay the layers on %d cards", len(p.Cards))})
+		}
+		if len(p.Cards) == 1 && p.Engine.Layers {
+			r := p.Request
+			r.Cards, r.Split = []Card{c, c}, SplitLayers
+			list = append(list, Advice{Kind: AdviseCards, Verdict: r.Summary().Verdict, effort: 20,
+				Text: "a second card like this one, with the layers laid on both"})
+		}
+		if !p.Engine.RAM {
+			list = append(list, Advice{Kind: AdviseMore, Verdict: Fits, Bytes: s.Need.High, effort: 21,
+				Text: fmt.Sprintf("%s of free memory%s", GiBText(p.cardFor(s.Need.High)), ofCard(p.Engine.Fraction))})
+		}
+	}
+	return list
+}
+
+// cardFor is the card on which a need can be met by an engine that takes a
+// fraction of it.
+func (p *plan) cardFor(need int64) int64 {
+	if p.Engine.Fraction > 0 {
+		return divUp(need, int64(p.Engine.Fraction)) * 1000
+	}
+	return need
+}
+
+func ofCard(fraction int) string {
+	if fraction > 0 {
+		return ", on an empty card"
+	}
+	return ""
+}
+
+// others is another engine, or another branch.
+func (p *plan) others(s Summary) []Advice {
+	var list []Advice
+	if !p.Engine.EmbedInRAM && !p.Engine.RAM {
+		r := p.Request
+		r.Engine, _ = ProfileFor("exllamav2")
+		if after := r.Summary(); after.RAM > 0 {
+			list = append(list, Advice{Kind: AdviseEngine, Verdict: after.Verdict, Engine: r.Engine.ID, effort: 6,
+				Text: fmt.Sprintf("%s, if it loads this branch: it keeps %s of embeddings in main memory", r.Engine.Name, GiBText(after.RAM))})
+		}
+	}
+	for _, v := range []Verdict{Fits, Tight} {
+		if lose := p.lose(v); lose > 0 {
+			list = append(list, Advice{Kind: AdviseSmaller, Verdict: v, Bytes: lose, effort: 10,
+				Text: fmt.Sprintf("a branch whose weights are %s smaller", GiBText(lose))})
+		}
+	}
+	return list
+}
+
+// lose is how many bytes of weights too many there are for a verdict on one
+// card, 0 when no branch would be small enough.
+func (p *plan) lose(v Verdict) int64 {
+	if p.Split != SplitNone {
+		return 0
+	}
+	l := highest
+	if v == Tight {
+		l = expected
+	}
+	over := add(p.share(p.Context), p.onEach(p.Context, l)) - p.available(p.best)
+	if over >= p.weight {
+		return 0
+	}
+	return max(over, 0)
+}
