@@ -90,11 +90,12 @@ func (m *Model) family() family {
 
 // linear is a matrix the architecture has, quantised or not.
 type linear struct {
-	name  string // without ".qweight" or ".weight"
-	role  Role
-	layer int
-	k, n  int  // inputs, outputs
-	bias  bool // the architecture has a bias here
+	name    string // without ".qweight" or ".weight"
+	inBlock string // name within the layer
+	role    Role
+	layer   int
+	k, n    int  // inputs, outputs
+	bias    bool // the architecture has a bias here
 }
 
 // plain is a tensor that stays in floating point.
@@ -138,7 +139,7 @@ func (w *walk) layers(prefix string) iter.Seq[int] {
 }
 
 func (w *walk) linear(role Role, name string, k, n int, bias bool) {
-	w.linears(linear{w.prefix + name, role, w.layer, k, n, bias})
+	w.linears(linear{w.prefix + name, name, role, w.layer, k, n, bias})
 }
 
 func (w *walk) plain(role Role, name string, dims ...int) {

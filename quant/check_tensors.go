@@ -189,6 +189,7 @@ func (c *checker) checkParameters(m *module, s gptq.Shape) {
 // checkArchitecture compares what is there with what the architecture needs.
 func (c *checker) checkArchitecture() {
 	all, inFloat, first := 0, 0, ""
+	only := c.cfg.moduleList()
 	c.each(func(x linear) {
 		all++
 		weight, m := c.inv.tensors[x.name+".weight"], c.inv.byName[x.name]
@@ -208,7 +209,7 @@ func (c *checker) checkArchitecture() {
 				Message: "is missing altogether",
 				Hint:    "config.json belongs to another model, or a shard is missing",
 			})
-		case quantised && known && !c.listedAway(x.name):
+		case quantised && known && (only == nil || only[x.inBlock]):
 			inFloat++
 			if first == "" {
 				first = weight.Name
@@ -222,15 +223,6 @@ func (c *checker) checkArchitecture() {
 			Hint:    "engines that expect qweight in every layer will not load it",
 		})
 	}
-}
-
-// listedAway says that modules_in_block_to_quantize leaves the module out.
-func (c *checker) listedAway(name string) bool {
-	if c.cfg.Modules == nil {
-		return false
-	}
-	parts := strings.SplitN(name, ".", 4) // model.layers.0.self_attn.q_proj
-	return len(parts) == 4 && !strings.Contains(string(c.cfg.Modules), `"`+parts[3]+`"`)
 }
 
 // checkPlain: embedding, norms, router and lm_head stay in floating point.

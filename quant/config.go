@@ -125,6 +125,36 @@ func (c Config) forModule(name string) (bits, groupSize int, quantised, known bo
 	return bits, groupSize, true, known
 }
 
+// moduleList is modules_in_block_to_quantize, a list of names or of lists of
+// them, as a set; nil means every Linear.
+func (c Config) moduleList() map[string]bool {
+	var lists []json.RawMessage
+	if json.Unmarshal(c.Modules, &lists) != nil || len(lists) == 0 {
+		return nil
+	}
+	set := map[string]bool{}
+	for _, raw := range lists {
+		var names []string
+		var name string
+		if json.Unmarshal(raw, &names) == nil {
+			for _, name := range names {
+				set[name] = true
+			}
+		} else if json.Unmarshal(raw, &name) == nil {
+			set[name] = true
+		}
+	}
+	return set
+}
+
+// groupSize is the group size, -1 where the file does not say.
+func (c Config) groupSize() int {
+	if !c.HasGroupSize {
+		return -1
+	}
+	return c.GroupSize
+}
+
 // configKeys reads a configuration object, whose keys match without regard to
 // case, as AutoGPTQ and GPTQModel lower them.
 type configKeys struct {
