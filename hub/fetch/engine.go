@@ -181,7 +181,9 @@ func (e *engine) steer(ctx context.Context, g *errgroup.Group) error {
 		case <-e.queue.over:
 			return nil
 		case <-changed:
-		case <-e.opened:
+		case <-e.opened: // there is work: connections come first, and the ramp watches them
+			tick.Reset(r.tick())
+			continue
 		case <-tick.C:
 		}
 		most := e.control.most(e.asked)

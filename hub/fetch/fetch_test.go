@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -313,6 +314,27 @@ func TestRunAddsConnections(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A file of some hundred megabytes is over in a second, so the first look at
+// the line comes as soon as there are connections to look at.
+func TestRunAddsConnectionsSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, map[string][]byte{weights: random(1, 48*MiB)})
+		b.Connections = 16
+		start := time.Now()
+		var full atomic.Int64 // ns until all sixteen had asked for something
+		b.hub.script = func(ctx context.Context, n int, r request, body io.Reader) (io.Reader, error) {
+			if n == 15 {
+				full.Store(int64(time.Since(start)))
+			}
+			return slowly{ctx, body, 32 << 10, 1600 * time.Microsecond}, nil // 20 MB/s
+		}
+		b.mustRun()
+		if got := time.Duration(full.Load()); got == 0 || got > 100*time.Millisecond {
+			t.Errorf("16 connections after %v, want 100 ms at most", got)
+		}
+	})
 }
 
 func TestRunLimit(t *testing.T) {
