@@ -1,7 +1,6 @@
 package app
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -58,7 +57,7 @@ func (g *getter) judge(ctx context.Context) error {
 	if hopeless(findings) && !g.o.Force {
 		return g.verdict(findings)
 	}
-	headers, err := g.readHeaders(ctx)
+	headers, err := g.headers().readAll(ctx, g.judged)
 	if err != nil {
 		return err
 	}
@@ -80,6 +79,11 @@ func (g *getter) judge(ctx context.Context) error {
 		g.begun[h.file.Path] = h.first
 	}
 	return nil
+}
+
+// headers reads headers as a Get does: as fast as it may, and counted.
+func (g *getter) headers() *headerReader {
+	return &headerReader{ranged{g.app, g.repo, g.commit, g.limit, g.o.Stats}, g.st}
 }
 
 // canRun asks the runner what it thinks of the branch: that is no reason not to
@@ -199,105 +203,4 @@ func (g *getter) fetchSmall(ctx context.Context, f hub.File, limit int64) ([]byt
 		}
 		g.o.Stats.Refetched.Add(int64(len(data)))
 	}
-}
-
-// shardHeader is the header of one safetensors file, or why it is bad.
-type shardHeader struct {
-	file   hub.File
-	header *safetensors.Header
-	bad    *safetensors.FormatError
-	first  []byte // the file's first bytes, when they were fetched and are not in the store
-	held   bool   // it was read from the store, not from the hub
-}
-
-// readHeaders reads the header of every safetensors file.
-func (g *getter) readHeaders(ctx context.Context) ([]shardHeader, error) {
-	var out []shardHeader
-	for _, f := range g.judged {
-		if isWeights(f.Path) {
-			out = append(out, shardHeader{file: f})
-		}
-	}
-	eg, ctx := errgroup.WithContext(ctx)
-	eg.SetLimit(judgeConns)
-	for i := range out {
-		eg.Go(func() error {
-			if err := g.readHeaderAgain(ctx, &out[i]); err != nil {
-				return fmt.Errorf("read the header of %s: %w", out[i].file.Path, err)
-			}
-			return nil
-		})
-	}
-	if err := eg.Wait(); err != nil {
-		return nil, err
-	}
-	return out, nil
-}
-
-// readHeaderAgain reads a header; one that came over the line and is bad comes a
-// second time, since no digest tells yet whether that is how the file is.
-func (g *getter) readHeaderAgain(ctx context.Context, h *shardHeader) error {
-	const attempts = 2
-	for attempt := 1; ; attempt++ {
-		err := g.readHeader(ctx, h)
-		if err != nil || h.bad == nil || h.held || attempt == attempts {
-			return err
-		}
-		*h = shardHeader{file: h.file}
-	}
-}
-
-// headerRead is how much of a file is read at first: nearly always all of its
-// header, and on a slow line soon there.
-const headerRead = 128 << 10
-
-// readHeader reads one header. What was read need not be fetched again, unless
-// the file is here in part: then only the header is read.
-func (g *getter) readHeader(ctx context.Context, h *shardHeader) (err error) {
-	w := fetch.Wanted(h.file)
-	if d, ok := g.st.Find(w); ok {
-		blob, err := g.st.OpenBlob(d)
-		if err != nil {
-			return err
-		}
-		defer blob.Close()
-		h.held = true
-		h.header, err = safetensors.Parse(blob, h.file.Size)
-		return asBad(err, &h.bad)
-	}
-	n := min(headerRead, h.file.Size)
-	fresh := g.st.Held(w) == 0
-	var buf []byte
-	if !fresh {
-		n = min(8, h.file.Size)
-		first := make([]byte, min(store.PartSize, h.file.Size))
-		if g.st.ReadPart(w, 0, first) == nil { // a run before this one has fetched it
-			buf, n = first, int64(len(first))
-		}
-	}
-	buf, err = g.readRange(ctx, h.file, buf, n)
-	if err != nil {
-		return err
-	}
-	length, err := safetensors.HeaderLen(buf[:min(8, n)], h.file.Size)
-	if err != nil {
-		return asBad(err, &h.bad)
-	}
-	if buf, err = g.readRange(ctx, h.file, buf, length); err != nil {
-		return err
-	}
-	if fresh {
-		h.first = buf
-	}
-	h.header, err = safetensors.Parse(bytes.NewReader(buf), h.file.Size)
-	return asBad(err, &h.bad)
-}
-
-// asBad tells a header that cannot be parsed, which is a finding, from one
-// that cannot be read, which is an error.
-func asBad(err error, bad **safetensors.FormatError) error {
-	if errors.As(err, bad) {
-		return nil
-	}
-	return err
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/qbranch/qbranch/hub"
+	"github.com/qbranch/qbranch/hub/fetch"
 )
 
 const (
@@ -24,16 +25,25 @@ func (e stallError) Error() string      { return "no bytes for " + e.after.Strin
 func (stallError) Temporary() bool      { return true }
 func (stallError) Is(target error) bool { return target == hub.ErrNetwork }
 
+// ranged reads parts of a commit's files from the hub.
+type ranged struct {
+	app    *App
+	repo   RepoID
+	commit hub.Commit
+	limit  *fetch.Limiter // of what is received; nil = none
+	stats  *Stats
+}
+
 // readRange appends to got, the first bytes of a file, until it has n of them.
 // A connection that breaks is made again, from where it broke.
-func (g *getter) readRange(ctx context.Context, f hub.File, got []byte, n int64) ([]byte, error) {
+func (r *ranged) readRange(ctx context.Context, f hub.File, got []byte, n int64) ([]byte, error) {
 	if int64(len(got)) >= n {
 		return got, nil
 	}
 	buf := append(make([]byte, 0, n), got...)
 	for failures := 0; ; {
 		before := len(buf)
-		err := g.readOnce(ctx, f, &buf)
+		err := r.readOnce(ctx, f, &buf)
 		if err == nil {
 			return buf, nil
 		}
@@ -44,8 +54,8 @@ func (g *getter) readRange(ctx context.Context, f hub.File, got []byte, n int64)
 		if failures++; failures == headerTries || ctx.Err() != nil || !hub.Temporary(err) || after > headerPatience {
 			return nil, err
 		}
-		g.o.Stats.Retries.Add(1)
-		wait := time.NewTimer(max(after, g.app.pause<<(failures-1)))
+		r.stats.Retries.Add(1)
+		wait := time.NewTimer(max(after, r.app.pause<<(failures-1)))
 		select {
 		case <-ctx.Done():
 			wait.Stop()
@@ -56,25 +66,25 @@ func (g *getter) readRange(ctx context.Context, f hub.File, got []byte, n int64)
 }
 
 // readOnce fills buf up to its capacity with what follows in the file.
-func (g *getter) readOnce(ctx context.Context, f hub.File, buf *[]byte) error {
+func (r *ranged) readOnce(ctx context.Context, f hub.File, buf *[]byte) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	have, want := len(*buf), cap(*buf)
-	r, err := g.app.hub.OpenRange(ctx, g.repo, g.commit, f, int64(have), int64(want-have))
+	body, err := r.app.hub.OpenRange(ctx, r.repo, r.commit, f, int64(have), int64(want-have))
 	if err != nil {
 		return err
 	}
-	defer r.Close() // only read from: nothing is lost
-	stalled := stallError{g.app.hub.StallTimeout()}
+	defer body.Close() // only read from: nothing is lost
+	stalled := stallError{r.app.hub.StallTimeout()}
 	dog := time.AfterFunc(stalled.after, func() { stop(stalled) })
 	defer dog.Stop()
 	for have < want {
-		n, err := r.Read((*buf)[have:min(want, have+rangedChunk)])
+		n, err := body.Read((*buf)[have:min(want, have+rangedChunk)])
 		have += n
 		*buf = (*buf)[:have]
-		g.o.Stats.Received.Add(int64(n))
+		r.stats.Received.Add(int64(n))
 		dog.Stop() // the limit may make us wait for longer
-		if err := g.limit.Wait(ctx, n); err != nil {
+		if err := r.limit.Wait(ctx, n); err != nil {
 			return err
 		}
 		dog.Reset(stalled.after)

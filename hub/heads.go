@@ -1,0 +1,20 @@
+package hub
+
+import "time"
+
+// KeptHead returns the first bytes of a listed file, if KeepHead has kept them. It
+// sends nothing. Their digest is not that of the file, so they are what this hub,
+// and no other, said of it.
+func (c *Client) KeptHead(f File) ([]byte, bool) {
+	e, ok := c.cache.get(c.headKey(f))
+	return e.body, ok && int64(len(e.body)) <= f.Size
+}
+
+// KeepHead keeps the first bytes of a listed file, such as the header of weights,
+// for KeptHead. What is too large for the cache is not kept.
+func (c *Client) KeepHead(f File, head []byte) {
+	c.cache.put(cached{Key: c.headKey(f), Time: time.Now().Unix(), body: head})
+}
+
+// headKey is what the cache calls the first bytes of a file.
+func (c *Client) headKey(f File) string { return "head " + c.Endpoint() + " " + f.cacheKey() }
