@@ -259,10 +259,7 @@ func (g *getter) plan(ctx context.Context) (err error) {
 // commits never change.
 func (g *getter) list(ctx context.Context) (err error) {
 	if snap, err := g.st.Snapshot(g.repo.String(), string(g.commit)); err == nil {
-		g.local = &snap
-		for _, f := range snap.Files {
-			g.all = append(g.all, hub.File{Path: f.Path, Size: f.Size, LFS: true, SHA256: hub.SHA256(f.SHA256)})
-		}
+		g.local, g.all = &snap, snapshotFiles(snap)
 		return nil
 	}
 	if g.all, err = g.app.hub.Tree(ctx, g.repo, g.commit); err != nil {

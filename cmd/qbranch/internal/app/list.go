@@ -58,6 +58,7 @@ const (
 	KindTag     RefKind = "tag"
 	KindConvert RefKind = "convert" // a conversion that the hub made
 	KindPull    RefKind = "pull"    // a pull request
+	KindCommit  RefKind = "commit"  // not a ref: a commit that was asked for
 )
 
 // Note is a contradiction or remark under the table. Codes are stable:
@@ -120,6 +121,8 @@ type branchFacts struct {
 	files   []hub.File
 	treeErr error
 
+	evidence evidence // only for Inspect
+
 	configFile string // which file config is from
 	config     []byte
 	configErr  error
@@ -136,18 +139,23 @@ type ListOptions struct {
 // and what branches share, is not asked for again: with a cache, a second listing
 // takes one request, and none when the App is offline.
 func (a *App) List(ctx context.Context, repo RepoID, o ListOptions) (*Listing, error) {
+	l, _, err := a.survey(ctx, Ref{Repo: repo}, o, false)
+	return l, err
+}
+
+// survey lists a repository, or the one branch that the reference names, and
+// inspects the branches if that is wished.
+func (a *App) survey(ctx context.Context, ref Ref, o ListOptions, inspect bool) (*Listing, []Inspection, error) {
 	before := a.hub.Requests()
-	all, err := a.hub.Refs(ctx, repo, o.AllRefs)
-	if err != nil {
-		return nil, a.orKept(err, repo, o)
-	}
-	asked := repo
-	repo = all.Repo
-	refs, kinds := all.Branches, map[RefKind][]hub.Branch{KindTag: all.Tags, KindConvert: all.Converts, KindPull: all.PullRequests}
 	st, storeErr := a.existingStore()
-	facts, md, cardErr := a.readBranches(ctx, repo, factsOf(refs, kinds, o.AllRefs), st)
+	all, facts, err := a.namedFacts(ctx, ref, o, st)
+	if err != nil {
+		return nil, nil, err
+	}
+	asked, repo := ref.Repo, all.Repo
+	facts, md, cardErr := a.readBranches(ctx, repo, facts, st, inspect)
 	if err := errors.Join(ctx.Err(), noneReadable(facts)); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	l := &Listing{Repo: repo.String(), Endpoint: a.Endpoint(), AsOf: all.AsOf.UTC().Truncate(time.Second), Branches: []BranchRow{}, Notes: []Note{}}
 	if a.offline {
@@ -160,14 +168,46 @@ func (a *App) List(ctx context.Context, repo RepoID, o ListOptions) (*Listing, e
 	if storeErr != nil {
 		l.note("", "STORE_UNREADABLE", "what is here already is not known: %v", storeErr)
 	}
+	var seen []Inspection
 	for _, f := range facts {
 		row := l.addRow(f, cardRow(c, f.Name))
 		row.Local, row.LocalBytes = localState(st, repo.String(), f)
 		l.Branches = append(l.Branches, row)
+		if inspect {
+			seen = append(seen, inspected(&f, cardClaims(cardRow(c, f.Name))))
+		}
 	}
-	l.compareRefs(c, refs)
+	if ref.Revision == "" {
+		l.compareRefs(c, all.Branches)
+	}
 	l.Requests = int(a.hub.Requests() - before)
-	return l, nil
+	return l, seen, nil
+}
+
+// namedFacts asks for the refs, and begins the facts of those that are wanted: all,
+// or the one that the reference names. One that the store holds needs no hub.
+func (a *App) namedFacts(ctx context.Context, ref Ref, o ListOptions, st *store.Store) (hub.RefList, []branchFacts, error) {
+	all, err := a.hub.Refs(ctx, ref.Repo, o.AllRefs)
+	if err != nil {
+		if errors.Is(err, hub.ErrOffline) && ref.Revision != "" && st != nil {
+			if _, snap, e := a.localSnapshot(ref); e == nil {
+				held := branchFacts{Branch: hub.Branch{Name: ref.Revision, Commit: hub.Commit(snap.Commit)}, kind: KindBranch}
+				return hub.RefList{Repo: ref.Repo, AsOf: snap.Created}, []branchFacts{held}, nil
+			}
+		}
+		return all, nil, a.orKept(err, ref.Repo, o)
+	}
+	kinds := map[RefKind][]hub.Branch{KindTag: all.Tags, KindConvert: all.Converts, KindPull: all.PullRequests}
+	if ref.Revision == "" {
+		return all, factsOf(all.Branches, kinds, o.AllRefs), nil
+	}
+	for _, f := range factsOf(all.Branches, kinds, true) {
+		if f.Name == ref.Revision {
+			return all, []branchFacts{f}, nil
+		}
+	}
+	commit, err := a.revision(ctx, Ref{Repo: all.Repo, Revision: ref.Revision})
+	return all, []branchFacts{{Branch: hub.Branch{Name: ref.Revision, Commit: commit}, kind: KindCommit}}, err
 }
 
 // agoText is a duration for people who need no more than its size.
@@ -206,8 +246,9 @@ func factsOf(branches []hub.Branch, others map[RefKind][]hub.Branch, all bool) [
 }
 
 // readBranches asks for all trees, then for what they list: each branch's
-// configuration, and the card of the first one.
-func (a *App) readBranches(ctx context.Context, repo RepoID, facts []branchFacts, st *store.Store) (_ []branchFacts, md []byte, cardErr error) {
+// configuration, and the card of the first one; to inspect them, also what else
+// there is but weights.
+func (a *App) readBranches(ctx context.Context, repo RepoID, facts []branchFacts, st *store.Store, inspect bool) (_ []branchFacts, md []byte, cardErr error) {
 	var g errgroup.Group // each branch keeps its own error
 	g.SetLimit(listConns)
 	trees := make(map[hub.Commit]*branchFacts) // refs that stand at one commit share its tree
@@ -218,7 +259,7 @@ func (a *App) readBranches(ctx context.Context, repo RepoID, facts []branchFacts
 		}
 		trees[f.Commit] = f
 		g.Go(func() error {
-			f.files, f.treeErr = a.hub.Tree(ctx, repo, f.Commit)
+			f.files, f.treeErr = a.tree(ctx, repo, f.Commit, st)
 			return nil
 		})
 	}
@@ -228,6 +269,12 @@ func (a *App) readBranches(ctx context.Context, repo RepoID, facts []branchFacts
 		f := &facts[i]
 		f.files, f.treeErr = trees[f.Commit].files, trees[f.Commit].treeErr
 		f.configFile = f.configName()
+		if first := trees[f.Commit]; inspect && first == f {
+			g.Go(func() error {
+				f.evidence = r.gather(ctx, f)
+				return nil
+			})
+		}
 		g.Go(func() error {
 			f.config, f.configErr = r.read(ctx, f, f.configFile, configLimit)
 			return nil
@@ -238,7 +285,33 @@ func (a *App) readBranches(ctx context.Context, repo RepoID, facts []branchFacts
 		md, cardErr = r.read(ctx, &facts[0], readme, cardLimit)
 	}
 	g.Wait() // nothing returns an error
+	for i := range facts {
+		facts[i].evidence = trees[facts[i].Commit].evidence
+	}
 	return facts, md, cardErr
+}
+
+// tree lists the files of a commit: those of the store where the hub cannot be
+// asked and the store has them all.
+func (a *App) tree(ctx context.Context, repo RepoID, at hub.Commit, st *store.Store) ([]hub.File, error) {
+	files, err := a.hub.Tree(ctx, repo, at)
+	if st == nil || !errors.Is(err, hub.ErrOffline) && !errors.Is(err, hub.ErrNetwork) {
+		return files, err
+	}
+	snap, e := st.Snapshot(repo.String(), string(at))
+	if e != nil {
+		return nil, err
+	}
+	return snapshotFiles(snap), nil
+}
+
+// snapshotFiles is the listing of a snapshot.
+func snapshotFiles(snap Snapshot) []hub.File {
+	files := make([]hub.File, len(snap.Files))
+	for i, f := range snap.Files {
+		files[i] = hub.File{Path: f.Path, Size: f.Size, LFS: true, SHA256: hub.SHA256(f.SHA256)}
+	}
+	return files
 }
 
 // configName names the file that declares the quantisation: the first that is

@@ -1,0 +1,216 @@
+package app
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/qbranch/qbranch/hub"
+	"github.com/qbranch/qbranch/quant"
+	"github.com/qbranch/qbranch/quant/safetensors"
+)
+
+// Inspection is what is known of a branch without its weights: its
+// configurations, the index and the header of every safetensors file.
+type Inspection struct {
+	Branch string
+	Kind   RefKind
+	Commit string
+	Files  []hub.File // sorted by path; none when the tree could not be read
+
+	JSON    map[string][]byte              // the configurations and indexes that could be read, by path
+	Headers map[string]*safetensors.Header // by path; empty when none could be read
+	Unread  []string                       // what could not be read, and why
+
+	Config   quant.Config // what follows from all configurations and headers
+	Model    *quant.Model // nil when there is no config.json that can be read
+	Findings []Finding    // what is wrong with the branch, by quant.Check
+	Settled  Settled
+}
+
+// Sourced is a parameter that is believed, and who says so: "tensors", a
+// configuration by its name, "name" or "card".
+type Sourced[T any] struct {
+	Value  T      `json:"value"`
+	Source string `json:"source"`
+}
+
+// Settled are the parameters of a branch; nil is what nobody says. Bits and
+// group size are the tensors' where their headers could be read.
+type Settled struct {
+	Bits      *Sourced[int]    `json:"bits"`
+	GroupSize *Sourced[int]    `json:"group_size"` // -1 = none
+	ActOrder  *Sourced[bool]   `json:"act_order"`
+	Sym       *Sourced[bool]   `json:"sym"`
+	Format    *Sourced[string] `json:"format"` // checkpoint_format
+}
+
+// Sources of a parameter beside the names of configurations.
+const (
+	FromTensors = "tensors"
+	FromName    = "name"
+	FromCard    = "card"
+)
+
+// Fatal returns the findings that say the branch cannot be what it claims.
+func (i *Inspection) Fatal() []Finding { return fatalOf(i.Findings) }
+
+// WeightBytes is the size of the safetensors files that make up the checkpoint.
+func (i *Inspection) WeightBytes() (n int64) {
+	for _, name := range i.input().WeightFiles() {
+		if f, ok := find(i.Files, name); ok {
+			n += f.Size
+		}
+	}
+	return n
+}
+
+// input is the inspection as quant takes it.
+func (i *Inspection) input() quant.Input {
+	in := quant.Input{Files: make(map[string]int64, len(i.Files)), JSON: i.JSON, Headers: i.Headers}
+	if i.Kind == KindBranch {
+		in.Branch = i.Branch
+	}
+	for _, f := range i.Files {
+		in.Files[f.Path] = f.Size
+	}
+	return in
+}
+
+// evidence is what was read of a commit.
+type evidence struct {
+	json    map[string][]byte
+	headers []shardHeader
+	unread  []string
+}
+
+// Inspect reads what tells of the branches of a repository, or of the one that
+// the reference names, without their weights. The listing is that of List.
+// Requests of a cold cache: refs and card, and for each branch the tree, the
+// configurations that no other branch has, and two to three for each safetensors
+// file. Refs alone are asked for when the cache holds the rest, and nothing when
+// the App is offline. What cannot be read is said (Inspection.Unread) and is no
+// error, unless nothing can.
+func (a *App) Inspect(ctx context.Context, ref Ref) (*Listing, []Inspection, error) {
+	return a.survey(ctx, ref, ListOptions{}, true)
+}
+
+// gather reads configurations, indexes and headers.
+func (r *contentReader) gather(ctx context.Context, f *branchFacts) evidence {
+	e := evidence{json: make(map[string][]byte)}
+	if f.treeErr != nil {
+		e.unread = []string{f.treeErr.Error()}
+		return e
+	}
+	var mu sync.Mutex // guards e
+	failed := func(err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		e.unread = append(e.unread, err.Error())
+	}
+	var g errgroup.Group // what cannot be read is noted
+	g.SetLimit(judgeConns)
+	g.Go(func() error {
+		h := headerReader{ranged{r.app, r.repo, f.Commit, nil, new(Stats)}, r.st}
+		headers, err := h.readAll(ctx, f.files)
+		if err != nil {
+			failed(err)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		e.headers = headers
+		return nil
+	})
+	for _, file := range f.files {
+		limit := jsonLimit(file.Path)
+		if limit == 0 {
+			continue
+		}
+		g.Go(func() error {
+			data, err := r.read(ctx, f, file.Path, limit)
+			if err != nil {
+				failed(err)
+				return nil
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			e.json[file.Path] = data
+			return nil
+		})
+	}
+	g.Wait() // nothing returns an error
+	slices.Sort(e.unread)
+	return e
+}
+
+// inspected judges what was read of a branch.
+func inspected(f *branchFacts, onCard claims) Inspection {
+	i := Inspection{Branch: f.Name, Kind: f.kind, Commit: string(f.Commit), Files: f.files,
+		JSON: f.evidence.json, Headers: make(map[string]*safetensors.Header), Unread: f.evidence.unread}
+	for _, h := range f.evidence.headers {
+		if h.bad != nil {
+			i.Findings = append(i.Findings, quant.HeaderFinding(h.file.Path, h.bad))
+		} else {
+			i.Headers[h.file.Path] = h.header
+		}
+	}
+	if data, ok := i.JSON[modelConfig]; ok {
+		i.Model, _ = quant.ParseModel(data) // what is wrong with it is a finding
+	}
+	in := i.input()
+	i.Config, _ = in.Config() // Check has the findings of that
+	if len(i.JSON)+len(i.Headers) > 0 {
+		i.Findings = append(i.Findings, quant.Check(in)...)
+	}
+	i.settle(in, onCard)
+	return i
+}
+
+// settle names who says what is believed.
+func (i *Inspection) settle(in quant.Input, onCard claims) {
+	all := []claims{}
+	if len(in.Headers) > 0 {
+		index := quant.Input{Files: in.Files, Headers: in.Headers}
+		proven, _ := index.Config()
+		c := configClaims(proven)
+		c.source = FromTensors
+		all = append(all, c)
+	}
+	for _, cfg := range declared(i.JSON) {
+		all = append(all, configClaims(cfg))
+		i.Settled.Sym = firstSourced(i.Settled.Sym, cfg.Sym, cfg.File)
+		if cfg.HasFormat {
+			i.Settled.Format = firstSourced(i.Settled.Format, &cfg.Format, cfg.File)
+		}
+	}
+	name := nameClaims(i.Branch)
+	name.source = FromName
+	onCard.source = FromCard
+	for _, c := range append(all, name, onCard) {
+		i.Settled.Bits = firstSourced(i.Settled.Bits, c.bits, c.source)
+		i.Settled.GroupSize = firstSourced(i.Settled.GroupSize, c.group, c.source)
+		i.Settled.ActOrder = firstSourced(i.Settled.ActOrder, c.act, c.source)
+	}
+}
+
+// declared reads the configurations that can be read, config.json's object
+// first, as quant.Input.Config does.
+func declared(files map[string][]byte) (list []quant.Config) {
+	for _, name := range []string{modelConfig, quantizeConfig, quantConfig} {
+		if data, ok := files[name]; ok {
+			if cfg, ok, err := parseConfig(name, data); ok && err == nil {
+				list = append(list, cfg)
+			}
+		}
+	}
+	return list
+}
+
+func firstSourced[T any](a *Sourced[T], value *T, source string) *Sourced[T] {
+	if a != nil || value == nil {
+		return a
+	}
+	return &Sourced[T]{*value, source}
+}
