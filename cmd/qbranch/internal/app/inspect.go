@@ -10,6 +10,7 @@ import (
 	"github.com/qbranch/qbranch/hub"
 	"github.com/qbranch/qbranch/quant"
 	"github.com/qbranch/qbranch/quant/safetensors"
+	"github.com/qbranch/qbranch/quant/vram"
 )
 
 // Inspection is what is known of a branch without its weights: its
@@ -57,14 +58,33 @@ const (
 // Fatal returns the findings that say the branch cannot be what it claims.
 func (i *Inspection) Fatal() []Finding { return fatalOf(i.Findings) }
 
-// WeightBytes is the size of the safetensors files that make up the checkpoint.
-func (i *Inspection) WeightBytes() (n int64) {
-	for _, name := range i.input().WeightFiles() {
+// Weights is what the tensors weigh: by their headers, else by the sizes of the
+// files, else by the shapes that configuration and architecture imply. Bytes is 0
+// when none of these is known.
+func (i *Inspection) Weights() vram.Weights {
+	var headers []*safetensors.Header
+	var bytes int64
+	names := i.input().WeightFiles()
+	for _, name := range names {
+		if h := i.Headers[name]; h != nil {
+			headers = append(headers, h)
+		}
 		if f, ok := find(i.Files, name); ok {
-			n += f.Size
+			bytes += f.Size
 		}
 	}
-	return n
+	if len(names) > 0 && len(headers) == len(names) {
+		return vram.Headers(headers)
+	}
+	if bytes > 0 {
+		return vram.Total(bytes, vram.FromTreeSizes, i.Model)
+	}
+	if i.Model != nil {
+		if l, err := quant.LayoutOf(i.Config, i.Model, quant.WriterOptions(i.Config, i.Model)); err == nil {
+			return vram.Total(l.DataBytes(), vram.FromShapes, i.Model)
+		}
+	}
+	return vram.Weights{}
 }
 
 // input is the inspection as quant takes it.
