@@ -94,9 +94,9 @@ func OtherFormat(names []string) string {
 func newChecker(in Input) *checker {
 	c := &checker{in: in}
 	c.sources = in.sources(&c.list)
-	c.cfg = in.merge(c.sources, &c.list)
-	c.inv = in.takeInventory(c.cfg)
+	c.inv = in.takeInventory(c.sources)
 	c.t = c.inv.truth()
+	c.cfg = in.merge(c.sources, c.t, &c.list)
 	return c
 }
 

@@ -109,35 +109,3 @@ func (c *checker) checkMetadata(file string, meta map[string]string) {
 	differ("gptq_desc_act", boolText(c.cfg.DescAct))
 	differ("gptq_checkpoint_format", c.cfg.Format)
 }
-
-// foreign recognises other formats by the names of their tensors.
-func (inv *inventory) foreign() (format, tensor string) {
-	type mark struct{ suffix, format string }
-	marks := []mark{
-		{".q_weight", "EXL2"}, {".trellis", "EXL3"}, {".weight_packed", "compressed-tensors"}, {".weight.absmax", "bitsandbytes"},
-		{".weight.quant_state.bitsandbytes__nf4", "bitsandbytes"}, {".W_q", "HQQ"}, {".weight_scale_inv", "FP8"},
-	}
-	for _, name := range slices.SortedFunc(maps.Keys(inv.tensors), compareNames) {
-		for _, m := range marks {
-			if strings.HasSuffix(name, m.suffix) {
-				return m.format, name
-			}
-		}
-		if base, ok := strings.CutSuffix(name, ".B"); ok && inv.tensors[base+".s"] != nil {
-			return "Marlin", name
-		}
-	}
-	for _, m := range inv.modules {
-		if m.whole() && m.isAWQ() {
-			return "AWQ", m.qweight.Name
-		}
-	}
-	return "", ""
-}
-
-// isAWQ: AWQ packs qweight along the columns too, [K, N·bits/32], as wide as
-// qzeros; GPTQ's qweight is as wide as scales.
-func (m *module) isAWQ() bool {
-	w, z, s := m.qweight.Shape, m.qzeros.Shape, m.scales.Shape
-	return len(w) == 2 && len(z) == 2 && len(s) == 2 && w[1] == z[1] && w[1] != s[1]
-}

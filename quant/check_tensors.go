@@ -31,33 +31,22 @@ func (c *checker) checkTensors() {
 		}
 		return
 	}
-	expected := map[string]linear{}
-	if c.model != nil && c.model.Known() {
-		c.each(func(x linear) {
-			if c.inv.byName[x.name] != nil {
-				expected[x.name] = x
-			}
-		}, func(plain) {})
+	known := c.model != nil && c.model.Known()
+	if known {
+		c.checkArchitecture()
 	}
 	for _, m := range c.inv.modules {
-		x, ok := expected[m.name]
-		c.checkModule(m, x, ok)
+		c.checkModule(m)
 	}
-	if c.model != nil && c.model.Known() && c.inv.complete {
-		c.checkArchitecture()
-		c.checkPlain()
+	if known && c.inv.complete {
 		c.checkExtra()
 	}
+	c.sizes()
 }
 
-// each goes through what the architecture has, by the names that are in use.
-func (c *checker) each(linears func(linear), plains func(plain)) {
-	c.model.each(c.newNaming, linears, plains)
-}
-
-// checkModule judges one quantised Linear; x is what the architecture expects
-// of it, if that is known.
-func (c *checker) checkModule(m *module, x linear, expected bool) {
+// checkModule judges one quantised Linear.
+func (c *checker) checkModule(m *module) {
+	x, expected := m.expected, m.expected.name != ""
 	for _, part := range []struct {
 		name string
 		t    *placed
@@ -68,6 +57,14 @@ func (c *checker) checkModule(m *module, x linear, expected bool) {
 		}
 	}
 	c.checkTypes(m)
+	if weight := c.inv.tensors[m.name+".weight"]; weight != nil {
+		c.count("both", Finding{
+			Code: "H8", Severity: Warn, Where: weight.Name,
+			Got: weight.DType + " " + fmt.Sprint(weight.Shape), Want: "qweight, qzeros, scales alone",
+			Message: "stands beside the quantised tensors: engines differ in which they use",
+			Hint:    "remove it from the weight file",
+		})
+	}
 	if !m.whole() {
 		return
 	}
@@ -190,18 +187,19 @@ func (c *checker) checkParameters(m *module, s gptq.Shape) {
 func (c *checker) checkArchitecture() {
 	all, inFloat, first := 0, 0, ""
 	only := c.cfg.moduleList()
-	c.each(func(x linear) {
+	c.model.each(c.newNaming, func(x linear) {
 		all++
-		weight, m := c.inv.tensors[x.name+".weight"], c.inv.byName[x.name]
+		m := c.inv.byName[x.name]
+		if m != nil {
+			m.expected = x
+		}
+		if !c.inv.complete {
+			return
+		}
+		weight := c.ask(x)
 		_, _, quantised, known := c.cfg.forModule(x.name)
 		switch {
-		case m != nil && weight != nil:
-			c.count("both", Finding{
-				Code: "H8", Severity: Warn, Where: weight.Name,
-				Message: "stands beside the quantised tensors: engines differ in which they use",
-				Hint:    "remove it from the weight file",
-			})
-		case m != nil:
+		case m != nil: // H8 and H4 of checkModule
 		case weight == nil:
 			c.count("missing", Finding{
 				Code: "H3", Severity: Fatal, Where: x.name,
@@ -209,81 +207,96 @@ func (c *checker) checkArchitecture() {
 				Message: "is missing altogether",
 				Hint:    "config.json belongs to another model, or a shard is missing",
 			})
+		case !slices.Equal(weight.Shape, []int64{int64(x.n), int64(x.k)}):
+			c.count("float", Finding{
+				Code: "H4", Severity: Fatal, Where: weight.Name,
+				Got: fmt.Sprint(weight.Shape), Want: fmt.Sprintf("[%d %d]", x.n, x.k),
+				Message: fmt.Sprintf("is %v and not quantised; config.json needs [%d %d]", weight.Shape, x.n, x.k),
+				Hint:    "config.json or the weights belong to another model",
+			})
 		case quantised && known && (only == nil || only[x.inBlock]):
-			inFloat++
-			if first == "" {
+			if inFloat++; first == "" {
 				first = weight.Name
 			}
 		}
-	}, func(plain) {})
+	}, c.checkPlain)
 	if inFloat > 0 {
 		c.add(Finding{
 			Code: "H8", Severity: Warn, Where: first,
+			Got: strconv.Itoa(all - inFloat), Want: strconv.Itoa(all),
 			Message: fmt.Sprintf("%d of %d Linears are not quantised, though nothing excludes them", inFloat, all),
 			Hint:    "engines that expect qweight in every layer will not load it",
 		})
 	}
 }
 
+// ask marks the tensors a matrix may have, and gives the one it has if it is not
+// quantised.
+func (c *checker) ask(x linear) (weight *placed) {
+	for _, part := range []string{".qweight", ".qzeros", ".scales", ".g_idx", ".bias", ".weight"} {
+		if weight = c.inv.tensors[x.name+part]; weight != nil {
+			weight.asked = true
+		}
+	}
+	return weight
+}
+
 // checkPlain: embedding, norms, router and lm_head stay in floating point.
-func (c *checker) checkPlain() {
-	c.each(func(linear) {}, func(p plain) {
-		base := strings.TrimSuffix(p.name, ".weight")
-		if p.role == RoleHead && c.cfg.LMHead {
-			return // quantised, and judged as such
-		}
-		t := c.inv.tensors[p.name]
-		switch {
-		case c.inv.byName[base] != nil:
-			c.count("quantised", Finding{
-				Code: "H9", Severity: Fatal, Where: base,
-				Message: "is quantised: no engine expects that",
-				Hint:    "the export is broken: choose another branch",
-			})
-		case t == nil:
-			c.count("absent", Finding{Code: "H9", Severity: Fatal, Where: p.name, Message: "is missing",
-				Hint: "config.json belongs to another model, or a shard is missing"})
-		case !isFloat(t.DType):
-			c.count("type", Finding{
-				Code: "H9", Severity: Fatal, Where: p.name,
-				Got: t.DType, Want: "F16, BF16 or F32",
-				Message: fmt.Sprintf("is %s, not floating point", t.DType),
-				Hint:    "the export is broken: choose another branch",
-			})
-		case !slices.Equal(t.Shape, p.shape):
-			c.count("shape", Finding{
-				Code: "H9", Severity: Fatal, Where: p.name,
-				Got: fmt.Sprint(t.Shape), Want: fmt.Sprint(p.shape),
-				Message: fmt.Sprintf("is %v, config.json needs %v", t.Shape, p.shape),
-				Hint:    "config.json or the weights belong to another model",
-			})
-		}
-	})
+func (c *checker) checkPlain(p plain) {
+	if !c.inv.complete {
+		return
+	}
+	base, ok := strings.CutSuffix(p.name, ".weight")
+	if ok && (p.role == RoleHead || p.role == RoleRouter) { // quantised ones are judged below
+		c.ask(linear{name: base})
+	}
+	if p.role == RoleHead && c.cfg.LMHead && ok {
+		return
+	}
+	t := c.inv.tensors[p.name]
+	if t != nil {
+		t.asked = true
+	}
+	switch {
+	case ok && c.inv.byName[base] != nil:
+		c.count("quantised", Finding{
+			Code: "H9", Severity: Fatal, Where: base,
+			Got: "quantised", Want: "F16, BF16 or F32",
+			Message: "is quantised: no engine expects that",
+			Hint:    "the export is broken: choose another branch",
+		})
+	case t == nil:
+		c.count("absent", Finding{
+			Code: "H9", Severity: Fatal, Where: p.name,
+			Want:    fmt.Sprint(p.shape),
+			Message: "is missing",
+			Hint:    "config.json belongs to another model, or a shard is missing",
+		})
+	case !isFloat(t.DType):
+		c.count("type", Finding{
+			Code: "H9", Severity: Fatal, Where: p.name,
+			Got: t.DType, Want: "F16, BF16 or F32",
+			Message: fmt.Sprintf("is %s, not floating point", t.DType),
+			Hint:    "the export is broken: choose another branch",
+		})
+	case !slices.Equal(t.Shape, p.shape):
+		c.count("shape", Finding{
+			Code: "H9", Severity: Fatal, Where: p.name,
+			Got: fmt.Sprint(t.Shape), Want: fmt.Sprint(p.shape),
+			Message: fmt.Sprintf("is %v, config.json needs %v", t.Shape, p.shape),
+			Hint:    "config.json or the weights belong to another model",
+		})
+	}
 }
 
 func isFloat(dtype string) bool { return dtype == "F16" || dtype == "BF16" || dtype == "F32" }
 
 // checkExtra lists tensors nobody asked for, up to ten of them.
 func (c *checker) checkExtra() {
-	known := map[*placed]bool{}
-	mark := func(base string, suffixes ...string) {
-		for _, suffix := range suffixes {
-			if t := c.inv.tensors[base+suffix]; t != nil {
-				known[t] = true
-			}
-		}
-	}
-	module := []string{".weight", ".bias", ".qweight", ".qzeros", ".scales", ".g_idx"}
-	c.each(func(x linear) { mark(x.name, module...) }, func(p plain) {
-		mark(p.name, "")
-		if p.role == RoleHead || p.role == RoleRouter { // quantised ones are H9's
-			mark(strings.TrimSuffix(p.name, ".weight"), module...)
-		}
-	})
-	mark("lm_head", ".weight") // stored although tied, by some writers
 	var extra []string
 	for name, t := range c.inv.tensors {
-		if !known[t] && !isBuffer(name) {
+		// lm_head.weight is stored by some writers although it is tied.
+		if !t.asked && name != "lm_head.weight" && !isBuffer(name) {
 			extra = append(extra, name)
 		}
 	}

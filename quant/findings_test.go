@@ -119,6 +119,7 @@ var configCases = []spoiled{
 }
 
 var headerCases = []spoiled{
+	{"whole", "", func(f *fake) {}, []string{"H13 info"}},
 	{"length", "", func(f *fake) { f.files["model.safetensors"] = 1000 }, []string{"H1 fatal"}},
 	{"index without its shard", "", func(f *fake) {
 		for name := range f.tensors {
@@ -273,7 +274,11 @@ func TestFindings(t *testing.T) {
 			f := newFake(kind)
 			tt.spoil(f)
 			in, open := f.build(t)
-			if got, all := judge(t, in, open); !slices.Equal(got, tt.want) {
+			got, all := judge(t, in, open)
+			if !slices.Contains(tt.want, "H13 info") {
+				got = butSize(got)
+			}
+			if !slices.Equal(got, tt.want) {
 				t.Errorf("got %q, want %q\n%+v", got, tt.want, all)
 			}
 		})

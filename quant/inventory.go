@@ -88,13 +88,16 @@ func (in Input) has(name string) bool {
 // placed is a tensor and the file it is in.
 type placed struct {
 	safetensors.Tensor
-	file string
+	file  string
+	asked bool // the architecture has it
 }
 
 // module is a Linear whose quantised tensors, or some of them, were found.
 type module struct {
 	name                                string
 	qweight, qzeros, scales, gidx, bias *placed
+
+	expected linear // what the architecture has here; its name is "" where that is not known
 }
 
 // inventory is every tensor of the weight files whose headers are known.
@@ -107,17 +110,26 @@ type inventory struct {
 }
 
 // takeInventory lists the tensors of the weight files.
-func (in Input) takeInventory(cfg Config) *inventory {
-	inv := &inventory{files: in.weightFiles(cfg), tensors: map[string]*placed{}, byName: map[string]*module{}}
+func (in Input) takeInventory(sources []Config) *inventory {
+	inv := &inventory{files: in.weightFiles(firstBaseName(sources)), byName: map[string]*module{}}
 	inv.complete = len(inv.files) > 0
+	total := 0
+	for _, file := range inv.files {
+		if h := in.Headers[file]; h != nil {
+			total += len(h.Tensors)
+		}
+	}
+	inv.tensors = make(map[string]*placed, total)
 	for _, file := range inv.files {
 		h := in.Headers[file]
 		if h == nil {
 			inv.complete = false
 			continue
 		}
-		for _, t := range h.Tensors {
-			inv.tensors[t.Name] = &placed{t, file}
+		all := make([]placed, len(h.Tensors))
+		for i, t := range h.Tensors {
+			all[i] = placed{Tensor: t, file: file}
+			inv.tensors[t.Name] = &all[i]
 		}
 	}
 	for name := range inv.tensors {
@@ -155,11 +167,17 @@ func (m *module) shape() (gptq.Shape, error) {
 // truth is what the shapes of all modules agree on.
 type truth struct {
 	bits   int          // 0 when they differ or there are none
-	shapes []gptq.Shape // of the modules that have one
+	shapes []gptq.Shape // of the modules that have one; of those with as many inputs and groups, the first
 }
+
+// maxSizes bounds the group sizes that are tried for all modules: a model has a
+// handful of kinds of matrices, a hostile header as many as it has tensors.
+const maxSizes = 64
 
 func (inv *inventory) truth() truth {
 	var t truth
+	type kind struct{ bits, k, g int }
+	seen := map[kind]bool{}
 	for _, m := range inv.modules {
 		if !m.whole() {
 			continue
@@ -173,7 +191,10 @@ func (inv *inventory) truth() truth {
 		} else if t.bits != s.Bits {
 			t.bits = 0
 		}
-		t.shapes = append(t.shapes, s)
+		if k := (kind{s.Bits, s.K, s.G}); !seen[k] {
+			seen[k] = true
+			t.shapes = append(t.shapes, s)
+		}
 	}
 	return t
 }
@@ -186,7 +207,7 @@ func (t truth) fits(groupSize int) bool {
 // groupSize is the most plausible size that agrees with every module; ok is
 // false when none does.
 func (t truth) groupSize() (int, bool) {
-	for _, s := range t.shapes {
+	for _, s := range t.shapes[:min(len(t.shapes), maxSizes)] {
 		if size := s.GroupSize(); size != -1 && t.fits(size) {
 			return size, true
 		}
@@ -200,32 +221,30 @@ func (t truth) oneGroup() bool { return t.fits(-1) }
 
 // compareNames orders layers.2 before layers.10.
 func compareNames(a, b string) int {
-	for a != "" && b != "" {
-		da, db := leadingDigits(a), leadingDigits(b)
-		if da != "" && db != "" {
-			if c := len(da) - len(db); c != 0 {
-				return c
-			}
-			if c := strings.Compare(da, db); c != 0 {
-				return c
-			}
-			a, b = a[len(da):], b[len(db):]
-			continue
-		}
-		if a[0] != b[0] {
-			return int(a[0]) - int(b[0])
-		}
-		a, b = a[1:], b[1:]
-	}
-	return len(a) - len(b)
-}
-
-func leadingDigits(s string) string {
 	i := 0
-	for i < len(s) && s[i] >= '0' && s[i] <= '9' {
+	for i < len(a) && i < len(b) && a[i] == b[i] {
 		i++
 	}
-	return s[:i]
+	start := i // of the number in which they differ
+	for start > 0 && isDigit(a[start-1]) {
+		start--
+	}
+	da, db := digitsFrom(a, start), digitsFrom(b, start)
+	if da > 0 && db > 0 && da != db {
+		return da - db
+	}
+	return strings.Compare(a[i:], b[i:])
+}
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
+
+// digitsFrom is how many digits stand at i.
+func digitsFrom(s string, i int) int {
+	n := 0
+	for i+n < len(s) && isDigit(s[i+n]) {
+		n++
+	}
+	return n
 }
 
 // newNaming says that the tensors carry the names transformers has had since

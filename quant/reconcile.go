@@ -19,7 +19,7 @@ import (
 func (in Input) Config() (Config, []Finding) {
 	var l list
 	sources := in.sources(&l)
-	cfg := in.merge(sources, &l)
+	cfg := in.merge(sources, in.takeInventory(sources).truth(), &l)
 	return cfg, l.sorted()
 }
 
@@ -78,9 +78,8 @@ func (in Input) quantFiles() []string {
 	return names
 }
 
-// merge settles every key over all sources.
-func (in Input) merge(sources []Config, l *list) Config {
-	t := in.takeInventory(firstBaseName(sources)).truth()
+// merge settles every key over all sources, and t, the tensors.
+func (in Input) merge(sources []Config, t truth, l *list) Config {
 	if len(sources) == 0 {
 		c := Config{File: "tensors", Method: "gptq", Format: "gptq", PackDType: "int32", Bits: t.bits}
 		c.GroupSize, c.HasGroupSize = t.groupSize()

@@ -108,6 +108,10 @@ func (l Limits) HeaderLen(first8 []byte, fileSize int64) (int64, error) {
 		return 0, &FormatError{Reason: "this is a git-lfs pointer, not the weights",
 			hint: "fetch the file itself: the pointer names it by its SHA-256"}
 	}
+	if format := otherFormat(first8); format != "" {
+		return 0, &FormatError{Reason: "this is " + format + ", not safetensors, whatever its name says",
+			hint: "choose a branch with safetensors files"}
+	}
 	n := binary.LittleEndian.Uint64(first8)
 	switch {
 	case n > MaxHeader:
@@ -234,3 +238,22 @@ func dtypeBits(dtype string) int {
 // "version https://git-lfs.github.com/spec/v1". Eight bytes are enough: read as
 // a length they would be beyond every limit.
 func isPointer(first []byte) bool { return bytes.HasPrefix(first, []byte("version ")) }
+
+// otherFormat recognises files that were given the wrong name, by their first
+// eight bytes. Read as a length, each would be beyond every limit.
+func otherFormat(first []byte) string {
+	if binary.LittleEndian.Uint32(first[4:]) == 0 {
+		return "" // a length after all
+	}
+	switch {
+	case bytes.HasPrefix(first, []byte("GGUF")), bytes.HasPrefix(first, []byte("tjgg")), bytes.HasPrefix(first, []byte("lmgg")):
+		return "a GGUF or GGML file"
+	case bytes.HasPrefix(first, []byte("PK\x03\x04")):
+		return "a zip archive, as PyTorch saves pickles in"
+	case first[0] == 0x80 && first[1] >= 2 && first[1] <= 5:
+		return "a pickle"
+	case bytes.HasPrefix(first, []byte("\x89HDF")):
+		return "an HDF5 file"
+	}
+	return ""
+}
