@@ -130,8 +130,9 @@ func (p *plan) machine(s Summary) []Advice {
 				Text: "a second card like this one, with the layers laid on both"})
 		}
 		if !p.Engine.RAM {
-			list = append(list, Advice{Kind: AdviseMore, Verdict: Fits, Bytes: s.Need.High, effort: 21,
-				Text: fmt.Sprintf("%s of free memory%s", GiBText(p.cardFor(s.Need.High)), ofCard(p.Engine.Fraction))})
+			need := p.cardFor(s.Need.High)
+			list = append(list, Advice{Kind: AdviseMore, Verdict: Fits, Bytes: need, effort: 21,
+				Text: fmt.Sprintf("%s of free memory%s", GiBText(need), ofCard(p.Engine.Fraction))})
 		}
 	}
 	return list

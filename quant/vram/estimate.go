@@ -27,7 +27,7 @@ type Request struct {
 	Bits    int          // of the quantised matrices; 0 = not known
 	Context int          // tokens; 0 = the model's most, at most DefaultContext
 	Batch   int          // sequences at a time; 0 = 1
-	KV      KVType       // "" = the engine's own
+	KV      KVType       // "" = the engine's own, which also stands in for one it does not have
 	Engine  Profile      // the zero value is the general one
 	Cards   []Card       // none: only the need is stated
 	Split   Split
@@ -80,6 +80,8 @@ type plan struct {
 	ways   int64 // cards a matrix is split over
 	limit  int   // the largest context to look for
 
+	refused KVType // asked for, but the engine has no such cache
+
 	// By layer, for SplitLayers.
 	layers     int
 	embed      int64 // before the first layer
@@ -88,8 +90,8 @@ type plan struct {
 	each       []int64
 }
 
-// Summary answers without texts; it allocates nothing, so that it can be asked
-// for every branch at every key.
+// Summary answers without texts; it allocates nothing where Engine is given, so
+// that it can be asked for every branch at every key.
 func (r Request) Summary() Summary {
 	p, why := r.plan()
 	return p.summary(why)
@@ -101,7 +103,8 @@ func (r Request) plan() (p plan, why string) {
 	if r.Engine.ID == "" {
 		r.Engine, _ = ProfileFor("")
 	}
-	if r.KV == "" && len(r.Engine.KV) > 0 {
+	if !r.Engine.offers(r.KV) && len(r.Engine.KV) > 0 {
+		p.refused = r.KV
 		r.KV = r.Engine.KV[0]
 	}
 	most := 0
@@ -252,7 +255,8 @@ func (p *plan) fraction(c Card) int64 {
 	if total <= 0 {
 		total = max(c.Free, 0)
 	}
-	return min(total, maxBytes) / 1000 * int64(p.Engine.Fraction)
+	total, f := min(total, maxBytes), int64(p.Engine.Fraction)
+	return total/1000*f + total%1000*f/1000
 }
 
 // onEach is what every card that is used bears besides weights and cache.

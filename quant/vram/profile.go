@@ -49,6 +49,7 @@ type Profile struct {
 	ID       string // as in [ProfileFor]
 	Name     string
 	Overhead Range  // per card: CUDA context, runtime and what is not a term of its own
+	Basis    string // what Overhead is, and how it is known
 	Source   Source // of Overhead
 
 	EmbedInRAM bool     // the embedding stays in main memory
@@ -76,25 +77,35 @@ func generalOverhead() Range { return mib(819, 1229, 2253) }
 
 // Profiles lists what is known of engines, the general one first.
 func Profiles() []Profile {
+	const (
+		whole = "CUDA context, runtime, room to unpack a matrix and to compute a chunk of the prompt"
+		bare  = "CUDA context and runtime"
+		graph = "CUDA context, runtime and graphs"
+		ram   = "buffers of the runner"
+	)
 	general := generalOverhead()
 	// AutoGPTQ's kernels have a term of their own for what is 0.3 GiB of the general overhead.
 	gptq := mib(512, 922, 1946)
 	// Context, libraries and graphs; activations are a term of their own. Logs:
 	// 0.10 (#12330), 0.20 (#14447), 0.25 (#13061) and 1.79 GiB (#10511).
-	server := mib(205, 512, 1843)
+	server := mib(205, 512, 2048)
 	all := []KVType{KVFP16, KVFP8, KVQ8, KVQ4}
-	return []Profile{
-		{ID: "generic", Name: "an engine", Overhead: general, KV: all, Layers: true, Tensor: true},
-		{ID: "exllamav2", Name: "ExLlamaV2", Overhead: general, EmbedInRAM: true, FullCache: true, KV: all, Layers: true, Tensor: true},
-		{ID: "exllama", Name: "ExLlama", Overhead: general, EmbedInRAM: true, FullCache: true, KV: []KVType{KVFP16}, Layers: true},
-		{ID: "vllm", Name: "vLLM", Overhead: server, Fraction: 900, KV: []KVType{KVFP16, KVFP8}, Layers: true, Tensor: true, scratch: graphScratch},
-		{ID: "sglang", Name: "SGLang", Overhead: server, Fraction: 880, KV: []KVType{KVFP16, KVFP8}, Tensor: true, scratch: graphScratch},
-		{ID: "tgi", Name: "TGI", Overhead: server, Fraction: 950, KV: []KVType{KVFP16, KVFP8}, Tensor: true, scratch: graphScratch},
-		{ID: "autogptq", Name: "AutoGPTQ", Overhead: gptq, KV: []KVType{KVFP16}, Layers: true, scratch: gptqScratch},
-		{ID: "transformers", Name: "transformers", Overhead: gptq, KV: []KVType{KVFP16}, Layers: true, scratch: gptqScratch},
-		{ID: "gptqmodel", Name: "GPTQModel", Overhead: gptq, KV: []KVType{KVFP16}, Layers: true, scratch: gptqScratch},
-		{ID: "cpu", Name: "qbranch gen", Overhead: mib(64, 128, 512), FullCache: true, KV: []KVType{KVFP32}, RAM: true},
+	list := []Profile{
+		{ID: "generic", Name: "an engine", Overhead: general, Basis: whole, KV: all, Layers: true, Tensor: true},
+		{ID: "exllamav2", Name: "ExLlamaV2", Overhead: general, Basis: whole, EmbedInRAM: true, FullCache: true, KV: all, Layers: true, Tensor: true},
+		{ID: "exllama", Name: "ExLlama", Overhead: general, Basis: whole, EmbedInRAM: true, FullCache: true, KV: []KVType{KVFP16}, Layers: true},
+		{ID: "vllm", Name: "vLLM", Overhead: server, Basis: graph, Fraction: 900, KV: []KVType{KVFP16, KVFP8}, Layers: true, Tensor: true, scratch: graphScratch},
+		{ID: "sglang", Name: "SGLang", Overhead: server, Basis: graph, Fraction: 880, KV: []KVType{KVFP16, KVFP8}, Tensor: true, scratch: graphScratch},
+		{ID: "tgi", Name: "TGI", Overhead: server, Basis: graph, Fraction: 900, KV: []KVType{KVFP16, KVFP8}, Tensor: true, scratch: graphScratch},
+		{ID: "autogptq", Name: "AutoGPTQ", Overhead: gptq, Basis: bare, KV: []KVType{KVFP16}, Layers: true, scratch: gptqScratch},
+		{ID: "transformers", Name: "transformers", Overhead: gptq, Basis: bare, KV: []KVType{KVFP16}, Layers: true, scratch: gptqScratch},
+		{ID: "gptqmodel", Name: "GPTQModel", Overhead: gptq, Basis: bare, KV: []KVType{KVFP16}, Layers: true, scratch: gptqScratch},
+		{ID: "cpu", Name: "qbranch gen", Overhead: mib(64, 128, 512), Basis: ram, FullCache: true, KV: []KVType{KVFP32}, RAM: true},
 	}
+	for i := range list {
+		list[i].Source = FromAssumption
+	}
+	return list
 }
 
 // ProfileFor finds the profile of an engine by its ID. An engine that is not
@@ -103,11 +114,9 @@ func ProfileFor(id string) (p Profile, ok bool) {
 	list := Profiles()
 	for _, p := range list {
 		if p.ID == id {
-			p.Source = FromAssumption
 			return p, true
 		}
 	}
-	list[0].Source = FromAssumption
 	return list[0], id == ""
 }
 

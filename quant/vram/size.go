@@ -14,7 +14,7 @@ const (
 )
 
 // maxBytes is more than any size here can be. Arithmetic stops at it, so that
-// nothing overflows: a quarter of a quarter of an exbibyte.
+// nothing overflows: 64 pebibytes.
 const maxBytes = 1 << 56
 
 // units are what may follow a number. A single letter is missing on purpose: to
@@ -41,7 +41,7 @@ func (e *SizeError) Hint() string {
 // ParseSize reads a size of memory: a number, which may have a point, and KiB,
 // MiB, GiB, TiB (powers of 1024), kB, MB, GB, TB (powers of 1000) or B in any
 // case. A bare number is GiB, as cards are sold. A fraction of a byte is
-// dropped. Nothing, less than a byte, and more than 2⁵⁶ bytes are a *SizeError.
+// dropped. Nothing, less than a byte, and 2⁵⁶ bytes or more are a *SizeError.
 func ParseSize(text string) (int64, error) {
 	s := strings.ToLower(strings.TrimSpace(text))
 	unit := int64(GiB)
@@ -52,7 +52,7 @@ func ParseSize(text string) (int64, error) {
 		}
 	}
 	n, err := scaleDecimal(s, unit)
-	if err != nil || n < 1 || n > maxBytes {
+	if err != nil || n < 1 || n >= maxBytes {
 		return 0, &SizeError{Text: text}
 	}
 	return n, nil
@@ -89,11 +89,11 @@ func scaleDecimal(s string, unit int64) (int64, error) {
 // GiBText is a number of bytes as this package and its callers write memory:
 // GiB with two decimals, whatever the size, so that a column has one unit.
 func GiBText(n int64) string {
-	sign := ""
+	sign, u := "", uint64(n)
 	if n < 0 {
-		sign, n = "-", -max(n, -maxBytes)
+		sign, u = "-", -u
 	}
-	hundredths := n>>30*100 + (n&(GiB-1)*100+GiB/2)>>30
+	hundredths := u>>30*100 + (u&(GiB-1)*100+GiB/2)>>30
 	return fmt.Sprintf("%s%d.%02d GiB", sign, hundredths/100, hundredths%100)
 }
 

@@ -63,16 +63,12 @@ func (p *plan) terms() []Term {
 		list = append(list, Term{TermKV, kv, FromConfig, p.cache.formula(p.Context, p.KV)})
 	}
 	used := p.cardsUsed()
-	source := p.Engine.Source
-	if source == "" {
-		source = FromAssumption
-	}
-	list = append(list, Term{TermOverhead, p.Engine.Overhead.times(used), source, overCards(GiBText(p.Engine.Overhead.Expected), used)})
+	list = append(list, Term{TermOverhead, p.Engine.Overhead.times(used), p.Engine.Source, overCards(p.Engine.Basis, used)})
 	if s := p.scratch(p.Context); s != (Range{}) {
 		list = append(list, Term{TermScratch, s.times(used), FromAssumption, overCards(p.scratchFormula(), used)})
 	}
 	if c := p.communication(); c != (Range{}) {
-		list = append(list, Term{TermTensor, c.times(used), FromAssumption, overCards(GiBText(c.Expected), used)})
+		list = append(list, Term{TermTensor, c.times(used), FromAssumption, overCards("buffers to exchange parts of a matrix", used)})
 	}
 	return list
 }
@@ -83,7 +79,7 @@ func overCards(one string, n int64) string {
 	if n == 1 {
 		return one
 	}
-	return fmt.Sprintf("%s on each of %d cards", one, n)
+	return fmt.Sprintf("%s, on each of %d cards", one, n)
 }
 
 // cardsUsed is how many cards bear an overhead.
@@ -137,15 +133,25 @@ func (p *plan) notes() []string {
 	if m := p.Model; m != nil && m.MaxPositions > 0 && p.Context > m.MaxPositions {
 		list = append(list, fmt.Sprintf("the model was trained for %d tokens of context", m.MaxPositions))
 	}
+	if m := p.Model; m != nil && !m.Known() {
+		list = append(list, "the architecture is not known: the cache is computed as for ordinary attention")
+	}
 	if p.Engine.Fraction > 0 && len(p.Cards) > 0 {
+		c := p.Cards[p.best]
 		list = append(list, fmt.Sprintf("%s takes %s of the card whatever the model: what it does not need becomes cache for more sequences",
-			p.Engine.Name, GiBText(p.fraction(p.Cards[p.best]))))
+			p.Engine.Name, GiBText(p.fraction(c))))
+		if c.Free >= 0 && c.Free < p.fraction(c) {
+			list = append(list, fmt.Sprintf("%s is free: %s starts only if it is told to take a smaller fraction", GiBText(c.Free), p.Engine.Name))
+		}
 	}
 	if p.Engine.RAM {
 		list = append(list, "weights are mapped from the file: with less memory they are read from disk again and again")
 	}
-	if !p.Engine.offers(p.KV) {
-		list = append(list, fmt.Sprintf("%s has no %s cache", p.Engine.Name, p.KV))
+	if p.refused != "" {
+		list = append(list, fmt.Sprintf("%s has no %s cache: this is for %s", p.Engine.Name, p.refused, p.KV))
+	}
+	if p.Split == SplitLayers && p.Request.Weights.Head == 0 && p.Request.Weights.Embed > 0 {
+		list = append(list, "the output matrix is the embedding: an engine that copies it to the last card needs that much more there")
 	}
 	return list
 }

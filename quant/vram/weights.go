@@ -46,6 +46,15 @@ func Headers(headers []*safetensors.Header) Weights {
 	return w
 }
 
+// Layout adds up the tensors that a configuration implies.
+func Layout(l quant.Layout) Weights {
+	w := Weights{Source: FromShapes}
+	for _, t := range l.Tensors {
+		w.addTensor(t.Name, max(t.Bytes, 0))
+	}
+	return w
+}
+
 // maxLayers bounds what a hostile name or config.json can make us list; the
 // deepest published models have some 130.
 const maxLayers = 4096
