@@ -42,8 +42,9 @@ func (p *plan) advice(s Summary) []Advice {
 		return nil
 	}
 	list := p.settings(s)
-	list = append(list, p.machine(s)...)
-	list = append(list, p.others(s)...)
+	list = append(list, p.machine()...)
+	list = append(list, p.others()...)
+	list = append(list, p.hardware(s)...)
 	list = slices.DeleteFunc(list, func(a Advice) bool { return a.Verdict != Fits && (s.Verdict == Tight || a.Verdict != Tight) })
 	slices.SortStableFunc(list, func(a, b Advice) int {
 		if a.Verdict != b.Verdict {
@@ -100,40 +101,56 @@ func firstOfKV(list []Advice) []Advice {
 	})
 }
 
-// machine is what changes with the memory that there is.
-func (p *plan) machine(s Summary) []Advice {
+// machine is what changes with the cards that there are.
+func (p *plan) machine() []Advice {
+	if p.Split != SplitNone {
+		return nil
+	}
 	var list []Advice
-	if p.Split == SplitNone {
-		c := p.Cards[p.best]
-		if c.Total > c.Free {
-			r := p.Request
-			r.Cards = []Card{{Name: c.Name, Total: c.Total, Free: c.Total}}
-			list = append(list, Advice{Kind: AdviseFree, Verdict: r.Summary().Verdict, Bytes: c.Total - c.Free, effort: 3,
-				Text: fmt.Sprintf("end other programs, which hold %s", GiBText(c.Total-c.Free))})
+	c := p.Cards[p.best]
+	if c.Total > c.Free {
+		r := p.Request
+		r.Cards = []Card{{Name: c.Name, Total: c.Total, Free: c.Total}}
+		list = append(list, Advice{Kind: AdviseFree, Verdict: r.Summary().Verdict, Bytes: c.Total - c.Free, effort: 3,
+			Text: fmt.Sprintf("end other programs, which hold %s", GiBText(c.Total-c.Free))})
+	}
+	if p.Engine.Fraction > 0 && p.Engine.Fraction < 950 {
+		r := p.Request
+		r.Engine.Fraction = 950
+		list = append(list, Advice{Kind: AdviseFraction, Verdict: r.Summary().Verdict, effort: 4,
+			Text: fmt.Sprintf("let %s take 0.95 of the card", p.Engine.Name)})
+	}
+	if len(p.Cards) > 1 && p.Engine.Layers {
+		r := p.Request
+		r.Split = SplitLayers
+		list = append(list, Advice{Kind: AdviseSplit, Verdict: r.Summary().Verdict, effort: 5,
+			Text: fmt.Sprintf("lay the layers on %d cards", len(p.Cards))})
+	}
+	return list
+}
+
+// hardware is what changes with cards to be had.
+func (p *plan) hardware(s Summary) []Advice {
+	var list []Advice
+	if p.Engine.Layers && (p.Split == SplitLayers || len(p.Cards) == 1) {
+		last := p.Cards[len(p.Cards)-1]
+		r := p.Request
+		r.Cards, r.Split = append(slices.Clone(p.Cards), last), SplitLayers
+		text := "a second card like this one, with the layers laid on both"
+		if len(p.Cards) > 1 {
+			text = "one more card like the last"
 		}
-		if p.Engine.Fraction > 0 && p.Engine.Fraction < 950 {
-			r := p.Request
-			r.Engine.Fraction = 950
-			list = append(list, Advice{Kind: AdviseFraction, Verdict: r.Summary().Verdict, effort: 4,
-				Text: fmt.Sprintf("let %s take 0.95 of the card", p.Engine.Name)})
-		}
-		if len(p.Cards) > 1 && p.Engine.Layers {
-			r := p.Request
-			r.Split = SplitLayers
-			list = append(list, Advice{Kind: AdviseSplit, Verdict: r.Summary().Verdict, effort: 5,
-				Text: fmt.Sprintf("lay the layers on %d cards", len(p.Cards))})
-		}
-		if len(p.Cards) == 1 && p.Engine.Layers {
-			r := p.Request
-			r.Cards, r.Split = []Card{c, c}, SplitLayers
-			list = append(list, Advice{Kind: AdviseCards, Verdict: r.Summary().Verdict, effort: 20,
-				Text: "a second card like this one, with the layers laid on both"})
-		}
-		if !p.Engine.RAM {
-			need := p.cardFor(s.Need.High)
-			list = append(list, Advice{Kind: AdviseMore, Verdict: Fits, Bytes: need, effort: 21,
-				Text: fmt.Sprintf("%s of free memory%s", GiBText(need), ofCard(p.Engine.Fraction))})
-		}
+		list = append(list, Advice{Kind: AdviseCards, Verdict: r.Summary().Verdict, effort: 20, Text: text})
+	}
+	switch p.Split {
+	case SplitNone:
+		need := p.cardFor(s.Need.High)
+		list = append(list, Advice{Kind: AdviseMore, Verdict: Fits, Bytes: need, effort: 21,
+			Text: fmt.Sprintf("%s of free memory%s", GiBText(need), ofCard(p.Engine.Fraction))})
+	case SplitTensor:
+		need := p.cardFor(add(p.share(p.Context), p.onEach(p.Context, highest)))
+		list = append(list, Advice{Kind: AdviseMore, Verdict: Fits, Bytes: need, effort: 21,
+			Text: fmt.Sprintf("%s of free memory on every card", GiBText(need))})
 	}
 	return list
 }
@@ -155,7 +172,7 @@ func ofCard(fraction int) string {
 }
 
 // others is another engine, or another branch.
-func (p *plan) others(s Summary) []Advice {
+func (p *plan) others() []Advice {
 	var list []Advice
 	if !p.Engine.EmbedInRAM && !p.Engine.RAM {
 		r := p.Request
@@ -174,19 +191,31 @@ func (p *plan) others(s Summary) []Advice {
 	return list
 }
 
-// lose is how many bytes of weights too many there are for a verdict on one
-// card, 0 when no branch would be small enough.
+// lose is how many bytes of weights too many there are for a verdict, 0 when no
+// branch would be small enough. The layers of a smaller branch are taken to be
+// of one size.
 func (p *plan) lose(v Verdict) int64 {
-	if p.Split != SplitNone {
-		return 0
-	}
 	l := highest
 	if v == Tight {
 		l = expected
 	}
-	over := add(p.share(p.Context), p.onEach(p.Context, l)) - p.available(p.best)
-	if over >= p.weight {
+	r := p.Request
+	r.Weights.Layers = nil
+	enough := func(lose int64) bool {
+		r.Weights.Bytes = p.Request.Weights.Bytes - lose
+		q, why := r.plan()
+		return why == "" && q.holds(q.Context, l)
+	}
+	low, high := int64(0), p.Request.Weights.Bytes-max(p.Request.Weights.Embed, 0)-max(p.Request.Weights.Head, 0)-1
+	if high <= low || enough(low) || !enough(high) {
 		return 0
 	}
-	return max(over, 0)
+	for high-low > 1 {
+		if mid := low + (high-low)/2; enough(mid) {
+			high = mid
+		} else {
+			low = mid
+		}
+	}
+	return high
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/qbranch/qbranch/quant"
@@ -184,6 +185,7 @@ func TestAdviceIsTrue(t *testing.T) {
 
 // follow does what an advice says.
 func follow(r Request, a Advice) (Request, bool) {
+	r.Cards = slices.Clone(r.Cards)
 	p, _ := r.plan()
 	best := r.Cards[p.best]
 	switch a.Kind {
@@ -196,13 +198,15 @@ func follow(r Request, a Advice) (Request, bool) {
 	case AdviseSplit:
 		r.Split = SplitLayers
 	case AdviseCards:
-		r.Cards, r.Split = []Card{best, best}, SplitLayers
+		r.Cards, r.Split = append(slices.Clone(r.Cards), r.Cards[len(r.Cards)-1]), SplitLayers
 	case AdviseEngine:
 		r.Engine, _ = ProfileFor(a.Engine)
 	case AdviseSmaller:
 		r.Weights.Bytes -= a.Bytes
 	case AdviseMore:
-		r.Cards = []Card{{Name: "larger", Total: a.Bytes, Free: a.Bytes}}
+		for i := range r.Cards {
+			r.Cards[i] = Card{Name: "larger", Total: a.Bytes, Free: a.Bytes}
+		}
 	default:
 		return r, false
 	}
