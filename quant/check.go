@@ -21,7 +21,8 @@ type checker struct {
 	sources []Config // every configuration file that could be read
 	model   *Model   // nil when there is no readable config.json
 
-	newNaming bool // the tensors have the names of transformers 5
+	only      moduleList // what may be quantised
+	newNaming bool       // the tensors have the names of transformers 5
 }
 
 // Check judges the configuration files and, where present, the headers.
@@ -97,6 +98,7 @@ func newChecker(in Input) *checker {
 	c.inv = in.takeInventory(c.sources)
 	c.t = c.inv.truth()
 	c.cfg = in.merge(c.sources, c.t, &c.list)
+	c.only = c.cfg.moduleList()
 	return c
 }
 

@@ -38,8 +38,12 @@ func (c *checker) checkTensors() {
 	for _, m := range c.inv.modules {
 		c.checkModule(m)
 	}
-	if known && c.inv.complete {
+	switch {
+	case !c.inv.complete:
+	case known:
 		c.checkExtra()
+	case c.model != nil:
+		c.siblings()
 	}
 	c.sizes()
 }
@@ -97,6 +101,22 @@ func (c *checker) checkModule(m *module) {
 	if expected && m.bias != nil && !x.bias {
 		c.count("bias", Finding{Code: "H10", Severity: Info, Where: m.bias.Name,
 			Message: "the architecture has no bias here; AutoGPTQ up to 0.7 writes one of zeros"})
+	}
+	if expected && m.bias == nil && x.bias && c.inv.complete {
+		c.count("no bias", Finding{
+			Code: "H3", Severity: Warn, Where: m.name,
+			Got: "nothing", Want: fmt.Sprintf("[%d]", x.n),
+			Message: "has no bias, which the architecture has here: some engines refuse the file, others take it for zero",
+			Hint:    "compare with the original model",
+		})
+	}
+	if expected && !c.only.has(x) {
+		c.count("not listed", Finding{
+			Code: "H5", Severity: Warn, Where: m.name,
+			Got: "quantised", Want: "in floating point",
+			Message: "is quantised, but modules_in_block_to_quantize does not list it: transformers will not load it",
+			Hint:    "add " + x.inBlock + " to modules_in_block_to_quantize in config.json",
+		})
 	}
 	if m.bias != nil && !slices.Equal(m.bias.Shape, []int64{int64(s.N)}) {
 		c.count("bias shape", Finding{
@@ -186,7 +206,6 @@ func (c *checker) checkParameters(m *module, s gptq.Shape) {
 // checkArchitecture compares what is there with what the architecture needs.
 func (c *checker) checkArchitecture() {
 	all, inFloat, first := 0, 0, ""
-	only := c.cfg.moduleList()
 	c.model.each(c.newNaming, func(x linear) {
 		all++
 		m := c.inv.byName[x.name]
@@ -214,7 +233,7 @@ func (c *checker) checkArchitecture() {
 				Message: fmt.Sprintf("is %v and not quantised; config.json needs [%d %d]", weight.Shape, x.n, x.k),
 				Hint:    "config.json or the weights belong to another model",
 			})
-		case quantised && known && (only == nil || only[x.inBlock]):
+		case quantised && known && c.only.has(x):
 			if inFloat++; first == "" {
 				first = weight.Name
 			}
@@ -251,6 +270,14 @@ func (c *checker) checkPlain(p plain) {
 		c.ask(linear{name: base})
 	}
 	if p.role == RoleHead && c.cfg.LMHead && ok {
+		if c.inv.byName[base] == nil {
+			c.count("head", Finding{
+				Code: "H8", Severity: Warn, Where: p.name,
+				Got: "not quantised", Want: base + ".qweight",
+				Message: "is not quantised, though lm_head is set: engines that expect it to be will not load it",
+				Hint:    "set lm_head to false in both configuration files",
+			})
+		}
 		return
 	}
 	t := c.inv.tensors[p.name]

@@ -125,14 +125,21 @@ func (c Config) forModule(name string) (bits, groupSize int, quantised, known bo
 	return bits, groupSize, true, known
 }
 
-// moduleList is modules_in_block_to_quantize, a list of names or of lists of
-// them, as a set; nil means every Linear.
-func (c Config) moduleList() map[string]bool {
+// moduleList is modules_in_block_to_quantize as a set; nil means every Linear.
+type moduleList map[string]bool
+
+// has says whether x may be quantised. Names are those within the layer; some
+// lists have whole ones.
+func (l moduleList) has(x linear) bool { return l == nil || l[x.inBlock] || l[x.name] }
+
+// moduleList reads modules_in_block_to_quantize, a list of names or of lists of
+// them.
+func (c Config) moduleList() moduleList {
 	var lists []json.RawMessage
 	if json.Unmarshal(c.Modules, &lists) != nil || len(lists) == 0 {
 		return nil
 	}
-	set := map[string]bool{}
+	set := moduleList{}
 	for _, raw := range lists {
 		var names []string
 		var name string

@@ -56,7 +56,10 @@ func newFake(kind string) *fake {
 		return f
 	}
 	f.config["num_local_experts"] = 2
-	f.config["quantization_config"].(map[string]any)["modules_in_block_to_quantize"] = [][]string{{"self_attn.q_proj", "self_attn.k_proj"}}
+	f.config["quantization_config"].(map[string]any)["modules_in_block_to_quantize"] = [][]string{
+		{"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj"},
+		{"block_sparse_moe.experts.0.w1", "block_sparse_moe.experts.0.w2", "block_sparse_moe.experts.0.w3"},
+		{"block_sparse_moe.experts.1.w1", "block_sparse_moe.experts.1.w2", "block_sparse_moe.experts.1.w3"}}
 	f.plain(p+"block_sparse_moe.gate.weight", 2, fakeHidden)
 	for e := range 2 {
 		x := fmt.Sprintf("%sblock_sparse_moe.experts.%d.", p, e)

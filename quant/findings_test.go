@@ -153,6 +153,20 @@ var headerCases = []spoiled{
 		f.quant["dynamic"] = map[string]any{`+:model\.layers\.0\.mlp\.down`: map[string]any{"bits": 8}}
 	}, nil},
 	{"a layer that should be left out", "", func(f *fake) { f.quant["dynamic"] = map[string]any{`-:.*down_proj`: map[string]any{}} }, []string{"H5 fatal"}},
+	{"quantised and not listed", "", func(f *fake) {
+		f.config["quantization_config"].(map[string]any)["modules_in_block_to_quantize"] = []string{"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
+			"self_attn.o_proj", "mlp.gate_proj", "mlp.up_proj"}
+	}, []string{"H5 warn"}},
+	{"not quantised and not listed", "", func(f *fake) {
+		f.config["quantization_config"].(map[string]any)["modules_in_block_to_quantize"] = [][]string{{"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
+			"self_attn.o_proj"}, {"mlp.gate_proj", "mlp.up_proj"}}
+		f.drop(down+".scales", down+".qweight", down+".qzeros", down+".g_idx")
+		f.plain(down+".weight", fakeHidden, fakeInter)
+	}, nil},
+	{"a layer of another model in floating point", "", func(f *fake) {
+		f.drop(down+".scales", down+".qweight", down+".qzeros", down+".g_idx")
+		f.plain(down+".weight", fakeHidden, 32)
+	}, []string{"H4 fatal"}},
 	{"groups of 16 in truth", "", func(f *fake) { f.linear(down, 4, 16, fakeInter, fakeHidden) }, []string{"H5 fatal"}},
 	{"zero points in F32", "", func(f *fake) { f.tensors[oProj+".qzeros"].DType = "F32" }, []string{"H6 fatal"}},
 	{"g_idx in I64", "", func(f *fake) {
@@ -181,6 +195,14 @@ var headerCases = []spoiled{
 		f.drop(down+".scales", down+".qweight", down+".qzeros", down+".g_idx")
 		f.plain(down+".weight", fakeHidden, fakeInter)
 	}, []string{"H8 warn"}},
+	{"lm_head promised", "", func(f *fake) { f.both("lm_head", true) }, []string{"H8 warn"}},
+	{"lm_head quantised", "", func(f *fake) {
+		f.both("lm_head", true)
+		f.config["vocab_size"] = 64
+		f.plain("model.embed_tokens.weight", 64, fakeHidden)
+		f.drop("lm_head.weight")
+		f.linear("lm_head", 4, 32, fakeHidden, 64)
+	}, nil},
 	{"a layer in floating point, by a rule", "", func(f *fake) {
 		f.drop(down+".scales", down+".qweight", down+".qzeros", down+".g_idx")
 		f.plain(down+".weight", fakeHidden, fakeInter)
@@ -196,7 +218,13 @@ var headerCases = []spoiled{
 	}, []string{"H12 info", "H9 fatal"}},
 	{"tied embedding without lm_head", "", func(f *fake) { f.config["tie_word_embeddings"] = true; f.drop("lm_head.weight") }, nil},
 	{"zero bias", "", func(f *fake) { f.put(oProj+".bias", "F16", make([]byte, 128), 64) }, []string{"H10 info"}},
-	{"bias the architecture has", "", func(f *fake) { f.config["attention_bias"] = true; f.plain(oProj+".bias", 64) }, nil},
+	{"bias the architecture has", "", func(f *fake) {
+		f.config["mlp_bias"] = true
+		f.plain(down+".bias", 64)
+		f.plain("model.layers.0.mlp.gate_proj.bias", 96)
+		f.plain("model.layers.0.mlp.up_proj.bias", 96)
+	}, nil},
+	{"no bias where the architecture has one", "", func(f *fake) { f.config["attention_bias"] = true; f.plain(oProj+".bias", 64) }, []string{"H3 warn"}},
 	{"metadata", "", func(f *fake) {
 		f.meta = map[string]string{"gptq_bits": "3", "gptq_group_size": "32", "gptq_desc_act": "True"}
 	}, []string{"H11 warn"}},

@@ -113,14 +113,14 @@ func sizeFits(groupSize int) bool { return groupSize == -1 || groupSize > 0 }
 type layoutBuilder struct {
 	cfg    Config
 	o      LayoutOptions
-	only   map[string]bool
+	only   moduleList
 	layout Layout
 }
 
 // linear adds a matrix, quantised unless the configuration excludes it.
 func (b *layoutBuilder) linear(x linear) {
 	bits, groupSize, quantised, _ := b.cfg.forModule(x.name)
-	if quantised && (b.only == nil || b.only[x.inBlock]) && widthFits(bits) && sizeFits(groupSize) {
+	if quantised && b.only.has(x) && widthFits(bits) && sizeFits(groupSize) {
 		b.quantised(x, bits, groupSize)
 		return
 	}
