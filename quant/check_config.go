@@ -229,6 +229,13 @@ func (c *checker) checkNames() {
 			Hint:    "the configuration and the tensors count; the name is a label",
 		})
 	}
+	for _, contradiction := range p.Contradictions {
+		c.add(Finding{
+			Code: "J6", Severity: Warn, Where: c.in.Branch,
+			Message: "the branch's name contradicts itself: " + contradiction,
+			Hint:    "the configuration and the tensors count; the name is a label",
+		})
+	}
 	if p.Bits != nil && c.cfg.Bits != 0 && *p.Bits != c.cfg.Bits {
 		promise("bits", strconv.Itoa(*p.Bits), strconv.Itoa(c.cfg.Bits))
 	}

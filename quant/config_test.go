@@ -135,48 +135,6 @@ func TestJSONErrors(t *testing.T) {
 	}
 }
 
-func TestParseBranchName(t *testing.T) {
-	num := func(p *int) string {
-		if p == nil {
-			return "-"
-		}
-		return fmt.Sprint(*p)
-	}
-	tests := []struct{ name, want string }{
-		{"gptq-4bit-32g-actorder_True", "4 32 true"},
-		{"gptq-3bit--1g-actorder_True", "3 -1 true"}, // -1: no groups
-		{"gptq-8bit-128g-actorder_False", "8 128 false"},
-		{"gptq-4-32g-actorder_True", "4 32 true"}, // without the word "bit"
-		{"gptq-8--1g-actorder_True", "8 -1 true"},
-		{"4bit-128g", "4 128 -"},
-		{"gptq-4bit", "4 - -"},
-		{"gptq_model-4bit--1g", "4 -1 -"}, // a file's stem
-		{"Model-GPTQ-4bit-128g.latest", "4 - -"},
-		{"4-bit-64g-act-order", "4 64 true"},
-		{"4bit-128g.no-act-order", "4 - false"},
-		{"4bit_128g_no_act_order", "4 128 false"},
-		{"gptq-16bit", "16 - -"},
-		{"main", "- - -"},
-		{"", "- - -"},
-		{"refs/pr/3", "- - -"},
-		{"4.0bpw", "- - -"},       // EXL2's bits are fractions
-		{"release-2g", "- - -"},   // a group without bits is none
-		{"actorder", "- - -"},     // nor is an order
-		{"v4bitter", "- - -"},     // no word of its own
-		{"gptq-4bit-0g", "4 - -"}, // no group size
-	}
-	for _, tt := range tests {
-		p := ParseBranchName(tt.name)
-		act := "-"
-		if p.ActOrder != nil {
-			act = fmt.Sprint(*p.ActOrder)
-		}
-		if got := num(p.Bits) + " " + num(p.GroupSize) + " " + act; got != tt.want {
-			t.Errorf("%q: got %s, want %s", tt.name, got, tt.want)
-		}
-	}
-}
-
 func TestReconcile(t *testing.T) {
 	// Without headers a contradiction cannot be settled; config.json comes first.
 	in := Input{JSON: map[string][]byte{
