@@ -54,12 +54,19 @@ func (c *checker) checkOtherMethod() bool {
 	}
 	c.list = list{}
 	c.add(Finding{
-		Code: "J2", Severity: Fatal, Where: where,
+		Code: "J2", Severity: Fatal, Where: where, Field: methodField(c.sources),
 		Got: method, Want: "GPTQ",
 		Message: fmt.Sprintf("this is %s, not GPTQ", method),
 		Hint:    "look for a branch or repository named GPTQ",
 	})
 	return true
+}
+
+func methodField(sources []Config) string {
+	if len(sources) == 0 {
+		return ""
+	}
+	return "quant_method"
 }
 
 // OtherMethod names the method of a configuration that is not GPTQ's, as people
@@ -129,7 +136,7 @@ func (c *checker) checkModel() {
 	bad := c.readModel()
 	for _, p := range bad {
 		c.add(Finding{
-			Code: "J13", Severity: Fatal, Where: "config.json",
+			Code: "J13", Severity: Fatal, Where: "config.json", Field: p.field,
 			Got: p.got, Want: p.want,
 			Message: fmt.Sprintf("%s is %s, which cannot be", p.field, p.got),
 			Hint:    "compare config.json with that of the original model",
@@ -138,11 +145,11 @@ func (c *checker) checkModel() {
 	switch m := c.model; {
 	case m == nil:
 	case m.family().tensors == nil:
-		c.add(Finding{Code: "J13", Severity: Info, Where: "config.json", Got: m.Kind,
+		c.add(Finding{Code: "J13", Severity: Info, Where: "config.json", Field: "model_type", Got: m.Kind,
 			Message: fmt.Sprintf("architecture %q is not known: only what the tensors themselves imply is judged", m.Kind)})
 	case m.Kind == "mixtral" && m.Window > 0:
 		c.add(Finding{
-			Code: "J13", Severity: Warn, Where: "config.json",
+			Code: "J13", Severity: Warn, Where: "config.json", Field: "sliding_window",
 			Got: fmt.Sprint(m.Window), Want: "null",
 			Message: fmt.Sprintf("sliding_window is %d, but Mixtral attends to everything: some engines forget text beyond it", m.Window),
 			Hint:    "set sliding_window to null in config.json",
@@ -150,7 +157,7 @@ func (c *checker) checkModel() {
 	}
 	if m := c.model; m != nil && m.Remote {
 		c.add(Finding{
-			Code: "J18", Severity: Warn, Where: "config.json",
+			Code: "J18", Severity: Warn, Where: "config.json", Field: "auto_map",
 			Message: "auto_map is set: engines that trust it run Python code of this repository",
 			Hint:    "do not load it with trust_remote_code unless you have read that code",
 		})
@@ -175,7 +182,8 @@ func (c *checker) checkRouterList() {
 	for _, s := range c.sources {
 		if s.File == "config.json" && s.Modules == nil {
 			c.add(Finding{
-				Code: "J14", Severity: Warn, Where: "config.json",
+				Code: "J14", Severity: Warn, Where: "config.json", Field: "modules_in_block_to_quantize",
+				Want:    "a list without block_sparse_moe.gate",
 				Message: "a Mixtral without modules_in_block_to_quantize: transformers takes the router for a quantised layer and stops with an AssertionError",
 				Hint:    "add modules_in_block_to_quantize to quantization_config, without block_sparse_moe.gate",
 			})

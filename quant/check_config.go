@@ -72,12 +72,21 @@ func (c *checker) hasQuantFile() bool {
 
 func (c *checker) checkBits() {
 	b := c.cfg.Bits
-	f := Finding{Code: "J3", Severity: Fatal, Where: c.cfg.File, Got: strconv.Itoa(b), Want: "2, 3, 4 or 8"}
+	f := Finding{Code: "J3", Severity: Fatal, Where: c.cfg.File, Field: "bits", Got: strconv.Itoa(b), Want: "2, 3, 4 or 8"}
 	switch {
+	case slices.ContainsFunc(c.sources, func(s Config) bool {
+		return slices.ContainsFunc(s.odd, func(o oddValue) bool { return o.key == "bits" })
+	}):
+		return // checkOdd's
+	// The tensors prove the bits, but no engine that reads files would load them.
+	case len(c.sources) > 0 && !slices.ContainsFunc(c.sources, func(s Config) bool { return s.HasBits }):
+		f.Got, f.Message, f.Hint = "", "bits are not stated", "add bits to quantize_config.json"
+		if c.t.known() {
+			f.Want = strconv.Itoa(c.t.bits)
+			f.Message += fmt.Sprintf("; by the tensors there are %d", c.t.bits)
+		}
 	case b == 2 || b == 3 || b == 4 || b == 8:
 		return
-	case b == 0:
-		f.Got, f.Message, f.Hint = "", "bits are not stated", "add bits to quantize_config.json"
 	case b >= 5 && b <= 7:
 		f.Message = fmt.Sprintf("%d bits: only the planar layout gptq_p of GPTQModel has them, which is not supported", b)
 		f.Hint = "choose a branch of 2, 3, 4 or 8 bits, or run this one with GPTQModel"
@@ -90,11 +99,16 @@ func (c *checker) checkBits() {
 
 func (c *checker) checkGroupSize() {
 	g := c.cfg.GroupSize
-	f := Finding{Code: "J4", Severity: Warn, Where: c.cfg.File, Got: strconv.Itoa(g), Want: "-1, 32, 64 or 128"}
+	f := Finding{Code: "J4", Severity: Warn, Where: c.cfg.File, Field: "group_size", Got: strconv.Itoa(g), Want: "-1, 32, 64 or 128"}
+	stated := slices.ContainsFunc(c.sources, func(s Config) bool { return s.HasGroupSize })
 	switch {
-	case !c.cfg.HasGroupSize:
+	case !c.cfg.HasGroupSize || len(c.sources) > 0 && !stated:
 		f.Got, f.Message = "", "group_size is not stated: AutoGPTQ assumes -1, GPTQModel and transformers 128"
 		f.Hint = "add group_size to quantize_config.json"
+		if size, ok := c.t.groupSize(); ok {
+			f.Want = strconv.Itoa(size)
+			f.Message += fmt.Sprintf("; by the tensors it is %d", size)
+		}
 	case g == 0 || g < -1:
 		f.Severity, f.Message = Fatal, fmt.Sprintf("group_size %d is not possible", g)
 		f.Hint = "-1 means no groups; compare with the branch's name and the model card"
@@ -111,13 +125,14 @@ func (c *checker) checkFlags() {
 	cfg := c.cfg
 	if isTrue(cfg.DescAct) && cfg.GroupSize == -1 && cfg.HasGroupSize {
 		c.add(Finding{
-			Code: "J7", Severity: Info, Where: cfg.File,
+			Code: "J7", Severity: Info, Where: cfg.File, Field: "desc_act",
+			Got: "true", Want: "true or false",
 			Message: "act-order has no effect on reading with one group per column: kernels without act-order apply",
 		})
 	}
 	if len(c.sources) > 0 && cfg.Sym == nil {
 		c.add(Finding{
-			Code: "J8", Severity: Warn, Where: cfg.File,
+			Code: "J8", Severity: Warn, Where: cfg.File, Field: "sym",
 			Want:    "true or false",
 			Message: "sym is not stated: AutoGPTQ assumes true, TGI assumes false",
 			Hint:    "add sym to quantize_config.json; the zero points of the tensors tell which",
@@ -125,14 +140,15 @@ func (c *checker) checkFlags() {
 	}
 	if cfg.Sym != nil && !*cfg.Sym && cfg.Format == "gptq" && !recentGPTQModel(cfg.Quantizer) {
 		c.add(Finding{
-			Code: "J9", Severity: Warn, Where: cfg.File,
+			Code: "J9", Severity: Warn, Where: cfg.File, Field: "sym",
+			Got: "false", Want: "true, or format gptq_v2",
 			Message: "asymmetric zero points in format gptq: engines disagree on a stored zero of all ones, GPTQModel and recent vLLM refuse the file",
 			Hint:    "prefer a symmetric branch or one in format gptq_v2",
 		})
 	}
 	if d := cfg.DampPercent; d != nil && !(*d > 0 && *d < 1) {
 		c.add(Finding{
-			Code: "J11", Severity: Warn, Where: cfg.File,
+			Code: "J11", Severity: Warn, Where: cfg.File, Field: "damp_percent",
 			Got: fmt.Sprint(*d), Want: "between 0 and 1",
 			Message: fmt.Sprintf("damp_percent is %v: it plays no part in reading, but AutoGPTQ and transformers refuse to load it", *d),
 			Hint:    "set damp_percent to 0.1",
@@ -140,7 +156,7 @@ func (c *checker) checkFlags() {
 	}
 	if cfg.Rotation != "" {
 		c.add(Finding{
-			Code: "J17", Severity: Warn, Where: cfg.File,
+			Code: "J17", Severity: Warn, Where: cfg.File, Field: "rotation",
 			Got:     cfg.Rotation,
 			Message: "the weights are rotated: they need a Hadamard transform while running, which few engines do",
 			Hint:    "run it with GPTQModel",
@@ -162,10 +178,10 @@ func recentGPTQModel(quantizer string) bool {
 
 func (c *checker) checkFormat() {
 	cfg := c.cfg
-	bad := func(got, message, hint string) {
+	bad := func(field, got, want, message, hint string) {
 		c.add(Finding{
-			Code: "J10", Severity: Fatal, Where: cfg.File,
-			Got: got, Want: "gptq or gptq_v2",
+			Code: "J10", Severity: Fatal, Where: cfg.File, Field: field,
+			Got: got, Want: want,
 			Message: message,
 			Hint:    hint,
 		})
@@ -173,14 +189,14 @@ func (c *checker) checkFormat() {
 	elsewhere := "load it with an engine that has this format, or choose another branch"
 	switch f := cfg.Format; {
 	case cfg.Method == "marlin" || cfg.Marlin:
-		bad("marlin", "the file is serialised for the Marlin kernel: it cannot be read as GPTQ", elsewhere)
+		bad("checkpoint_format", "marlin", "gptq or gptq_v2", "the file is serialised for the Marlin kernel: it cannot be read as GPTQ", elsewhere)
 	case f == "gptq" || f == "gptq_v2":
 	case f == "gptq_p" && cfg.Bits != 3:
 	default:
-		bad(f, fmt.Sprintf("the file is serialised as %s: it cannot be read as GPTQ", f), elsewhere)
+		bad("checkpoint_format", f, "gptq or gptq_v2", fmt.Sprintf("the file is serialised as %s: it cannot be read as GPTQ", f), elsewhere)
 	}
 	if cfg.PackDType != "int32" {
-		bad(cfg.PackDType, fmt.Sprintf("codes are packed into %s words: only int32 is supported", cfg.PackDType), elsewhere)
+		bad("pack_dtype", cfg.PackDType, "int32", fmt.Sprintf("codes are packed into %s words: only int32 is supported", cfg.PackDType), elsewhere)
 	}
 }
 
@@ -189,7 +205,7 @@ func (c *checker) checkOdd() {
 	for _, s := range c.sources {
 		for _, o := range s.odd {
 			f := Finding{
-				Code: "J16", Severity: Warn, Where: s.File,
+				Code: "J16", Severity: Warn, Where: s.File, Field: o.key,
 				Got: o.value, Want: o.want,
 				Message: fmt.Sprintf("%s is %s, which is not %s", o.key, o.value, o.want),
 				Hint:    "correct the value: engines refuse it or read it differently",
@@ -209,9 +225,9 @@ func (c *checker) checkOdd() {
 	for _, r := range c.cfg.Dynamic {
 		if r.re == nil {
 			c.add(Finding{
-				Code: "J15", Severity: Warn, Where: c.cfg.File,
-				Got:     r.Pattern,
-				Message: fmt.Sprintf("a rule of dynamic cannot be read: %s", r.Pattern),
+				Code: "J15", Severity: Warn, Where: c.cfg.File, Field: "dynamic",
+				Got: r.Pattern, Want: "a regular expression of RE2",
+				Message: fmt.Sprintf("a rule of dynamic cannot be read: %s (Python's expressions have more than Go's)", r.Pattern),
 				Hint:    "the modules it means are judged by their tensors only",
 			})
 		}
@@ -221,9 +237,9 @@ func (c *checker) checkOdd() {
 // checkNames compares with the branch's name and the listing.
 func (c *checker) checkNames() {
 	p := ParseBranchName(c.in.Branch)
-	promise := func(what, says, is string) {
+	promise := func(what, field, says, is string) {
 		c.add(Finding{
-			Code: "J6", Severity: Warn, Where: c.in.Branch,
+			Code: "J6", Severity: Warn, Where: c.in.Branch, Field: field,
 			Got: is, Want: says,
 			Message: fmt.Sprintf("the branch's name promises %s %s, the configuration says %s", what, says, is),
 			Hint:    "the configuration and the tensors count; the name is a label",
@@ -237,13 +253,13 @@ func (c *checker) checkNames() {
 		})
 	}
 	if p.Bits != nil && c.cfg.Bits != 0 && *p.Bits != c.cfg.Bits {
-		promise("bits", strconv.Itoa(*p.Bits), strconv.Itoa(c.cfg.Bits))
+		promise("bits", "bits", strconv.Itoa(*p.Bits), strconv.Itoa(c.cfg.Bits))
 	}
 	if p.GroupSize != nil && c.cfg.HasGroupSize && *p.GroupSize != c.cfg.GroupSize {
-		promise("group size", describe(*p.GroupSize), describe(c.cfg.GroupSize))
+		promise("group size", "group_size", describe(*p.GroupSize), describe(c.cfg.GroupSize))
 	}
 	if p.ActOrder != nil && c.cfg.DescAct != nil && *p.ActOrder != *c.cfg.DescAct {
-		promise("act-order", strconv.FormatBool(*p.ActOrder), strconv.FormatBool(*c.cfg.DescAct))
+		promise("act-order", "desc_act", strconv.FormatBool(*p.ActOrder), strconv.FormatBool(*c.cfg.DescAct))
 	}
 	if c.in.Files != nil {
 		c.checkListing()
@@ -261,7 +277,7 @@ func (c *checker) checkListing() {
 	base := c.cfg.FileBaseName
 	if base != "" && len(c.inv.files) > 0 && !c.in.has(base+".safetensors") && !c.in.has(base+".safetensors.index.json") {
 		c.add(Finding{
-			Code: "J12", Severity: Warn, Where: c.cfg.File,
+			Code: "J12", Severity: Warn, Where: c.cfg.File, Field: "model_file_base_name",
 			Got: base, Want: strings.TrimSuffix(c.inv.files[0], ".safetensors"),
 			Message: fmt.Sprintf("model_file_base_name points to %s.safetensors, the branch has %s: AutoGPTQ will not find it", base, c.inv.files[0]),
 			Hint:    "correct model_file_base_name or rename the file",
@@ -270,6 +286,7 @@ func (c *checker) checkListing() {
 	if len(c.inv.files) == 0 && (c.hasQuantFile() || len(c.sources) > 0) {
 		c.add(Finding{
 			Code: "J12", Severity: Fatal, Where: "(listing)",
+			Want:    "*.safetensors",
 			Message: "the branch has no safetensors file; .bin and .pt files are pickles, which run code when they are loaded",
 			Hint:    "choose another branch or repository",
 		})

@@ -26,9 +26,13 @@ type Config struct {
 	Method       string // "gptq" when absent
 	Format       string // checkpoint_format: "gptq" when absent, or "gptq_v2", …
 	FileBaseName string // model_file_base_name
+	Dataset      string // calibration text; "" when the file does not say
+	SeqLen       int    // model_seqlen or seqlen, tokens of a calibration sample; 0 when the file does not say
 	Meta         map[string]json.RawMessage
 	Extra        map[string]json.RawMessage // keys that are not known, kept
+	Ignored      map[string]json.RawMessage // keys that are known and play no part in reading tensors, kept
 
+	HasBits      bool            // the file says bits
 	HasGroupSize bool            // the file says group_size
 	HasFormat    bool            // the file says checkpoint_format or format
 	LMHead       bool            // lm_head is quantised too
@@ -39,7 +43,8 @@ type Config struct {
 	Rotation     string          // rotation of newer GPTQModel; "" when absent
 	Dynamic      []Rule          // dynamic, exclusions first, then in file order
 
-	odd []oddValue // values of the wrong type
+	newerFormat string     // format, where checkpoint_format stands beside it
+	odd         []oddValue // values of the wrong type
 }
 
 // Rule is one entry of dynamic: what differs for modules whose name matches.
@@ -174,7 +179,9 @@ type configKeys struct {
 var ignoredKeys = strings.Fields(`model_name_or_path act_group_aware pack_impl mse adapter device dataset tokenizer model_seqlen
 	block_name_to_quantize module_name_preceding_first_block batch_size pad_token_id max_input_length cache_block_outputs use_cuda_fp16
 	use_exllama disable_exllama exllama_config backend autoround_version provider iters seqlen extra_config packing_format damp_auto_increment
-	offload_to_disk offload_to_disk_path`)
+	offload_to_disk offload_to_disk_path data_type low_gpu_mem_usage nsamples lr minmax_lr amp scale_dtype to_quant_block_names
+	hyb_act gptaq foem fallback failsafe auto_forward_data_parallel wait_for_submodule_finalizers compile mock_quantization
+	block_quant_config desc_act_order calibration head_bits`)
 
 func readConfig(file string, raw map[string]json.RawMessage) Config {
 	c := Config{File: file}
@@ -183,7 +190,7 @@ func readConfig(file string, raw map[string]json.RawMessage) Config {
 	meta := configKeys{raw: lowered(c.Meta), cfg: &c, used: map[string]bool{}}
 
 	if n := k.integer("bits", "w_bit", "wbits"); n != nil {
-		c.Bits = *n
+		c.Bits, c.HasBits = *n, true
 	}
 	if n := k.integer("group_size", "q_group_size", "groupsize"); n != nil {
 		c.GroupSize, c.HasGroupSize = *n, true
@@ -199,24 +206,64 @@ func readConfig(file string, raw map[string]json.RawMessage) Config {
 	c.PackDType = strings.ToLower(k.str("pack_dtype"))
 	c.Method = strings.ToLower(k.str("quant_method", "method"))
 	c.Quantizer = meta.strings("quantizer")
+	c.Dataset = k.strings("dataset")
+	calibration := configKeys{raw: lowered(k.object("calibration")), cfg: &c, used: map[string]bool{}} // EXL2's
+	if n := or(k.integer("model_seqlen", "seqlen"), calibration.integer("length")); n != nil {
+		c.SeqLen = *n
+	}
 	c.Modules = k.any("modules_in_block_to_quantize", "inside_layer_modules")
 	if r := k.any("rotation"); r != nil {
 		c.Rotation = string(r)
 	}
 	k.readFormat()
 	k.readDynamic()
-	for _, name := range ignoredKeys {
-		k.used[name] = true
-	}
 	for name, v := range raw {
-		if !k.used[strings.ToLower(name)] {
-			if c.Extra == nil {
-				c.Extra = map[string]json.RawMessage{}
-			}
-			c.Extra[name] = v
+		low := strings.ToLower(name)
+		switch {
+		case slices.Contains(ignoredKeys, low):
+			keep(&c.Ignored, name, v)
+		case !k.used[low]:
+			keep(&c.Extra, name, v)
 		}
 	}
 	return c
+}
+
+func keep(m *map[string]json.RawMessage, name string, v json.RawMessage) {
+	if *m == nil {
+		*m = map[string]json.RawMessage{}
+	}
+	(*m)[name] = v
+}
+
+// MetadataSource is how a weight file is called as a source of parameters: it
+// is its __metadata__ that says them.
+func MetadataSource(file string) string { return file + " metadata" }
+
+// ParseMetadata reads what AutoGPTQ wrote into the metadata of a weight file,
+// gptq_bits and the like, where every value is a string; ok is false when there
+// is nothing of the kind.
+func ParseMetadata(file string, meta map[string]string) (cfg Config, ok bool) {
+	raw := map[string]json.RawMessage{}
+	for name, v := range meta {
+		key, ours := strings.CutPrefix(strings.ToLower(name), "gptq_")
+		if !ours {
+			continue
+		}
+		// Python's str: True, None, 4, 0.1 or a name.
+		value := json.RawMessage(strings.ToLower(v))
+		if v == "None" {
+			value = json.RawMessage("null")
+		}
+		if !json.Valid(value) {
+			value, _ = json.Marshal(v) // a string always becomes JSON
+		}
+		raw[key] = value
+	}
+	if len(raw) == 0 {
+		return Config{}, false
+	}
+	return readConfig(MetadataSource(file), raw), true
 }
 
 // readFormat settles method and format: checkpoint_format and its newer twin
@@ -228,9 +275,10 @@ func (k *configKeys) readFormat() {
 	if older != "" && newer != "" && older != newer {
 		c.odd = append(c.odd, oddValue{"format", newer, "checkpoint_format " + older})
 	}
-	c.Format = older
-	if c.Format == "" {
+	if c.Format = older; older == "" {
 		c.Format = newer
+	} else {
+		c.newerFormat = newer
 	}
 	c.HasFormat = c.Format != ""
 	if c.Method == "" && (zeroPoint != nil || strings.HasPrefix(version, "gem")) {

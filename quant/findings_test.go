@@ -61,6 +61,16 @@ var configCases = []spoiled{
 	{"bits 5", "", func(f *fake) { f.both("bits", 5) }, []string{"H5 fatal", "J3 fatal"}},
 	{"bits 16", "", func(f *fake) { f.both("bits", 16) }, []string{"H5 fatal", "J3 fatal"}},
 	{"bits a string", "", func(f *fake) { f.quant["bits"] = "4" }, []string{"J3 fatal"}},
+	{"bits 0", "", func(f *fake) { f.both("bits", 0) }, []string{"J3 fatal"}},
+	// The tensors prove them, but no engine would load it.
+	{"bits null", "", func(f *fake) { f.both("bits", nil) }, []string{"J3 fatal"}},
+	{"bits in no file", "", func(f *fake) {
+		delete(f.quant, "bits")
+		delete(f.config["quantization_config"].(map[string]any), "bits")
+	}, []string{"J3 fatal"}},
+	{"bits strings", "", func(f *fake) { f.both("bits", "four") }, []string{"J3 fatal", "J3 fatal"}},
+	{"bits in one file only", "", func(f *fake) { delete(f.quant, "bits") }, nil},
+	{"group_size in no file", "", func(f *fake) { f.both("group_size", nil) }, []string{"J4 warn"}},
 	{"group_size 0", "", func(f *fake) { f.both("group_size", 0) }, []string{"J4 fatal"}},
 	{"group_size -2", "", func(f *fake) { f.both("group_size", -2) }, []string{"J4 fatal"}},
 	{"group_size a fraction", "", func(f *fake) { f.quant["group_size"] = 32.5 }, []string{"J4 fatal"}},

@@ -15,6 +15,7 @@ type JSONError struct {
 	Column int // from 1, in bytes
 	Reason string
 
+	text string // of that line
 	hint string
 }
 
@@ -57,7 +58,10 @@ func parseObject(file string, data []byte) (map[string]json.RawMessage, error) {
 func (e *JSONError) locate(data []byte, offset int) {
 	at := min(max(offset-1, 0), len(data))
 	e.Line = 1 + bytes.Count(data[:at], []byte("\n"))
-	e.Column = at - bytes.LastIndexByte(data[:at], '\n')
+	start := bytes.LastIndexByte(data[:at], '\n') + 1
+	e.Column = at - start + 1
+	line, _, _ := bytes.Cut(data[start:], []byte("\n"))
+	e.text = string(bytes.TrimSpace(line[:min(len(line), 200)]))
 }
 
 // jsonHint recognises the mistakes that are found in published configurations.

@@ -26,11 +26,12 @@ const (
 type Finding struct {
 	Code     string   `json:"code"`
 	Severity Severity `json:"severity"`
-	Where    string   `json:"where"`          // file, tensor or field
-	Message  string   `json:"message"`        // what is wrong, with values
-	Got      string   `json:"got,omitempty"`  // the value seen
-	Want     string   `json:"want,omitempty"` // the value expected
-	Hint     string   `json:"hint,omitempty"` // what to do next
+	Where    string   `json:"where"`           // file, tensor or field
+	Field    string   `json:"field,omitempty"` // the key of a configuration file that is concerned
+	Message  string   `json:"message"`         // what is wrong, with values
+	Got      string   `json:"got,omitempty"`   // the value seen
+	Want     string   `json:"want,omitempty"`  // the value expected
+	Hint     string   `json:"hint,omitempty"`  // what to do next
 }
 
 // Input is what is known of a checkpoint before or after its weights moved.
@@ -65,7 +66,7 @@ type counted struct {
 }
 
 func (l *list) add(f Finding) {
-	f.Where, f.Message = printable(f.Where), printable(f.Message)
+	f.Where, f.Field, f.Message = printable(f.Where), printable(f.Field), printable(f.Message)
 	f.Got, f.Want = printable(f.Got), printable(f.Want)
 	l.findings = append(l.findings, f)
 }

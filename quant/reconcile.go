@@ -3,6 +3,7 @@ package quant
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -21,6 +22,27 @@ func (in Input) Config() (Config, []Finding) {
 	sources := in.sources(&l)
 	cfg := in.merge(sources, in.takeInventory(sources).truth(), &l)
 	return cfg, l.sorted()
+}
+
+// Sources is what every source states, each as it is declared: config.json's
+// object first, then the files of quantisers in the order AutoGPTQ looks for
+// them, then the metadata of weight files whose headers are known. Files that
+// cannot be read are left out; [Check] names them.
+func (in Input) Sources() []Config {
+	return append(in.sources(&list{}), in.metadata()...)
+}
+
+// metadata reads what weight files say of themselves.
+func (in Input) metadata() []Config {
+	var found []Config
+	for _, name := range slices.Sorted(maps.Keys(in.Headers)) {
+		if h := in.Headers[name]; h != nil {
+			if cfg, ok := ParseMetadata(name, h.Metadata); ok {
+				found = append(found, cfg)
+			}
+		}
+	}
+	return found
 }
 
 // sources reads every configuration there is, config.json's object first.
@@ -52,7 +74,7 @@ func (in Input) sources(l *list) []Config {
 		if e.File != "config.json" && len(list) > 0 {
 			severity, rest = Warn, fmt.Sprintf("%s is used; engines that read this file first fail", list[0].File)
 		}
-		l.add(Finding{Code: "J1", Severity: severity, Where: e.File, Message: e.where() + "; " + rest, Hint: e.hint})
+		l.add(Finding{Code: "J1", Severity: severity, Where: e.File, Message: e.where() + "; " + rest, Got: e.text, Want: "a JSON object", Hint: e.hint})
 	}
 	return list
 }
@@ -80,21 +102,21 @@ func (in Input) quantFiles() []string {
 
 // merge settles every key over all sources, and t, the tensors.
 func (in Input) merge(sources []Config, t truth, l *list) Config {
-	if len(sources) == 0 {
-		c := Config{File: "tensors", Method: "gptq", Format: "gptq", PackDType: "int32", Bits: t.bits}
-		c.GroupSize, c.HasGroupSize = t.groupSize()
-		return c
-	}
-	c := sources[0]
-	for _, s := range sources[1:] {
-		c.fill(s)
+	sources = slices.Clip(sources)
+	c := Config{File: "tensors", Method: "gptq", Format: "gptq", PackDType: "int32"}
+	for i, s := range append(sources, in.metadata()...) {
+		if i == 0 {
+			c = s
+		} else {
+			c.fill(s)
+		}
 	}
 	bits := provable{"bits", Config.bitsText, func(s Config) int { return s.Bits }, func(bits int) bool { return bits == t.bits }}
 	size := provable{"group_size", Config.groupText, func(s Config) int { return s.GroupSize }, t.fits}
 	c.Bits = bits.settle(l, sources, c.Bits, t.known())
 	c.GroupSize = size.settle(l, sources, c.GroupSize, t.known())
 	c.settleFlags(sources, t, l)
-	if c.Bits == 0 && t.known() {
+	if !c.HasBits && t.known() {
 		c.Bits = t.bits
 	}
 	if size, ok := t.groupSize(); !c.HasGroupSize && ok {
@@ -117,8 +139,8 @@ func (t truth) known() bool { return t.bits != 0 }
 
 // fill takes from s what c does not say.
 func (c *Config) fill(s Config) {
-	if c.Bits == 0 {
-		c.Bits = s.Bits
+	if !c.HasBits {
+		c.Bits, c.HasBits = s.Bits, s.HasBits
 	}
 	if !c.HasGroupSize {
 		c.GroupSize, c.HasGroupSize = s.GroupSize, s.HasGroupSize
@@ -131,6 +153,12 @@ func (c *Config) fill(s Config) {
 	}
 	if c.FileBaseName == "" {
 		c.FileBaseName = s.FileBaseName
+	}
+	if c.Dataset == "" {
+		c.Dataset = s.Dataset
+	}
+	if c.SeqLen == 0 {
+		c.SeqLen = s.SeqLen
 	}
 	if c.Quantizer == "" {
 		c.Quantizer = s.Quantizer
@@ -170,8 +198,7 @@ func (p provable) settle(l *list, sources []Config, current int, proven bool) in
 	if !differ {
 		return current
 	}
-	f := Finding{Code: "J5", Severity: Fatal, Where: p.key, Message: claims(said, p.text),
-		Hint: "engines read different files: correct the wrong one before using this branch"}
+	f := contradiction(p.key, Fatal, said, p.text, "engines read different files: correct the wrong one before using this branch")
 	if !proven {
 		l.add(f)
 		return current
@@ -199,7 +226,7 @@ func (p provable) settle(l *list, sources []Config, current int, proven bool) in
 func (c *Config) settleFlags(sources []Config, t truth, l *list) {
 	flag := func(key string, text func(Config) string, severity Severity, hint string) {
 		if said, differ := saying(sources, text); differ {
-			l.add(Finding{Code: "J5", Severity: severity, Where: key, Message: claims(said, text), Hint: hint})
+			l.add(contradiction(key, severity, said, text, hint))
 		}
 	}
 	act := Fatal
@@ -208,13 +235,7 @@ func (c *Config) settleFlags(sources []Config, t truth, l *list) {
 	}
 	flag("desc_act", func(s Config) string { return boolText(s.DescAct) }, act, "an engine that ignores g_idx answers with noise if it is true: correct the wrong file")
 	flag("sym", func(s Config) string { return boolText(s.Sym) }, Fatal, "engines skip the zero points of symmetric files: correct the wrong file")
-	format := func(s Config) string {
-		if s.HasFormat {
-			return s.Format
-		}
-		return ""
-	}
-	flag("checkpoint_format", format, Fatal, "the two formats read zero points differently: correct the wrong file")
+	flag("checkpoint_format", Config.formatText, Fatal, "the two formats read zero points differently: correct the wrong file")
 	for _, s := range sources {
 		if c.HasFormat && c.Format != "gptq" && !s.HasFormat {
 			l.add(Finding{
@@ -238,16 +259,22 @@ func saying(sources []Config, text func(Config) string) (said []Config, differ b
 	return said, differ
 }
 
-func claims(said []Config, text func(Config) string) string {
-	var parts []string
+// contradiction says what each file says, and who reads it.
+func contradiction(key string, severity Severity, said []Config, text func(Config) string, hint string) Finding {
+	var parts, values []string
 	for _, s := range said {
-		parts = append(parts, fmt.Sprintf("%s says %s", s.File, text(s)))
+		part := fmt.Sprintf("%s says %s", s.File, text(s))
+		if who := readers(s.File); who != "" {
+			part += fmt.Sprintf(" (read by %s)", who)
+		}
+		parts, values = append(parts, part), append(values, text(s))
 	}
-	return strings.Join(parts, ", ")
+	return Finding{Code: "J5", Severity: severity, Where: key, Field: key, Message: strings.Join(parts, ", "),
+		Got: strings.Join(values, ", "), Want: "one value", Hint: hint}
 }
 
 func (c Config) bitsText() string {
-	if c.Bits == 0 {
+	if !c.HasBits {
 		return ""
 	}
 	return strconv.Itoa(c.Bits)
@@ -258,6 +285,13 @@ func (c Config) groupText() string {
 		return ""
 	}
 	return strconv.Itoa(c.GroupSize)
+}
+
+func (c Config) formatText() string {
+	if !c.HasFormat {
+		return ""
+	}
+	return c.Format
 }
 
 func boolText(b *bool) string {
