@@ -102,9 +102,8 @@ func (in Input) quantFiles() []string {
 
 // merge settles every key over all sources, and t, the tensors.
 func (in Input) merge(sources []Config, t truth, l *list) Config {
-	sources = slices.Clip(sources)
 	c := Config{File: "tensors", Method: "gptq", Format: "gptq", PackDType: "int32"}
-	for i, s := range append(sources, in.metadata()...) {
+	for i, s := range sources {
 		if i == 0 {
 			c = s
 		} else {
@@ -121,6 +120,10 @@ func (in Input) merge(sources []Config, t truth, l *list) Config {
 	}
 	if size, ok := t.groupSize(); !c.HasGroupSize && ok {
 		c.GroupSize, c.HasGroupSize = size, true
+	}
+	for _, s := range in.metadata() {
+		s.HasBits = s.HasBits && !t.known() // the tensors know better
+		c.fill(s)
 	}
 	return c
 }
@@ -139,8 +142,8 @@ func (t truth) known() bool { return t.bits != 0 }
 
 // fill takes from s what c does not say.
 func (c *Config) fill(s Config) {
-	if !c.HasBits {
-		c.Bits, c.HasBits = s.Bits, s.HasBits
+	if !c.HasBits && s.HasBits {
+		c.Bits, c.HasBits = s.Bits, true
 	}
 	if !c.HasGroupSize {
 		c.GroupSize, c.HasGroupSize = s.GroupSize, s.HasGroupSize

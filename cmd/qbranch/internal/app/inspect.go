@@ -195,10 +195,10 @@ func (i *Inspection) settle(in quant.Input, onCard claims) {
 		index := quant.Input{Files: in.Files, Headers: in.Headers}
 		proven, _ := index.Config()
 		c := configClaims(proven)
-		c.source = FromTensors
+		c.source, c.act = FromTensors, nil // shapes do not tell the order of rows
 		all = append(all, c)
 	}
-	for _, cfg := range declared(i.JSON) {
+	for _, cfg := range in.Sources() {
 		all = append(all, configClaims(cfg))
 		i.Settled.Sym = firstSourced(i.Settled.Sym, cfg.Sym, cfg.File)
 		if cfg.HasFormat {
@@ -213,19 +213,6 @@ func (i *Inspection) settle(in quant.Input, onCard claims) {
 		i.Settled.GroupSize = firstSourced(i.Settled.GroupSize, c.group, c.source)
 		i.Settled.ActOrder = firstSourced(i.Settled.ActOrder, c.act, c.source)
 	}
-}
-
-// declared reads the configurations that can be read, config.json's object
-// first, as quant.Input.Config does.
-func declared(files map[string][]byte) (list []quant.Config) {
-	for _, name := range []string{modelConfig, quantizeConfig, quantConfig} {
-		if data, ok := files[name]; ok {
-			if cfg, ok, err := parseConfig(name, data); ok && err == nil {
-				list = append(list, cfg)
-			}
-		}
-	}
-	return list
 }
 
 func firstSourced[T any](a *Sourced[T], value *T, source string) *Sourced[T] {
