@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/qbranch/qbranch/hub"
+	"github.com/qbranch/qbranch/quant/vram/gpu"
 	"github.com/qbranch/qbranch/store"
 )
 
@@ -99,7 +100,7 @@ func (a *App) Doctor(ctx context.Context, ref *Ref) (*Diagnosis, error) {
 		func(ctx context.Context) []Check { return a.checkStorage(ctx, ref) },
 		func(context.Context) []Check { return a.checkSettings() },
 		a.checkStore,
-		func(ctx context.Context) []Check { return []Check{checkGPU(ctx)} },
+		func(ctx context.Context) []Check { return []Check{checkGPU(ctx, gpu.Machine{})} },
 	}
 	results := make([][]Check, len(groups))
 	var wg sync.WaitGroup

@@ -10,6 +10,8 @@ import (
 
 	"github.com/qbranch/qbranch/hub"
 	"github.com/qbranch/qbranch/infer"
+	"github.com/qbranch/qbranch/quant/vram"
+	"github.com/qbranch/qbranch/quant/vram/gpu"
 	"github.com/qbranch/qbranch/store"
 	"github.com/qbranch/qbranch/store/bundle"
 )
@@ -36,7 +38,7 @@ const (
 // damage is graver than the failure to reach the hub that would repair it.
 func FailureOf(err error) Failure {
 	switch {
-	case isA[*hub.RefError](err), isAny(err, hub.ErrBadEndpoint, hub.ErrBadCertificates, infer.ErrContext, infer.ErrRequest, store.ErrPinned):
+	case isA[*hub.RefError](err), isA[*vram.SizeError](err), isA[*gpu.SelectError](err), isAny(err, hub.ErrBadEndpoint, hub.ErrBadCertificates, infer.ErrContext, infer.ErrRequest, store.ErrPinned):
 		return FailureUsage
 	case isA[*CorruptionError](err), isA[*DamagedStoreError](err), isA[*FindingsError](err), isA[*store.CorruptError](err),
 		isAny(err, bundle.ErrDamaged, bundle.ErrFormat, bundle.ErrConflict, store.ErrMismatch, hub.ErrMismatch, infer.ErrCheckpoint, hub.ErrBadListing, hub.ErrTooLarge):

@@ -1,72 +1,104 @@
 package app
 
 import (
-	"bytes"
 	"context"
-	"io"
-	"os"
-	"os/exec"
+	"fmt"
 	"strings"
-	"time"
+
+	"github.com/qbranch/qbranch/quant/vram"
+	"github.com/qbranch/qbranch/quant/vram/gpu"
 )
 
-// gpuTime bounds the question to the driver.
-const gpuTime = 3 * time.Second
+// Names front ends use for what gpu finds.
+type (
+	// GPU is a graphics card.
+	GPU = gpu.GPU
+	// GPUReport says which cards there are and how they were found.
+	GPUReport = gpu.Report
+	// GPUProbe is one way of looking for cards.
+	GPUProbe = gpu.Probe
+)
 
-// checkGPU asks NVIDIA's tool, then the kernel. None is fine: fetching and
-// verifying need none, and gen runs on the CPU.
-func checkGPU(ctx context.Context) Check {
+// How a GPUProbe ended.
+const (
+	GPUFound   = gpu.Found
+	GPUNone    = gpu.None
+	GPUFailed  = gpu.Failed
+	GPUSkipped = gpu.Skipped
+)
+
+// GPUOptions say which cards count.
+type GPUOptions struct {
+	VRAM    string     // sizes to believe instead of the machine: "24GiB", "24,12"; "" = QBRANCH_VRAM, else look; "auto" = look
+	Indexes []string   // of the cards that count, by the ID or index that the report gives them; none = all a program would see
+	System  gpu.System // nil = this machine
+}
+
+// GPUs looks for graphics cards. What is to be graded against is the report's
+// Visible; with none of them its RAM is what the CPU has.
+func (a *App) GPUs(ctx context.Context, o GPUOptions) (*GPUReport, error) {
+	r, err := gpu.Detect(ctx, machine(o.System), gpu.Options{VRAM: o.VRAM, Source: "--vram"})
+	if err != nil {
+		return nil, err
+	}
+	if len(o.Indexes) > 0 {
+		err = r.Select(o.Indexes)
+	}
+	return r, err
+}
+
+// machine is sys, or this machine.
+func machine(sys gpu.System) gpu.System {
+	if sys == nil {
+		return gpu.Machine{}
+	}
+	return sys
+}
+
+// MemoryText is a size of memory as people read it, in GiB: "23.69 GiB".
+func MemoryText(n int64) string { return vram.GiBText(n) }
+
+// checkGPU says what a program that is started now has. None is fine: fetching
+// and verifying need none, and gen runs on the CPU.
+func checkGPU(ctx context.Context, sys gpu.System) Check {
 	c := Check{Name: "gpu", State: CheckOK, Detail: "none found; fetching, verifying and gen need none"}
-	ctx, cancel := context.WithTimeout(ctx, gpuTime)
-	defer cancel()
-	var out bytes.Buffer
-	cmd := exec.CommandContext(ctx, "nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader")
-	cmd.Stdout = &limitedBuffer{&out, 64 << 10}
-	cmd.WaitDelay = time.Second
-	if err := cmd.Run(); err == nil {
-		if gpus := gpuLines(out.String()); len(gpus) > 0 {
-			c.Detail = list(gpus, "; ", 8)
-			return c
+	r, err := gpu.Detect(ctx, sys, gpu.Options{})
+	if err != nil {
+		c.State, c.Detail, c.Advice = CheckWarn, err.Error(), HintOf(err)
+		return c
+	}
+	for _, p := range r.Probes {
+		if p.State == gpu.Failed && c.State == CheckOK {
+			c.State, c.Detail, c.Advice = CheckWarn, p.Name+": "+p.Detail, p.Advice
 		}
 	}
+	var cards []string
+	for _, g := range r.Visible() {
+		cards = append(cards, gpuText(g))
+	}
 	switch {
-	case exists("/proc/driver/nvidia/version"):
-		c.State, c.Detail = CheckWarn, "an NVIDIA driver is loaded, and nvidia-smi does not tell of a GPU"
-		c.Advice = "run nvidia-smi: driver and tool may be of different versions"
-	case exists("/dev/kfd"):
-		c.Detail = "one of AMD's, of which no more is known"
+	case len(cards) > 0:
+		c.State, c.Detail, c.Advice = CheckOK, list(cards, "; ", 8), ""
+	case len(r.GPUs) > 0:
+		c.State, c.Detail = CheckWarn, fmt.Sprintf("%s: %s", r.GPUs[0].Name, r.GPUs[0].Hidden)
+		c.Advice = "'qbranch gpu' says why each card is not used"
 	}
 	return c
 }
 
-// gpuLines reads "NVIDIA H100 80GB HBM3, 81559 MiB, 550.54.15", a line each.
-func gpuLines(out string) []string {
-	var gpus []string
-	for line := range strings.Lines(out) {
-		fields := strings.Split(strings.TrimSpace(line), ", ")
-		if len(fields) == 3 && fields[0] != "" {
-			gpus = append(gpus, fields[0]+", "+fields[1]+", driver "+fields[2])
-		}
+// gpuText is a card in a few words.
+func gpuText(g GPU) string {
+	words := []string{g.Name}
+	if total, ok := g.Capacity(); ok {
+		words = append(words, MemoryText(total))
+	} else {
+		words = append(words, "memory unknown")
 	}
-	return gpus
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
-}
-
-// limitedBuffer takes the first bytes and drops the rest.
-type limitedBuffer struct {
-	w    io.Writer
-	left int
-}
-
-func (l *limitedBuffer) Write(p []byte) (int, error) {
-	n := min(len(p), l.left)
-	l.left -= n
-	if _, err := l.w.Write(p[:n]); err != nil {
-		return 0, err
+	if g.Free != nil {
+		words = append(words, MemoryText(*g.Free)+" free")
 	}
-	return len(p), nil
+	if g.Driver != "" {
+		words = append(words, "driver "+g.Driver)
+	}
+	return strings.Join(words, ", ")
 }
