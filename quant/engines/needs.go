@@ -1,0 +1,110 @@
+package engines
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// machine judges the hardware, where one is given.
+func (j *judge) machine() {
+	m, need := j.s.Machine, j.e.Needs
+	if m == nil {
+		return
+	}
+	if need.OS != nil && m.OS != "" && !slices.Contains(need.OS, m.OS) {
+		j.add(No, "%s runs on %s only", j.e.Name, orList(need.OS))
+	}
+	device := map[string]string{"nvidia": "cuda", "amd": "rocm", "intel": "xpu", "apple": "mps", "none": "cpu"}[m.Vendor]
+	switch {
+	case m.Vendor == "":
+		j.add(Unknown, "no graphics card is known: %s needs %s", j.e.Name, need)
+	case slices.Contains(need.Devices, device):
+		j.capability(device)
+	case slices.Contains(need.Devices, "cpu"):
+		if device != "cpu" {
+			j.add(Caveat, "%s does not use this card, it runs on the CPU", j.e.Name)
+		}
+		j.capability("cpu")
+	case device == "cpu" || device == "":
+		j.add(No, "%s needs %s", j.e.Name, need)
+	default:
+		j.add(No, "%s needs %s; this card is %s", j.e.Name, need, vendorName(m.Vendor))
+	}
+}
+
+// capability judges what the device itself must be able to do.
+func (j *judge) capability(device string) {
+	m, need := j.s.Machine, j.e.Needs
+	switch device {
+	case "cuda":
+		if need.MinCC == "" {
+			return
+		}
+		if m.CC == "" {
+			j.add(Caveat, "needs compute capability %s; that of this card is not known", need.MinCC)
+		} else if ccLess(m.CC, need.MinCC) {
+			j.add(No, "needs compute capability %s; this card has %s", need.MinCC, m.CC)
+		}
+	case "cpu":
+		for _, isa := range need.CPU {
+			if m.CPU == nil {
+				j.add(Caveat, "needs a CPU with %s; what this one has is not known", strings.ToUpper(isa))
+			} else if !slices.Contains(m.CPU, isa) {
+				j.add(No, "needs a CPU with %s; this one has it not", strings.ToUpper(isa))
+			}
+		}
+	}
+}
+
+// ccLess compares compute capabilities as numbers: "10.0" is more than "9.0".
+func ccLess(a, b string) bool {
+	parse := func(s string) int {
+		major, minor, _ := strings.Cut(s, ".")
+		x, errX := strconv.Atoi(major)
+		y, errY := strconv.Atoi(minor)
+		if errX != nil || errY != nil && minor != "" {
+			return 0
+		}
+		return x*100 + y
+	}
+	return parse(a) < parse(b)
+}
+
+func vendorName(vendor string) string {
+	switch vendor {
+	case "nvidia":
+		return "NVIDIA"
+	case "amd":
+		return "AMD"
+	case "intel":
+		return "Intel"
+	case "apple":
+		return "Apple"
+	}
+	return vendor
+}
+
+// String says what is needed as a person would: "an NVIDIA card of compute
+// capability 8.0, Linux".
+func (n Needs) String() string {
+	names := map[string]string{
+		"cuda": "an NVIDIA card", "rocm": "an AMD card", "xpu": "an Intel card", "mps": "an Apple card", "cpu": "a CPU",
+	}
+	var devices []string
+	for _, d := range n.Devices {
+		name := names[d]
+		if d == "cuda" && n.MinCC != "" {
+			name += " of compute capability " + n.MinCC
+		}
+		if d == "cpu" && n.CPU != nil {
+			name += " with " + strings.ToUpper(strings.Join(n.CPU, " and "))
+		}
+		devices = append(devices, name)
+	}
+	text := orList(devices)
+	if n.OS != nil {
+		text += ", " + orList(n.OS)
+	}
+	return text
+}

@@ -1,0 +1,52 @@
+package engines
+
+import (
+	"fmt"
+	"strings"
+)
+
+// list writes numbers as people do: "2, 4 and 8".
+func list(numbers []int, last string) string {
+	words := make([]string, len(numbers))
+	for i, n := range numbers {
+		words[i] = fmt.Sprint(n)
+	}
+	return joined(words, last)
+}
+
+func orList(words []string) string { return joined(words, "or") }
+
+func joined(words []string, last string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	n := len(words) - 1
+	return strings.Join(words[:n], ", ") + " " + last + " " + words[n]
+}
+
+func groupText(g int) string {
+	if g == -1 {
+		return "one group per column (-1)"
+	}
+	return fmt.Sprintf("group size %d", g)
+}
+
+func sizesText(sizes []int) string { return list(sizes, "and") }
+
+func plural(n int, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	return fmt.Sprintf("%d %ss", n, word)
+}
+
+// splitsRows says whether tensor parallel splits the rows of a matrix, by its
+// name: those whose inputs the cards hold apart.
+func splitsRows(name string) bool {
+	for _, part := range []string{".o_proj.", ".down_proj.", ".w2.", ".c_proj.", ".dense_4h_to_h.", "attention.dense.", "self_attn.dense.", ".fc2.", ".out_proj.", ".wo."} {
+		if strings.Contains(name, part) {
+			return true
+		}
+	}
+	return false
+}
