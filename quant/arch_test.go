@@ -1,7 +1,9 @@
 package quant
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -279,6 +281,24 @@ func TestForeignFormats(t *testing.T) {
 		got, findings := headersSay(t, architectures["llama"], small4x32, all)
 		if !slices.Equal(got, []string{"H7 fatal"}) || !strings.HasPrefix(findings[0].Got, format) {
 			t.Errorf("%s: %v\n%+v", format, got, findings)
+		}
+	}
+}
+
+// Pickles run code when they are loaded: whatever a configuration or an index
+// says, they are no weight files and are never opened.
+func TestPicklesAreNeverOpened(t *testing.T) {
+	for name, in := range map[string]Input{
+		"listed":        {Files: map[string]int64{"pytorch_model.bin": 1 << 30, "4bit.pt": 1 << 30, "config.json": 2}},
+		"named":         {Files: map[string]int64{"pytorch_model.bin": 1 << 30}, JSON: map[string][]byte{"quantize_config.json": []byte(`{"bits":4,"model_file_base_name":"pytorch_model.bin"}`)}},
+		"indexed":       {JSON: map[string][]byte{"model.safetensors.index.json": []byte(`{"weight_map":{"a":"pytorch_model.bin"}}`)}},
+		"its own index": {Files: map[string]int64{"pytorch_model.bin": 1}, JSON: map[string][]byte{"pytorch_model.bin.index.json": []byte(`{"weight_map":{"a":"pytorch_model.bin"}}`)}},
+	} {
+		if files := in.WeightFiles(); len(files) > 0 {
+			t.Errorf("%s: takes %v for weights", name, files)
+		}
+		if _, err := CheckData(t.Context(), in, func(path string) (io.ReaderAt, error) { return nil, errors.New("opened " + path) }); err != nil {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

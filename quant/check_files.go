@@ -29,10 +29,21 @@ func (c *checker) checkFiles() {
 		}
 		c.checkMetadata(file, h.Metadata)
 	}
+	indexed := false
 	for name, data := range c.in.JSON {
 		if path.Dir(name) == "." && strings.HasSuffix(name, ".safetensors.index.json") {
+			indexed = true
 			c.checkIndex(name, data)
 		}
+	}
+	if n := len(c.inv.twice); n > 0 && !indexed { // with an index they are H2's
+		t := c.inv.twice[0]
+		c.add(Finding{
+			Code: "H14", Severity: Warn, Where: t.file,
+			Got: fmt.Sprintf("%d tensors twice", n), Want: "one file, or an index",
+			Message: fmt.Sprintf("%s and %d more tensors stand in several of %s: engines differ in which they use", t.Name, n-1, strings.Join(c.inv.files, ", ")),
+			Hint:    "fetch one of the files alone, with --include",
+		})
 	}
 }
 

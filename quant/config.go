@@ -38,7 +38,7 @@ type Config struct {
 	LMHead       bool            // lm_head is quantised too
 	Marlin       bool            // is_marlin_format, of AutoGPTQ up to 0.7.1
 	PackDType    string          // storage word, "int32" when absent
-	Quantizer    string          // meta.quantizer, "gptqmodel:5.0.0", …; "" when absent
+	Quantizer    string          // meta.quantizer, "gptqmodel:5.0.0", …, or AutoRound by autoround_version; "" when absent
 	Modules      json.RawMessage // modules_in_block_to_quantize
 	Rotation     string          // rotation of newer GPTQModel; "" when absent
 	Dynamic      []Rule          // dynamic, exclusions first, then in file order
@@ -206,6 +206,9 @@ func readConfig(file string, raw map[string]json.RawMessage) Config {
 	c.PackDType = strings.ToLower(k.str("pack_dtype"))
 	c.Method = strings.ToLower(k.str("quant_method", "method"))
 	c.Quantizer = meta.strings("quantizer")
+	if version := k.any("autoround_version"); c.Quantizer == "" && version != nil {
+		c.Quantizer = "auto-round:" + strings.Trim(string(version), `"`)
+	}
 	c.Dataset = k.strings("dataset")
 	calibration := configKeys{raw: lowered(k.object("calibration")), cfg: &c, used: map[string]bool{}} // EXL2's
 	if n := or(k.integer("model_seqlen", "seqlen"), calibration.integer("length")); n != nil {

@@ -25,6 +25,7 @@ type fake struct {
 	meta    map[string]string
 	shard   map[string]string // tensor → file; the rest is in model.safetensors
 	files   map[string]int64  // beside those that are made
+	again   []string          // tensors that also stand in b.safetensors
 }
 
 const fakeHidden, fakeInter = 64, 96
@@ -187,6 +188,9 @@ func (f *fake) build(t *testing.T) (Input, func(string) (io.ReaderAt, error)) {
 			file = "model.safetensors"
 		}
 		parts[file] = append(parts[file], *f.tensors[name])
+	}
+	for _, name := range f.again {
+		parts["b.safetensors"] = append(parts["b.safetensors"], *f.tensors[name])
 	}
 	content := map[string][]byte{}
 	for file, tensors := range parts {

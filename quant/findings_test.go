@@ -239,6 +239,23 @@ var headerCases = []spoiled{
 		f.meta = map[string]string{"gptq_bits": "3", "gptq_group_size": "32", "gptq_desc_act": "True"}
 	}, []string{"H11 warn"}},
 	{"second copy", "", func(f *fake) { f.files["pytorch_model.bin"] = 1 << 30 }, []string{"H14 warn"}},
+	{"the same tensors in two files", "", func(f *fake) {
+		f.quant["model_file_base_name"] = nil
+		f.shard[qProj+".qweight"], f.shard[qProj+".g_idx"] = "a.safetensors", "a.safetensors"
+		for name := range f.tensors {
+			if f.shard[name] == "" {
+				f.shard[name] = "b.safetensors"
+			}
+		}
+		f.again = []string{qProj + ".qweight"}
+	}, []string{"H14 warn"}},
+	{"parts without an index", "", func(f *fake) {
+		f.quant["model_file_base_name"] = nil
+		for name := range f.tensors {
+			f.shard[name] = "b.safetensors"
+		}
+		f.shard[qProj+".qweight"] = "a.safetensors"
+	}, nil},
 	{"extra tensors", "", func(f *fake) { f.plain("model.layers.1.mlp.down_proj.weight", 4) }, []string{"H15 warn"}},
 	{"rotary frequencies of old writers", "", func(f *fake) { f.plain("model.layers.0.self_attn.rotary_emb.inv_freq", 8) }, nil},
 }

@@ -107,6 +107,7 @@ type inventory struct {
 	tensors  map[string]*placed
 	modules  []*module // by name
 	byName   map[string]*module
+	twice    []*placed // of tensors that stand in a later file too, those that count
 }
 
 // takeInventory lists the tensors of the weight files.
@@ -129,6 +130,10 @@ func (in Input) takeInventory(sources []Config) *inventory {
 		all := make([]placed, len(h.Tensors))
 		for i, t := range h.Tensors {
 			all[i] = placed{Tensor: t, file: file}
+			if other := inv.tensors[t.Name]; other != nil {
+				inv.twice = append(inv.twice, other)
+				continue
+			}
 			inv.tensors[t.Name] = &all[i]
 		}
 	}

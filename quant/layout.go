@@ -43,11 +43,12 @@ type LayoutOptions struct {
 }
 
 // WriterOptions guesses by the configuration which program wrote a checkpoint,
-// and gives the options that follow. AutoGPTQ wrote a bias for every Linear,
-// everything in half precision, and its parameters into the file's metadata;
-// GPTQModel leaves the types as they were.
+// and gives the options that follow. AutoGPTQ, which does not name itself, wrote
+// a bias for every Linear, everything in half precision, and its parameters into
+// the file's metadata; its successors leave the types as they were and write the
+// biases there are.
 func WriterOptions(cfg Config, m *Model) LayoutOptions {
-	if !strings.Contains(strings.ToLower(cfg.Quantizer), "gptqmodel") {
+	if cfg.Quantizer == "" {
 		return LayoutOptions{ZeroBias: true, Metadata: autoGPTQMetadata(cfg)}
 	}
 	o := LayoutOptions{NewNaming: m.Kind == "gpt_neox"}

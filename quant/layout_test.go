@@ -213,3 +213,52 @@ func TestLayoutOfSharedCheckpoints(t *testing.T) {
 		}
 	}
 }
+
+// Whatever config.json says, the tensors are bounded and their sums agree; and
+// what is listed has no fault by the same configuration.
+func FuzzLayout(f *testing.F) {
+	for _, model := range architectures {
+		f.Add([]byte(model), []byte(small4x32))
+	}
+	f.Add([]byte(`{"model_type":"stablelm","qk_layernorm":true,"num_hidden_layers":1024,"num_attention_heads":4096,"hidden_size":262144,"intermediate_size":1048576,"vocab_size":16777216}`), []byte(`{"bits":8,"group_size":1}`))
+	f.Add([]byte(`{"model_type":"falcon","hidden_size":64,"n_layer":1,"n_head":3,"n_head_kv":1e9,"vocab_size":1,"head_dim":-1}`), []byte(`{"bits":3,"group_size":-1,"lm_head":true}`))
+	f.Add([]byte(`{"model_type":"qwen2_moe","mlp_only_layers":[-1,1,1e3,99],"text_config":{"model_type":"x"}}`), []byte(`{"dynamic":{"-:":{},"+:a":{"bits":9}},"modules_in_block_to_quantize":[[],"a",1]}`))
+	f.Fuzz(func(t *testing.T, model, config []byte) {
+		m, err := ParseModel(model)
+		if err != nil {
+			return
+		}
+		cfg, err := ParseConfig("quantize_config.json", config)
+		if err != nil {
+			return
+		}
+		l, err := LayoutOf(cfg, m, WriterOptions(cfg, m))
+		if (err == nil) != (m.Known() && widthFits(cfg.Bits) && sizeFits(cfg.groupSize())) {
+			t.Fatalf("%v, known %v", err, m.Known())
+		}
+		if err != nil {
+			return
+		}
+		var byRole, byPart int64
+		for _, n := range l.RoleBytes() {
+			byRole += n
+		}
+		for _, n := range l.PartBytes() {
+			byPart += n
+		}
+		total := l.DataBytes()
+		if total < 0 || byRole != total || byPart != total || l.FileBytes() <= total || len(l.Tensors) > 6*maxMatrices || len(l.LayerBytes()) > m.Layers {
+			t.Fatalf("%d bytes, %d by role, %d by part, %d tensors, %d layers", total, byRole, byPart, len(l.Tensors), len(l.LayerBytes()))
+		}
+		if len(l.Tensors) > 500 {
+			return
+		}
+		in, _ := inputOf(t, string(model), string(config), l)
+		for _, finding := range Check(in) {
+			switch finding.Code {
+			case "H3", "H4", "H9", "H15":
+				t.Errorf("%+v", finding)
+			}
+		}
+	})
+}

@@ -61,6 +61,10 @@ type traits struct {
 // published mixtures of experts have half of it.
 const maxMatrices = 200_000
 
+// maxInter is far beyond every MLP; with it and the limits beside it no sum of
+// sizes can overflow.
+const maxInter = 1 << 20
+
 // problem is a field of config.json that cannot be.
 type problem struct{ field, got, want string }
 
@@ -92,6 +96,7 @@ func readModel(keys map[string]json.RawMessage) *Model {
 	k.attention(m, f)
 	k.traits(m)
 	k.windows(m)
+	k.bound(m)
 	_, m.Remote = keys["auto_map"]
 	m.bad = k.bad
 	return m
@@ -129,8 +134,8 @@ func (k *modelKeys) dimensions(m *Model, f family) {
 	m.DType = strings.TrimPrefix(m.DType, "torch.")
 	m.Tied = f.tied
 	k.decode(&m.Tied, "true or false", "tie_word_embeddings")
-	m.Hidden = k.dim(0, 1<<20, "hidden_size", "n_embd", "d_model", "dim", "model_dim", "embed_dim")
-	m.Inter = k.dim(f.inter(m.Hidden), 1<<22, "intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size", "feed_forward_size", "inner_hidden_size")
+	m.Hidden = k.dim(0, 1<<18, "hidden_size", "n_embd", "d_model", "dim", "model_dim", "embed_dim")
+	m.Inter = k.dim(f.inter(m.Hidden), maxInter, "intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size", "feed_forward_size", "inner_hidden_size")
 	if m.Kind == "qwen" {
 		m.Inter /= 2 // its configuration counts gate and up together
 	}
@@ -158,18 +163,20 @@ func (k *modelKeys) experts(m *Model, f family) {
 	m.ExpertsPerToken = k.optional(1<<12, "num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_top_k", "top_k_experts")
 	m.MoEInter = m.Inter
 	if m.Kind != "mixtral" {
-		m.MoEInter = k.dim(m.Inter, 1<<22, "moe_intermediate_size")
+		m.MoEInter = k.dim(m.Inter, maxInter, "moe_intermediate_size")
 	}
-	m.SharedInter = k.optional(1<<22, "shared_expert_intermediate_size", "shared_intermediate_size")
-	if n := k.optional(1<<10, "n_shared_experts"); n > 0 && m.SharedInter == 0 {
-		m.SharedInter = n * m.MoEInter
+	m.SharedInter = k.optional(maxInter, "shared_expert_intermediate_size", "shared_intermediate_size")
+	if n := k.optional(64, "n_shared_experts"); n > 0 && m.SharedInter == 0 {
+		m.SharedInter = n * m.MoEInter // n experts of one width are one of n times the width
 	}
 	m.sparse = max(1, k.optional(1<<10, "decoder_sparse_step"))
 	var dense []int
 	k.decode(&dense, "a list of layers", "mlp_only_layers")
 	m.dense = map[int]bool{}
 	for _, l := range dense {
-		m.dense[l] = true
+		if l >= 0 && l < m.Layers {
+			m.dense[l] = true
+		}
 	}
 	for l := range min(m.Layers, k.optional(1<<10, "first_k_dense_replace")) {
 		m.dense[l] = true
@@ -222,9 +229,6 @@ func (k *modelKeys) attention(m *Model, f family) {
 	}
 	if m.KVHeads > 0 && m.Heads%m.KVHeads != 0 {
 		k.problem("num_key_value_heads", strconv.Itoa(m.KVHeads), fmt.Sprintf("a divisor of %d heads", m.Heads))
-	}
-	if n := m.Layers * (8 + 3*max(1, m.Experts)); n > maxMatrices {
-		k.problem("num_hidden_layers", fmt.Sprintf("%d matrices in all", n), fmt.Sprintf("at most %d", maxMatrices))
 	}
 }
 
@@ -281,7 +285,7 @@ func (k *modelKeys) optTraits(m *Model) {
 	k.decode(&before, "true or false", "do_layer_norm_before")
 	m.attnBias, m.outBias, m.mlpBias = bias, bias, bias
 	m.noAffine, m.postNorm = !affine, !before
-	m.wordDim = k.dim(m.Hidden, 1<<20, "word_embed_proj_dim")
+	m.wordDim = k.dim(m.Hidden, 1<<18, "word_embed_proj_dim")
 }
 
 // windows reads which layers forget what lies further back than sliding_window.
@@ -312,6 +316,17 @@ func (k *modelKeys) windows(m *Model) {
 		m.WindowLayers -= m.Layers / k.optional(1<<10, "sliding_window_pattern")
 	case strings.HasPrefix(m.Kind, "qwen"):
 		m.WindowLayers = max(0, m.Layers-k.optional(1<<10, "max_window_layers"))
+	}
+}
+
+// bound refuses networks of more matrices than any has.
+func (k *modelKeys) bound(m *Model) {
+	each := 8 + 3*max(1, m.Experts)
+	if m.Kind == "stablelm" && m.qkNorm {
+		each += m.Heads + m.KVHeads // a norm for each
+	}
+	if n := m.Layers * each; n > maxMatrices {
+		k.problem("num_hidden_layers", fmt.Sprintf("%d matrices in all", n), fmt.Sprintf("at most %d", maxMatrices))
 	}
 }
 
