@@ -27,6 +27,9 @@ const (
 	GPUSkipped = gpu.Skipped
 )
 
+// GPUSimulated is the vendor of cards that the user described.
+const GPUSimulated = gpu.Simulated
+
 // GPUOptions say which cards count.
 type GPUOptions struct {
 	VRAM    string     // sizes to believe instead of the machine: "24GiB", "24,12"; "" = QBRANCH_VRAM, else look; "auto" = look
