@@ -112,6 +112,65 @@ func TestPublished(t *testing.T) {
 	}
 }
 
+// measuredHere is what testdata/measure.py printed on an NVIDIA H100 80GB HBM3,
+// driver 580.159.04, PyTorch 2.11.0+cu130.
+var measuredHere = []struct {
+	what, engine, kernel string
+	model                func(testing.TB) *quant.Model
+	bits                 int
+	context              int
+	weights, used        int64 // bytes
+	off                  string
+}{
+	{"LLaMA 7B, 4 bit, 128g", "generic", "buffer", llama7B, 4, 4096, 3896582144, 7557087232, ""},
+	{"LLaMA 13B, 4 bit, 128g", "generic", "buffer", llama13B, 4, 512, 7259269120, 8846835712, ""},
+	{"LLaMA 13B, 4 bit, 128g", "generic", "buffer", llama13B, 4, 4096, 7259269120, 12103712768, ""},
+	{"LLaMA 13B, 4 bit, 128g", "generic", "buffer", llama13B, 4, 16384, 7259269120, 22295871488, ""},
+	{"Llama 2 70B, 4 bit, 128g", "generic", "buffer", llama70B, 4, 4096, 36652007424, 40142635008, ""},
+	{"Mixtral 8x7B, 4 bit, 128g", "generic", "buffer", mixtral8x7B, 4, 4096, 24696233984, 26370637824, ""},
+	{"Mixtral 8x7B, 3 bit, 128g", "generic", "buffer", mixtral8x7B, 3, 4096, 18845966336, 21364736000, ""},
+	{"Mixtral 8x7B, 3 bit, 128g", "generic", "buffer", mixtral8x7B, 3, 32768, 18845966336, 26179796992, "above"},
+	{"LLaMA 7B, 4 bit, 128g", "gptqmodel", "torch", llama7B, 4, 4096, 3896582144, 7796162560, ""},
+	{"LLaMA 13B, 4 bit, 128g", "gptqmodel", "torch", llama13B, 4, 4096, 7259269120, 12707692544, ""},
+	{"Llama 2 70B, 4 bit, 128g", "gptqmodel", "torch", llama70B, 4, 4096, 36652007424, 41503686656, ""},
+	{"Mixtral 8x7B, 4 bit, 128g", "gptqmodel", "torch", mixtral8x7B, 4, 4096, 24696233984, 26691502080, ""},
+	{"Mixtral 8x7B, 3 bit, 128g", "gptqmodel", "torch", mixtral8x7B, 3, 4096, 18845966336, 21608005632, ""},
+}
+
+func mixtral8x7B(t testing.TB) *quant.Model {
+	return shape(t, "mixtral", 4096, 14336, 32, 32, 8, 32002, 32768, `,"num_local_experts":8,"num_experts_per_tok":2`)
+}
+
+// What we measured lies within the range, or is off as docs/vram.md says.
+func TestMeasuredHere(t *testing.T) {
+	page, err := os.ReadFile("../../docs/vram.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range measuredHere {
+		m := tc.model(t)
+		w := written(t, m, tc.bits, 128)
+		if w.Bytes != tc.weights {
+			t.Errorf("%s: weights %d, the card held %d", tc.what, w.Bytes, tc.weights)
+		}
+		need := Request{Weights: w, Model: m, Bits: tc.bits, Context: tc.context, Engine: engine(t, tc.engine)}.Summary().Need
+		off := ""
+		if tc.used < need.Low {
+			off = "below"
+		}
+		if tc.used > need.High {
+			off = "above"
+		}
+		if off != tc.off {
+			t.Errorf("%s in %s, %d tokens: got %q, want %q: need %s, measured %s", tc.what, tc.engine, tc.context, off, tc.off, need.text(), GiBText(tc.used))
+		}
+		row := fmt.Sprintf("| %s | %s | %s | %d | %s | %s |", tc.what, tc.kernel, tc.engine, tc.context, need.text(), GiBText(tc.used))
+		if !strings.Contains(string(page), row) {
+			t.Errorf("docs/vram.md has no row\n%s", row)
+		}
+	}
+}
+
 // A 13B model of 2.65 bits a weight took 7968 MiB in all with 2048 tokens,
 // as ExLlamaV2's author measured (exllamav2 #3): the origin of the upper end.
 func TestPublishedExLlamaV2(t *testing.T) {
