@@ -32,13 +32,17 @@ const (
 	FailureLocked              // another process is writing it
 	FailureOffline             // offline, and the store does not have it
 	FailureUnsupported         // the runner cannot run it
+	FailureNothingFits         // no branch fits
 )
 
 // FailureOf is the one place where errors become kinds. The first match wins:
 // damage is graver than the failure to reach the hub that would repair it.
 func FailureOf(err error) Failure {
 	switch {
-	case isA[*hub.RefError](err), isA[*vram.SizeError](err), isA[*gpu.SelectError](err), isAny(err, hub.ErrBadEndpoint, hub.ErrBadCertificates, infer.ErrContext, infer.ErrRequest, store.ErrPinned):
+	case isA[*NothingFitsError](err):
+		return FailureNothingFits
+	case isA[*optionError](err), isA[*noMemoryError](err), isA[*hub.RefError](err), isA[*vram.SizeError](err), isA[*gpu.SelectError](err),
+		isAny(err, hub.ErrBadEndpoint, hub.ErrBadCertificates, infer.ErrContext, infer.ErrRequest, store.ErrPinned):
 		return FailureUsage
 	case isA[*CorruptionError](err), isA[*DamagedStoreError](err), isA[*FindingsError](err), isA[*store.CorruptError](err),
 		isAny(err, bundle.ErrDamaged, bundle.ErrFormat, bundle.ErrConflict, store.ErrMismatch, hub.ErrMismatch, infer.ErrCheckpoint, hub.ErrBadListing, hub.ErrTooLarge):

@@ -165,6 +165,18 @@ func (r *contentReader) gather(ctx context.Context, f *branchFacts) evidence {
 	return e
 }
 
+// inspectAll judges all branches at once: headers of thousands of tensors take
+// longer than a request.
+func inspectAll(facts []branchFacts, c *Card) []Inspection {
+	seen := make([]Inspection, len(facts))
+	var wg sync.WaitGroup
+	for i := range facts {
+		wg.Go(func() { seen[i] = inspected(&facts[i], cardClaims(cardRow(c, facts[i].Name))) })
+	}
+	wg.Wait()
+	return seen
+}
+
 // inspected judges what was read of a branch.
 func inspected(f *branchFacts, onCard claims) Inspection {
 	i := Inspection{Branch: f.Name, Kind: f.kind, Commit: string(f.Commit), Files: f.files,

@@ -169,13 +169,13 @@ func (a *App) survey(ctx context.Context, ref Ref, o ListOptions, inspect bool) 
 		l.note("", "STORE_UNREADABLE", "what is here already is not known: %v", storeErr)
 	}
 	var seen []Inspection
+	if inspect {
+		seen = inspectAll(facts, c)
+	}
 	for _, f := range facts {
 		row := l.addRow(f, cardRow(c, f.Name))
 		row.Local, row.LocalBytes = localState(st, repo.String(), f)
 		l.Branches = append(l.Branches, row)
-		if inspect {
-			seen = append(seen, inspected(&f, cardClaims(cardRow(c, f.Name))))
-		}
 	}
 	if ref.Revision == "" {
 		l.compareRefs(c, all.Branches)

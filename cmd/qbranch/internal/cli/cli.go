@@ -112,7 +112,7 @@ A REF is owner/name, owner/name:branch, owner/name@commit or the page's URL.`,
 	f.StringVar(&r.endpoint, "endpoint", "", "hub to talk to, a `URL` (default $HF_ENDPOINT, else huggingface.co)")
 	f.BoolVar(&r.offline, "offline", false, "use no network: the store, and what the cache knows")
 	f.StringVar(&r.tokenFile, "token-file", "", "read the access token from `FILE` (default $HF_TOKEN, …)")
-	root.AddCommand(r.lsCommand(), r.getCommand(), r.cardCommand(),
+	root.AddCommand(r.lsCommand(), r.fitCommand(), r.pickCommand(), r.getCommand(), r.cardCommand(),
 		r.verifyCommand(), r.genCommand(), r.storeCommand(), r.cacheCommand(), r.authCommand(), r.doctorCommand(), r.gpuCommand(),
 		r.demoCommand(), r.tuiCommand(), r.versionCommand())
 	return root
@@ -162,7 +162,7 @@ func (r *run) bare(cmd *cobra.Command, args []string) error {
 }
 
 // planned are commands that people may look for and that are not there yet.
-var planned = []string{"fit", "pick", "diff"}
+var planned = []string{"diff"}
 
 func unknownCommand(cmd *cobra.Command, name string) error {
 	if cmd == cmd.Root() && slices.Contains([]string{"rm", "gc", "du", "fsck", "pin"}, name) {

@@ -30,7 +30,10 @@ func TestUsageErrors(t *testing.T) {
 		{"store ls x", `store ls: unexpected argument "x"`, "usage: qbranch store ls [flags]"},
 		{"pull", `unknown command "pull"`, "did you mean 'qbranch get'?"},
 		{"run a/b", `unknown command "run"`, "did you mean 'qbranch gen'?"},
-		{"fit", "fit: not available yet", "'qbranch --help' lists the commands"}, // else get, two letters away
+		{"fit", "fit: name a repository or a branch", "usage: qbranch fit REPO|REF [flags]"},
+		{"pick a/b:main", "pick: a/b:main names a branch", "'qbranch pick a/b' picks one; 'qbranch fit a/b:main' measures this one"},
+		{"fit a/b --ctx 0", "--ctx 0: want at least 1", ""},
+		{"fit a/b --vram=", "--vram: no size is given", "is a variable empty that should hold it?"},
 		{"help nope", `unknown command "nope"`, "'qbranch --help' lists the commands"},
 		{"help store nope", `unknown command "store nope"`, "'qbranch --help' lists the commands"},
 		{".", ". is a folder: say what to do with it", "'qbranch verify .' checks it, 'qbranch gen . -p TEXT' runs it"},

@@ -23,6 +23,7 @@ const (
 	exitStorage     = 7
 	exitLocked      = 8
 	exitOffline     = 9
+	exitNothing     = 10
 	exitPartial     = 11
 	exitUnsupported = 12
 	exitInterrupted = 130
@@ -110,6 +111,7 @@ var failureCodes = map[app.Failure]int{
 	app.FailureStorage:     exitStorage,
 	app.FailureLocked:      exitLocked,
 	app.FailureOffline:     exitOffline,
+	app.FailureNothingFits: exitNothing,
 	app.FailureUnsupported: exitUnsupported,
 	app.FailureOther:       exitOther,
 }

@@ -1,0 +1,343 @@
+package cli
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/qbranch/qbranch/cmd/qbranch/internal/app"
+)
+
+// fitFlags say what branches are measured against.
+type fitFlags struct {
+	vram, kv, engine string
+	gpus, split      []string
+	tensor, tight    bool
+	context, batch   int
+}
+
+func (f *fitFlags) register(cmd *cobra.Command) {
+	fl := cmd.Flags()
+	fl.StringVar(&f.vram, "vram", "", "memory of the card, `SIZE`, such as 24GiB or 24 (default auto: its own)")
+	fl.StringSliceVar(&f.gpus, "gpu", nil, "only these cards, `I,J`; of several, each takes whole layers")
+	fl.StringSliceVar(&f.split, "split", nil, "several cards of these sizes, `A,B`; each takes whole layers")
+	fl.BoolVar(&f.tensor, "tensor-parallel", false, "split every matrix over the cards, instead of laying layers on them")
+	fl.IntVar(&f.context, "ctx", 0, "context in tokens, `N` (default: the model's most, at most "+fmt.Sprint(app.DefaultContext)+")")
+	fl.IntVar(&f.batch, "batch", 1, "sequences at a time, `N`")
+	fl.StringVar(&f.kv, "kv", "", "type of the KV cache, `T`: fp16, fp8, q8 or q4 (default: the engine's own)")
+	fl.StringVar(&f.engine, "engine", "", "the engine to run in, `E`: exllamav2, vllm, autogptq, …; cpu is qbranch gen")
+	fl.BoolVar(&f.tight, "allow-tight", false, "what fits tightly is good enough")
+}
+
+// options checks what flags alone can tell.
+func (r *run) fitOptions(cmd *cobra.Command, f *fitFlags) (app.FitOptions, error) {
+	o := app.FitOptions{VRAM: f.vram, VRAMFrom: "--vram", GPUs: f.gpus, Context: f.context, Batch: f.batch, KV: f.kv, Engine: f.engine, AllowTight: f.tight}
+	given := 0
+	for _, name := range []string{"vram", "gpu", "split"} {
+		if cmd.Flags().Changed(name) {
+			given++
+		}
+	}
+	switch {
+	case given > 1:
+		return o, &usageError{msg: "--vram, --gpu and --split exclude one another", hint: "--split 24GiB,24GiB describes two cards, --gpu 0,1 names two of this machine"}
+	case cmd.Flags().Changed("ctx") && f.context < 1:
+		return o, &usageError{msg: fmt.Sprintf("--ctx %d: want at least 1", f.context)}
+	case f.batch < 1:
+		return o, &usageError{msg: fmt.Sprintf("--batch %d: want at least 1", f.batch)}
+	case cmd.Flags().Changed("vram") && f.vram == "":
+		return o, &usageError{msg: "--vram: no size is given", hint: "is a variable empty that should hold it?"}
+	}
+	if given == 0 {
+		o.VRAM, o.VRAMFrom = r.Getenv("QBRANCH_VRAM"), "QBRANCH_VRAM"
+	}
+	if len(f.split) > 0 {
+		o.VRAM, o.VRAMFrom = strings.Join(f.split, ","), "--split"
+	}
+	if len(f.split) > 1 || len(f.gpus) > 1 {
+		o.Split = "layers"
+	}
+	if f.tensor {
+		o.Split = "tensor"
+	}
+	return o, nil
+}
+
+func (r *run) fitCommand() *cobra.Command {
+	var f fitFlags
+	var explain, require bool
+	cmd := &cobra.Command{
+		Use:        "fit REPO|REF",
+		GroupID:    groupFetch,
+		SuggestFor: []string{"vram", "size", "estimate"},
+		Short:      "Say which branches fit a graphics card, and why others do not",
+		Long: `Say which branches of a repository fit the memory of a graphics card, with how much context,
+and what would make the others fit. Configurations and the headers of the weights are read, the
+weights are not. A branch fits when even the highest need is free, and it is tight when only the
+expected one is: engines differ in what they take beside weights and cache. Without a card the
+need alone is shown, and whether main memory is enough for "qbranch gen".
+
+What is wrong with a branch is listed below the table: what its card, its name, its
+configurations and its tensors contradict one another in. --explain shows every term of the
+need, and where it comes from.`,
+		Example: `  qbranch fit TheBloke/dolphin-2.5-mixtral-8x7b-GPTQ --vram 24GiB
+  qbranch fit TheBloke/Llama-2-13B-chat-GPTQ --ctx 4096 --kv q8 --engine exllamav2
+  qbranch fit TheBloke/Llama-2-70B-chat-GPTQ:main --split 24GiB,24GiB --explain`,
+		Args:              args(1, 1, "a repository or a branch"),
+		ValidArgsFunction: r.completeRefs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ref, err := app.ParseRef(args[0])
+			if err != nil {
+				return badArgument(err)
+			}
+			o, err := r.fitOptions(cmd, &f)
+			if err != nil {
+				return err
+			}
+			a, err := r.open(0)
+			if err != nil {
+				return err
+			}
+			report, err := a.Fit(cmd.Context(), ref, o)
+			if err != nil {
+				return err
+			}
+			if r.json {
+				err = r.emit(fitObject{"qbranch/fit/v1", report})
+			} else {
+				fmt.Fprint(r.out, fitText(report, r.outWidth(), explain))
+			}
+			if err == nil && require {
+				err = report.Require(o.AllowTight)
+			}
+			return err
+		},
+	}
+	f.register(cmd)
+	cmd.Flags().BoolVar(&explain, "explain", false, "show every term of the need, and where it comes from")
+	cmd.Flags().BoolVar(&require, "require", false, "exit with code 10 when nothing fits")
+	r.jsonFlag(cmd)
+	return cmd
+}
+
+// fitObject is the JSON of fit.
+type fitObject struct {
+	Schema string `json:"schema"`
+	*app.FitReport
+}
+
+// fitText is the table, what is to say of its rows, and the best of them.
+func fitText(f *app.FitReport, width int, explain bool) string {
+	var out strings.Builder
+	fmt.Fprintln(&out, clean(fitHead(f)))
+	columns := []column{{title: "Branch"}, {"Bits", true}, {"GS", true}, {title: "Act"}, {"Weights GiB", true},
+		{"Need GiB", true}, {"Most context", true}, {title: "Verdict"}}
+	var rows [][]string
+	for i := range f.Branches {
+		rows = append(rows, fitCells(&f.Branches[i]))
+	}
+	text := table(columns, rows)
+	if width > 0 && tableWidth(text) > width {
+		text = table(without(columns, rows, 4))
+	}
+	out.WriteString(text)
+	for i := range f.Branches {
+		out.WriteString(fitLines(&f.Branches[i], len(f.Branches) == 1, len(f.Cards) > 0))
+	}
+	out.WriteString(fitNotes(f))
+	if explain {
+		for i := range f.Branches {
+			out.WriteString(explainText(&f.Branches[i]))
+		}
+	}
+	if f.Best != "" && len(f.Branches) > 1 {
+		fmt.Fprintf(&out, "best: qbranch get %s:%s\n", clean(f.Repo), clean(f.Best))
+	}
+	return out.String()
+}
+
+// without leaves a column out.
+func without(columns []column, rows [][]string, at int) ([]column, [][]string) {
+	cut := func(i int) bool { return i != at }
+	var c []column
+	var all [][]string
+	for i := range columns {
+		if cut(i) {
+			c = append(c, columns[i])
+		}
+	}
+	for _, row := range rows {
+		var cells []string
+		for i := range row {
+			if cut(i) {
+				cells = append(cells, row[i])
+			}
+		}
+		all = append(all, cells)
+	}
+	return c, all
+}
+
+// fitHead says what the branches are measured against.
+func fitHead(f *app.FitReport) string {
+	engine := "any engine"
+	if len(f.Branches) == 0 {
+		return "no branches"
+	}
+	e := f.Branches[0].Estimate
+	if f.Engine != "generic" {
+		engine = f.Engine
+	}
+	what := fmt.Sprintf("context %d, %s cache, %s", e.Context, e.KV, engine)
+	if e.Batch > 1 {
+		what += fmt.Sprintf(", batch %d", e.Batch)
+	}
+	switch {
+	case len(f.Cards) == 0:
+		return "no graphics card is known: only the need is shown (" + what + "); --vram 24GiB says what there is"
+	case f.Split != "":
+		what += ", " + f.Split + " over the cards"
+	case len(f.Cards) > 1:
+		what += ", on the one card with the most free"
+	}
+	return f.MemoryText() + " (" + f.Memory + "): " + what
+}
+
+func fitCells(r *app.FitRow) []string {
+	need := unknown
+	if n := r.Estimate.Need; n.High > 0 {
+		need = gib(n.Low) + "-" + gib(n.High)
+	}
+	weights := unknown
+	if r.Bytes > 0 {
+		weights = gib(r.Bytes)
+	}
+	context := unknown
+	switch most := cmp.Or(r.Estimate.MaxContext, r.Estimate.MaxContextTight); {
+	case r.Verdict == app.VerdictUnusable, r.Verdict == app.VerdictUnknown && most == 0:
+	case r.Estimate.MaxContext > 0:
+		context = fmt.Sprint(most)
+	case most > 0:
+		context = fmt.Sprintf("(%d)", most) // if it stays at the expected need
+	default:
+		context = "none"
+	}
+	s := r.Settled
+	return []string{clean(r.Branch), number(value(s.Bits)), groupText(value(s.GroupSize)), yesNo(value(s.ActOrder)), weights, need, context, verdictText(string(r.Verdict))}
+}
+
+// value is what a parameter is believed to be, nil when nobody says.
+func value[T any](s *app.Sourced[T]) *T {
+	if s == nil {
+		return nil
+	}
+	return &s.Value
+}
+
+func verdictText(v string) string { return strings.ReplaceAll(v, "_", " ") }
+
+// gib is a number of bytes without its unit, GiB.
+func gib(n int64) string { return strings.TrimSuffix(app.GiBText(n), " GiB") }
+
+// fitLines says why a branch does not fit, and what would make it.
+func fitLines(r *app.FitRow, alone, measured bool) string {
+	var out strings.Builder
+	if r.Verdict != app.VerdictFits && r.Why != "" && (measured || r.Verdict == app.VerdictUnusable) {
+		fmt.Fprintf(&out, "%s: %s: %s", clean(r.Branch), verdictText(string(r.Verdict)), clean(r.Why))
+		if help := r.Help(alone); len(help) > 0 {
+			fmt.Fprintf(&out, "; would fit with %s", clean(strings.Join(help[:min(2, len(help))], ", or ")))
+		}
+		fmt.Fprintln(&out)
+	}
+	for _, u := range r.Unread {
+		fmt.Fprintf(&out, "%s: not read: %s\n", clean(r.Branch), clean(u))
+	}
+	return out.String()
+}
+
+// fitNotes lists findings and notes, each once for all branches it is of.
+func fitNotes(f *app.FitReport) string {
+	type told struct {
+		kind, text string
+		branches   []string
+	}
+	var all []*told
+	add := func(kind, branch, text string) {
+		for _, t := range all {
+			if t.kind == kind && t.text == text {
+				t.branches = append(t.branches, branch)
+				return
+			}
+		}
+		all = append(all, &told{kind, text, []string{branch}})
+	}
+	for _, r := range f.Branches {
+		for _, finding := range r.Findings {
+			if finding.Severity != app.Info {
+				add(string(finding.Severity), r.Branch, fmt.Sprintf("%s (%s)", finding.Message, finding.Code))
+			}
+		}
+	}
+	for _, n := range f.Notes {
+		add("note", n.Branch, fmt.Sprintf("%s (%s)", n.Message, n.Code))
+	}
+	var out strings.Builder
+	for _, t := range all {
+		where := strings.Join(t.branches, ", ") + ": "
+		switch {
+		case t.branches[0] == "":
+			where = ""
+		case len(t.branches) == len(f.Branches) && len(t.branches) > 1:
+			where = "all branches: "
+		case len(t.branches) > 3:
+			where = fmt.Sprintf("%d branches, %s and others: ", len(t.branches), t.branches[0])
+		}
+		fmt.Fprintf(&out, "%s: %s%s\n", t.kind, clean(where)+" ", clean(t.text))
+	}
+	return strings.ReplaceAll(out.String(), ":  ", ": ")
+}
+
+// explainText is every term of the need.
+func explainText(r *app.FitRow) string {
+	var out strings.Builder
+	fmt.Fprintf(&out, "\n%s\n", clean(r.Branch))
+	columns := []column{{title: "  Term"}, {"Low", true}, {"Expected", true}, {"High GiB", true}, {title: "From"}, {title: "How"}}
+	var rows [][]string
+	for _, t := range r.Estimate.Terms {
+		rows = append(rows, []string{"  " + t.Name, gib(t.Low), gib(t.Expected), gib(t.High), string(t.Source), clean(t.Formula)})
+	}
+	n := r.Estimate.Need
+	rows = append(rows, []string{"  need", gib(n.Low), gib(n.Expected), gib(n.High), "", ""})
+	out.WriteString(table(columns, rows))
+	for _, s := range r.Estimate.Cards {
+		fmt.Fprintf(&out, "  %s: %s to %s of %s: %s", clean(s.Card), gib(s.Need.Low), app.GiBText(s.Need.High), app.GiBText(s.Available), verdictText(string(s.Verdict)))
+		if s.Layers > 0 {
+			fmt.Fprintf(&out, ", layers %d to %d", s.First, s.First+s.Layers-1)
+		}
+		fmt.Fprintln(&out)
+	}
+	for _, note := range r.Estimate.Notes {
+		fmt.Fprintf(&out, "  note: %s\n", clean(note))
+	}
+	for _, a := range r.Estimate.Advice {
+		fmt.Fprintf(&out, "  %s with %s\n", verdictText(string(a.Verdict)), clean(a.Text))
+	}
+	for _, p := range []struct{ name, value, source string }{
+		sourced("bits", r.Settled.Bits), sourced("group size", r.Settled.GroupSize), sourced("act-order", r.Settled.ActOrder),
+		sourced("symmetric", r.Settled.Sym), sourced("format", r.Settled.Format),
+	} {
+		if p.value != "" {
+			fmt.Fprintf(&out, "  %s %s, from %s\n", p.name, clean(p.value), clean(p.source))
+		}
+	}
+	return out.String()
+}
+
+func sourced[T any](name string, s *app.Sourced[T]) struct{ name, value, source string } {
+	if s == nil {
+		return struct{ name, value, source string }{name: name}
+	}
+	return struct{ name, value, source string }{name, fmt.Sprint(s.Value), s.Source}
+}

@@ -1,0 +1,93 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/qbranch/qbranch/cmd/qbranch/internal/app"
+)
+
+func (r *run) pickCommand() *cobra.Command {
+	var f fitFlags
+	var maxSize string
+	var bits []int
+	cmd := &cobra.Command{
+		Use:        "pick REPO",
+		GroupID:    groupFetch,
+		SuggestFor: []string{"choose", "best"},
+		Short:      "Print the best branch that fits, for scripts",
+		Long: `Print the reference of the best branch that fits. Best is the highest quality to be expected: the
+most bits; among those the smallest groups, none being worst; among those act-order; among
+those the smallest file. A branch that cannot be what it claims (a fatal finding, not GPTQ), or
+of which it is not known whether it fits, is never picked. When nothing fits the exit code is 10,
+and the error names the nearest branch and what it lacks.`,
+		Example: `  qbranch pick TheBloke/dolphin-2.5-mixtral-8x7b-GPTQ --vram 24GiB
+  qbranch get "$(qbranch pick TheBloke/Llama-2-13B-chat-GPTQ --engine exllamav2)"
+  qbranch pick TheBloke/Llama-2-13B-chat-GPTQ --vram 12GiB --ctx 8192 --bits 4 --json`,
+		Args: args(1, 1, "a repository"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ref, err := app.ParseRef(args[0])
+			if err != nil {
+				return badArgument(err)
+			}
+			if ref.Revision != "" {
+				return &usageError{msg: fmt.Sprintf("pick: %s names a branch", clean(args[0])),
+					hint: fmt.Sprintf("'qbranch pick %s' picks one; 'qbranch fit %s' measures this one", ref.Repo, ref)}
+			}
+			o := app.PickOptions{Bits: bits}
+			if o.FitOptions, err = r.fitOptions(cmd, &f); err != nil {
+				return err
+			}
+			if maxSize != "" {
+				if o.MaxSize, err = app.ParseSize(maxSize); err != nil {
+					return &usageError{msg: "--max-size: " + err.Error(), err: err}
+				}
+			}
+			a, err := r.open(0)
+			if err != nil {
+				return err
+			}
+			p, err := a.Pick(cmd.Context(), ref.Repo, o)
+			if err != nil {
+				return err
+			}
+			if r.json {
+				return r.emit(pickJSON(p))
+			}
+			fmt.Fprintln(r.out, p.Ref)
+			return nil
+		},
+	}
+	f.register(cmd)
+	cmd.Flags().StringVar(&maxSize, "max-size", "", "weight files of at most `SIZE`: 20GiB, 20GB; a bare number is GiB")
+	cmd.Flags().IntSliceVar(&bits, "bits", nil, "only branches of `N` bits (several with commas)")
+	r.jsonFlag(cmd)
+	return cmd
+}
+
+// pickObject is the JSON of pick.
+type pickObject struct {
+	Schema string     `json:"schema"`
+	Ref    string     `json:"ref"`
+	Repo   string     `json:"repo"`
+	Picked app.FitRow `json:"picked"`
+	Passed []passed   `json:"passed"` // over: the others
+}
+
+// passed is a branch that was not picked.
+type passed struct {
+	Branch  string `json:"branch"`
+	Verdict string `json:"verdict"`
+	Why     string `json:"why"`
+}
+
+func pickJSON(p *app.Pick) pickObject {
+	o := pickObject{Schema: "qbranch/pick/v1", Ref: p.Ref.String(), Repo: p.Report.Repo, Picked: p.Row, Passed: []passed{}}
+	for _, row := range p.Report.Branches {
+		if row.Branch != p.Row.Branch {
+			o.Passed = append(o.Passed, passed{row.Branch, string(row.Verdict), row.Why})
+		}
+	}
+	return o
+}
