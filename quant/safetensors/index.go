@@ -1,7 +1,6 @@
 package safetensors
 
 import (
-	"encoding/json"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,7 +28,7 @@ func ParseIndex(data []byte) (*Index, error) {
 	if !utf8.Valid(data) {
 		return nil, malformed("the index is not valid UTF-8")
 	}
-	d := newDecoder(data)
+	d := &decoder{scanner: scanner{buf: data}}
 	x := &Index{TotalSize: -1}
 	err := d.object(func(key string) error {
 		var err error
@@ -62,15 +61,15 @@ func (d *decoder) indexMetadata(x *Index) error {
 		if key != "total_size" {
 			return d.skip()
 		}
-		tok, err := d.Token()
+		c := d.peek()
+		num, err := d.token()
 		if err != nil {
 			return err
 		}
-		num, ok := tok.(json.Number)
-		if !ok {
-			return malformed("the index's total_size is %v, not a number", tok)
+		if c != '-' && (c < '0' || c > '9') {
+			return malformed("the index's total_size is %s, not a number", num)
 		}
-		whole := strings.TrimSuffix(num.String(), ".0")
+		whole := strings.TrimSuffix(num, ".0")
 		x.TotalSize, err = strconv.ParseInt(whole, 10, 64)
 		if err != nil || x.TotalSize < 0 {
 			return malformed("the index's total_size is %s, not a number of bytes", num)
