@@ -18,3 +18,13 @@ func (c *Client) KeepHead(f File, head []byte) {
 
 // headKey is what the cache calls the first bytes of a file.
 func (c *Client) headKey(f File) string { return "head " + c.Endpoint() + " " + f.cacheKey() }
+
+// Keep keeps the content of a listed file as if it had been read. It reports
+// whether the content has the listed digest; any other is not kept.
+func (c *Client) Keep(f File, data []byte) bool {
+	_, _, ok := f.check(data)
+	if ok {
+		c.cache.put(cached{Key: f.cacheKey(), Time: time.Now().Unix(), body: data})
+	}
+	return ok
+}

@@ -31,15 +31,12 @@ func (c *Client) Refs(ctx context.Context, repo RepoID, pulls bool) (RefList, er
 	}
 	var v *refAnswer
 	l := RefList{Repo: repo, AsOf: time.Now()}
-	if kept, ok := c.cache.get(q.key); c.offline && ok {
-		if json.Unmarshal(kept.body, &v) != nil {
-			return RefList{}, &Error{Op: q.op, Kind: ErrOffline}
+	if c.offline {
+		if kept, ok := c.LastRefs(repo, pulls); ok {
+			return kept, nil
 		}
-		if now, err := ParseRepoID(kept.Repo); err == nil {
-			c.names.learn(repo, now)
-		}
-		l.AsOf = time.Unix(kept.Time, 0)
-	} else if _, err := c.getJSON(ctx, q, &v); err != nil {
+	}
+	if _, err := c.getJSON(ctx, q, &v); err != nil {
 		return RefList{}, err
 	}
 	l.Repo = c.Current(repo)
@@ -48,6 +45,27 @@ func (c *Client) Refs(ctx context.Context, repo RepoID, pulls bool) (RefList, er
 		return RefList{}, err
 	}
 	return l, nil
+}
+
+// LastRefs is what Refs returned last, if that is kept. No request.
+func (c *Client) LastRefs(repo RepoID, pulls bool) (RefList, bool) {
+	kept, ok := c.cache.get(c.refsKey(repo, pulls))
+	if !ok {
+		return RefList{}, false
+	}
+	var v *refAnswer
+	if json.Unmarshal(kept.body, &v) != nil {
+		return RefList{}, false
+	}
+	if now, err := ParseRepoID(kept.Repo); err == nil {
+		c.names.learn(repo, now)
+	}
+	l := RefList{Repo: c.Current(repo), AsOf: time.Unix(kept.Time, 0)}
+	if l.fill(request{op: "list the branches of " + repo.String()}, v) != nil {
+		c.cache.drop(kept.Key)
+		return RefList{}, false
+	}
+	return l, true
 }
 
 // KeepsRefs reports whether Refs can be answered Offline. No request.

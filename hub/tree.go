@@ -34,7 +34,7 @@ const maxPages = 1000
 // ErrBadListing. One request for each page, of 1000 entries on the public hub, and
 // none for a commit that the cache holds: commits do not change.
 func (c *Client) Tree(ctx context.Context, repo RepoID, at Commit) ([]File, error) {
-	key := "tree " + c.Endpoint() + " " + c.Current(repo).String() + " " + string(at)
+	key := c.treeKey(repo, at)
 	if kept, ok := c.cache.get(key); ok {
 		var entries []treeEntry
 		if json.Unmarshal(kept.body, &entries) == nil && entries != nil {
@@ -76,6 +76,17 @@ func (c *Client) Tree(ctx context.Context, repo RepoID, at Commit) ([]File, erro
 		c.cache.put(cached{Key: key, Time: time.Now().Unix(), body: body})
 	}
 	return files, nil
+}
+
+// KeepsTree reports whether Tree takes no request.
+func (c *Client) KeepsTree(repo RepoID, at Commit) bool {
+	_, ok := c.cache.get(c.treeKey(repo, at))
+	return ok
+}
+
+// treeKey is what the cache calls the listing of a commit.
+func (c *Client) treeKey(repo RepoID, at Commit) string {
+	return "tree " + c.Endpoint() + " " + c.Current(repo).String() + " " + string(at)
 }
 
 // nextPage finds the link to the next page, nil after the last. Links are data

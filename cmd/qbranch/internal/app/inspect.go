@@ -48,13 +48,6 @@ type Settled struct {
 	Format    *Sourced[string] `json:"format"` // checkpoint_format
 }
 
-// Sources of a parameter beside the names of configurations.
-const (
-	FromTensors = "tensors"
-	FromName    = "name"
-	FromCard    = "card"
-)
-
 // Fatal returns the findings that say the branch cannot be what it claims.
 func (i *Inspection) Fatal() []Finding { return fatalOf(i.Findings) }
 
@@ -217,10 +210,7 @@ func (i *Inspection) settle(in quant.Input, onCard claims) {
 			i.Settled.Format = firstSourced(i.Settled.Format, &cfg.Format, cfg.File)
 		}
 	}
-	name := nameClaims(i.Branch)
-	name.source = FromName
-	onCard.source = FromCard
-	for _, c := range append(all, name, onCard) {
+	for _, c := range append(all, nameClaims(i.Branch), onCard) {
 		i.Settled.Bits = firstSourced(i.Settled.Bits, c.bits, c.source)
 		i.Settled.GroupSize = firstSourced(i.Settled.GroupSize, c.group, c.source)
 		i.Settled.ActOrder = firstSourced(i.Settled.ActOrder, c.act, c.source)

@@ -1,21 +1,17 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/qbranch/qbranch/hub"
-	"github.com/qbranch/qbranch/hub/fetch"
 	"github.com/qbranch/qbranch/quant"
 	"github.com/qbranch/qbranch/quant/card"
-	"github.com/qbranch/qbranch/store"
 )
 
 // LocalState says what the store holds of a branch.
@@ -47,6 +43,9 @@ type BranchRow struct {
 	LocalBytes  int64      `json:"local_bytes"` // held of TotalBytes
 	Description string     `json:"description,omitempty"`
 	Error       string     `json:"error,omitempty"` // why the tree or config could not be read
+
+	Sources    []Source    `json:"sources"`    // who may say something of it
+	Parameters []Parameter `json:"parameters"` // what each says, and what is believed
 }
 
 // RefKind says what gives a commit its name.
@@ -61,17 +60,34 @@ const (
 	KindCommit  RefKind = "commit"  // not a ref: a commit that was asked for
 )
 
+// AbsentBranch is a branch that the card lists and the repository does not have,
+// with what the card says of it.
+type AbsentBranch struct {
+	Branch    string `json:"branch"`
+	Bits      *int   `json:"bits"`
+	GroupSize *int   `json:"group_size"`
+	ActOrder  *bool  `json:"act_order"`
+	CardBytes *int64 `json:"card_bytes"`
+}
+
 // Note is a contradiction or remark under the table. Codes are stable:
 //
-//	CARD_BITS, CARD_GROUP_SIZE, CARD_ACT_ORDER  the card against the config, or the name where there is no config
+//	CARD_BITS, CARD_GROUP_SIZE, CARD_ACT_ORDER, CARD_DAMP  the card against the config, or the name where there is no config
 //	CARD_SIZE             the card against the real size of the weights
 //	CARD_MISSING_BRANCH   the card lists a branch that is not there
 //	REF_NOT_ON_CARD       a branch that the card does not list
 //	NAME_BITS, NAME_GROUP_SIZE, NAME_ACT_ORDER  the branch's name against the config
+//	CONFIG_DIFFERS        two configurations of a branch against each other
+//	TENSORS_DIFFER        the tensors against the config
+//	METADATA_DIFFERS      what the writer noted in the weight files against the config
 //	CONFIG_UNREADABLE     the configuration cannot be made sense of
 //	NO_CONFIG             the branch has no quantisation configuration
 //	NOT_GPTQ              the branch is AWQ, EXL2, GGUF or something else
 //	NO_CARD, NO_CARD_TABLE, CARD_UNREADABLE     there is no card to compare with
+//	SAME_COMMIT           two branches stand at one commit
+//	SAME_WEIGHTS          two branches that claim to differ have the same weights
+//	MOVED                 the branch stands elsewhere than when it was fetched or listed
+//	BRANCH_GONE           the repository no longer has a branch that was fetched or listed
 //	OFFLINE               what the hub said some time ago
 //	RENAMED               the hub knows the repository by another name
 //	RESTRICTED            the files cannot be read without permission
@@ -86,12 +102,13 @@ type Note struct {
 
 // Listing is what List returns.
 type Listing struct {
-	Repo     string      `json:"repo"`
-	Endpoint string      `json:"endpoint"`
-	Branches []BranchRow `json:"branches"`
-	Notes    []Note      `json:"notes"`
-	Requests int         `json:"requests"` // sent to the hub
-	AsOf     time.Time   `json:"as_of"`    // when the hub said so: in the past only when offline
+	Repo     string         `json:"repo"`
+	Endpoint string         `json:"endpoint"`
+	Branches []BranchRow    `json:"branches"`
+	Absent   []AbsentBranch `json:"absent"` // that only the card lists
+	Notes    []Note         `json:"notes"`
+	Requests int            `json:"requests"` // sent to the hub
+	AsOf     time.Time      `json:"as_of"`    // when the hub said so: in the past only when offline
 }
 
 // The largest files that are read whole.
@@ -101,8 +118,7 @@ const (
 	indexLimit  = 64 << 20
 )
 
-// The names of configurations, in the order in which AutoGPTQ and GPTQModel
-// look for them.
+// The names of the files that a listing reads.
 const (
 	quantizeConfig = "quantize_config.json"
 	quantConfig    = "quant_config.json"
@@ -110,27 +126,10 @@ const (
 	readme         = "README.md"
 )
 
-// listConns is how many requests of a listing are under way at once: tree and
-// configuration of eight branches.
-const listConns = 16
-
-// branchFacts is what the hub said of one branch.
-type branchFacts struct {
-	hub.Branch
-	kind    RefKind
-	files   []hub.File
-	treeErr error
-
-	evidence evidence // only for Inspect
-
-	configFile string // which file config is from
-	config     []byte
-	configErr  error
-}
-
 // ListOptions may be zero.
 type ListOptions struct {
-	AllRefs bool // tags, conversions and pull requests too
+	AllRefs    bool // tags, conversions and pull requests too
+	AllSources bool // every configuration of every branch, however many requests that takes
 }
 
 // List reconciles the card's table, the refs, each branch's tree and its
@@ -148,16 +147,17 @@ func (a *App) List(ctx context.Context, repo RepoID, o ListOptions) (*Listing, e
 func (a *App) survey(ctx context.Context, ref Ref, o ListOptions, inspect bool) (*Listing, []Inspection, error) {
 	before := a.hub.Requests()
 	st, storeErr := a.existingStore()
+	last, _ := a.hub.LastRefs(ref.Repo, o.AllRefs)
 	all, facts, err := a.namedFacts(ctx, ref, o, st)
 	if err != nil {
 		return nil, nil, err
 	}
 	asked, repo := ref.Repo, all.Repo
-	facts, md, cardErr := a.readBranches(ctx, repo, facts, st, inspect)
+	md, cardErr := a.readBranches(ctx, repo, facts, st, o, inspect)
 	if err := errors.Join(ctx.Err(), noneReadable(facts)); err != nil {
 		return nil, nil, err
 	}
-	l := &Listing{Repo: repo.String(), Endpoint: a.Endpoint(), AsOf: all.AsOf.UTC().Truncate(time.Second), Branches: []BranchRow{}, Notes: []Note{}}
+	l := &Listing{Repo: repo.String(), Endpoint: a.Endpoint(), AsOf: all.AsOf.UTC().Truncate(time.Second), Branches: []BranchRow{}, Absent: []AbsentBranch{}, Notes: []Note{}}
 	if a.offline {
 		l.note("", "OFFLINE", "offline: the branches are those that the hub listed %s ago, at %s", agoText(time.Since(all.AsOf)), all.AsOf.Local().Format("2006-01-02 15:04"))
 	}
@@ -175,39 +175,16 @@ func (a *App) survey(ctx context.Context, ref Ref, o ListOptions, inspect bool) 
 	for _, f := range facts {
 		row := l.addRow(f, cardRow(c, f.Name))
 		row.Local, row.LocalBytes = localState(st, repo.String(), f)
+		l.history(&row, st, last)
 		l.Branches = append(l.Branches, row)
 	}
 	if ref.Revision == "" {
 		l.compareRefs(c, all.Branches)
+		l.compareLast(all.Branches, st, last)
 	}
+	l.compareWeights(facts)
 	l.Requests = int(a.hub.Requests() - before)
 	return l, seen, nil
-}
-
-// namedFacts asks for the refs, and begins the facts of those that are wanted: all,
-// or the one that the reference names. One that the store holds needs no hub.
-func (a *App) namedFacts(ctx context.Context, ref Ref, o ListOptions, st *store.Store) (hub.RefList, []branchFacts, error) {
-	all, err := a.hub.Refs(ctx, ref.Repo, o.AllRefs)
-	if err != nil {
-		if errors.Is(err, hub.ErrOffline) && ref.Revision != "" && st != nil {
-			if _, snap, e := a.localSnapshot(ref); e == nil {
-				held := branchFacts{Branch: hub.Branch{Name: ref.Revision, Commit: hub.Commit(snap.Commit)}, kind: KindBranch}
-				return hub.RefList{Repo: ref.Repo, AsOf: snap.Created}, []branchFacts{held}, nil
-			}
-		}
-		return all, nil, a.orKept(err, ref.Repo, o)
-	}
-	kinds := map[RefKind][]hub.Branch{KindTag: all.Tags, KindConvert: all.Converts, KindPull: all.PullRequests}
-	if ref.Revision == "" {
-		return all, factsOf(all.Branches, kinds, o.AllRefs), nil
-	}
-	for _, f := range factsOf(all.Branches, kinds, true) {
-		if f.Name == ref.Revision {
-			return all, []branchFacts{f}, nil
-		}
-	}
-	commit, err := a.revision(ctx, Ref{Repo: all.Repo, Revision: ref.Revision})
-	return all, []branchFacts{{Branch: hub.Branch{Name: ref.Revision, Commit: commit}, kind: KindCommit}}, err
 }
 
 // agoText is a duration for people who need no more than its size.
@@ -226,157 +203,6 @@ func agoText(d time.Duration) string {
 // note adds a note.
 func (l *Listing) note(branch, code, format string, args ...any) {
 	l.Notes = append(l.Notes, Note{branch, code, fmt.Sprintf(format, args...)})
-}
-
-// factsOf begins the facts with what the refs say, branches first.
-func factsOf(branches []hub.Branch, others map[RefKind][]hub.Branch, all bool) []branchFacts {
-	var facts []branchFacts
-	add := func(list []hub.Branch, kind RefKind) {
-		for _, b := range list {
-			facts = append(facts, branchFacts{Branch: b, kind: kind})
-		}
-	}
-	add(branches, KindBranch)
-	if all {
-		for _, kind := range []RefKind{KindTag, KindConvert, KindPull} {
-			add(others[kind], kind)
-		}
-	}
-	return facts
-}
-
-// readBranches asks for all trees, then for what they list: each branch's
-// configuration, and the card of the first one; to inspect them, also what else
-// there is but weights.
-func (a *App) readBranches(ctx context.Context, repo RepoID, facts []branchFacts, st *store.Store, inspect bool) (_ []branchFacts, md []byte, cardErr error) {
-	var g errgroup.Group // each branch keeps its own error
-	g.SetLimit(listConns)
-	trees := make(map[hub.Commit]*branchFacts) // refs that stand at one commit share its tree
-	for i := range facts {
-		f := &facts[i]
-		if trees[f.Commit] != nil {
-			continue
-		}
-		trees[f.Commit] = f
-		g.Go(func() error {
-			f.files, f.treeErr = a.tree(ctx, repo, f.Commit, st)
-			return nil
-		})
-	}
-	g.Wait() // nothing returns an error
-	r := contentReader{app: a, st: st, repo: repo}
-	for i := range facts {
-		f := &facts[i]
-		f.files, f.treeErr = trees[f.Commit].files, trees[f.Commit].treeErr
-		f.configFile = f.configName()
-		if first := trees[f.Commit]; inspect && first == f {
-			g.Go(func() error {
-				f.evidence = r.gather(ctx, f)
-				return nil
-			})
-		}
-		g.Go(func() error {
-			f.config, f.configErr = r.read(ctx, f, f.configFile, configLimit)
-			return nil
-		})
-	}
-	cardErr = hub.ErrEntryNotFound
-	if len(facts) > 0 { // the first is main, when there is one
-		md, cardErr = r.read(ctx, &facts[0], readme, cardLimit)
-	}
-	g.Wait() // nothing returns an error
-	for i := range facts {
-		facts[i].evidence = trees[facts[i].Commit].evidence
-	}
-	return facts, md, cardErr
-}
-
-// tree lists the files of a commit: those of the store where the hub cannot be
-// asked and the store has them all.
-func (a *App) tree(ctx context.Context, repo RepoID, at hub.Commit, st *store.Store) ([]hub.File, error) {
-	files, err := a.hub.Tree(ctx, repo, at)
-	if st == nil || !errors.Is(err, hub.ErrOffline) && !errors.Is(err, hub.ErrNetwork) {
-		return files, err
-	}
-	snap, e := st.Snapshot(repo.String(), string(at))
-	if e != nil {
-		return nil, err
-	}
-	return snapshotFiles(snap), nil
-}
-
-// snapshotFiles is the listing of a snapshot.
-func snapshotFiles(snap Snapshot) []hub.File {
-	files := make([]hub.File, len(snap.Files))
-	for i, f := range snap.Files {
-		files[i] = hub.File{Path: f.Path, Size: f.Size, LFS: true, SHA256: hub.SHA256(f.SHA256)}
-	}
-	return files
-}
-
-// configName names the file that declares the quantisation: the first that is
-// there of those that AutoGPTQ and GPTQModel look for.
-func (f *branchFacts) configName() string {
-	for _, name := range []string{quantizeConfig, quantConfig, modelConfig} {
-		if _, ok := find(f.files, name); ok {
-			return name
-		}
-	}
-	return quantizeConfig
-}
-
-// contentReader reads small files for a listing: from the store when it has
-// them, and from the hub once, however many branches have the same content.
-type contentReader struct {
-	app  *App
-	st   *store.Store // nil when there is none
-	repo RepoID
-	once sync.Map // store.Want → func() ([]byte, error)
-}
-
-// read returns the content of a file that the branch's tree lists, checked
-// against its digest.
-func (r *contentReader) read(ctx context.Context, f *branchFacts, path string, limit int64) ([]byte, error) {
-	if f.treeErr != nil {
-		return nil, f.treeErr
-	}
-	file, ok := find(f.files, path)
-	if !ok {
-		return nil, fmt.Errorf("read %s: %w", path, hub.ErrEntryNotFound)
-	}
-	w := fetch.Wanted(file)
-	get, _ := r.once.LoadOrStore(w, sync.OnceValues(func() ([]byte, error) {
-		if r.st != nil {
-			if d, ok := r.st.Find(w); ok {
-				return readBlob(r.st, d, limit)
-			}
-		}
-		return r.app.hub.ReadListed(ctx, r.repo, f.Commit, file, limit)
-	}))
-	return get.(func() ([]byte, error))()
-}
-
-// find returns the file of that path.
-func find(files []hub.File, path string) (hub.File, bool) {
-	i := slices.IndexFunc(files, func(f hub.File) bool { return f.Path == path })
-	if i < 0 {
-		return hub.File{}, false
-	}
-	return files[i], true
-}
-
-// noneReadable returns the first error when not a single tree could be read:
-// then it is not about a branch.
-func noneReadable(facts []branchFacts) error {
-	for _, f := range facts {
-		if f.treeErr == nil {
-			return nil
-		}
-	}
-	if len(facts) == 0 {
-		return nil
-	}
-	return facts[0].treeErr
 }
 
 // restricted reports whether err asks for permission.
@@ -433,9 +259,9 @@ func (l *Listing) addRow(f branchFacts, onCard *card.Row) BranchRow {
 	if f.treeErr != nil {
 		row.Error = f.treeErr.Error()
 	}
-	claims := [...]claims{sourceConfig: l.configClaims(f, &row), sourceName: nameClaims(f.Name), sourceCard: cardClaims(onCard)}
-	row.Bits, row.GroupSize, row.ActOrder = reconcile(claims[:])
-	l.Notes = append(l.Notes, contradictions(f.Name, claims[:])...)
+	l.noteConfigs(&f, &row)
+	l.settle(&row, hear(&f, onCard))
+	row.Parameters = append(row.Parameters, sizeParameter(&row, onCard), listedParameter(onCard))
 	if onCard == nil {
 		return row
 	}
@@ -449,44 +275,49 @@ func (l *Listing) addRow(f branchFacts, onCard *card.Row) BranchRow {
 	return row
 }
 
-// configClaims reads the branch's configuration.
-func (l *Listing) configClaims(f branchFacts, row *BranchRow) claims {
-	switch {
-	case restricted(f.configErr):
-		if !slices.ContainsFunc(l.Notes, func(n Note) bool { return n.Code == "RESTRICTED" && n.Branch == "" }) {
-			l.note("", "RESTRICTED", "the files need permission, so bits and groups are from names and card: %v", f.configErr)
+// noteConfigs says what keeps the branch's configurations from being believed.
+func (l *Listing) noteConfigs(f *branchFacts, row *BranchRow) {
+	declared := false
+	var none string // why there is none
+	for _, c := range f.configs {
+		if !c.read {
+			continue
 		}
-		return claims{}
-	case errors.Is(f.configErr, hub.ErrEntryNotFound):
-		l.noteNoConfig(f, "there is no quantisation configuration")
-		return claims{}
-	case f.configErr != nil:
-		if row.Error == "" {
-			row.Error = f.configErr.Error()
+		cfg, ok, err := c.parse()
+		switch {
+		case restricted(c.err):
+			declared = true // perhaps
+			if !slices.ContainsFunc(l.Notes, func(n Note) bool { return n.Code == "RESTRICTED" && n.Branch == "" }) {
+				l.note("", "RESTRICTED", "the files need permission, so bits and groups are from names and card: %v", c.err)
+			}
+		case errors.Is(c.err, hub.ErrEntryNotFound):
+			none = cmp.Or(none, "there is no quantisation configuration")
+		case c.err != nil:
+			declared = true
+			row.Error = cmp.Or(row.Error, c.err.Error())
+		case err != nil:
+			declared = true
+			text := err.Error()
+			if !strings.HasPrefix(text, c.name) {
+				text = c.name + ": " + text
+			}
+			l.note(f.Name, "CONFIG_UNREADABLE", "%s", text)
+		case !ok:
+			none = cmp.Or(none, c.name+" has no quantization_config")
+		default:
+			if method := quant.OtherMethod(cfg); method != "" && !declared {
+				l.note(f.Name, "NOT_GPTQ", "this is %s, not GPTQ", method)
+			}
+			declared = true
 		}
-		return claims{}
 	}
-	cfg, ok, err := parseConfig(f.configFile, f.config)
-	switch {
-	case err != nil:
-		text := err.Error()
-		if !strings.HasPrefix(text, f.configFile) {
-			text = f.configFile + ": " + text
-		}
-		l.note(f.Name, "CONFIG_UNREADABLE", "%s", text)
-		return claims{}
-	case !ok:
-		l.noteNoConfig(f, f.configFile+" has no quantization_config")
-		return claims{}
+	if !declared && none != "" {
+		l.noteNoConfig(f, none)
 	}
-	if method := quant.OtherMethod(cfg); method != "" {
-		l.note(f.Name, "NOT_GPTQ", "this is %s, not GPTQ", method)
-	}
-	return configClaims(cfg)
 }
 
 // noteNoConfig says what the weights are where that explains it.
-func (l *Listing) noteNoConfig(f branchFacts, message string) {
+func (l *Listing) noteNoConfig(f *branchFacts, message string) {
 	names := make([]string, len(f.files))
 	for i, file := range f.files {
 		names[i] = file.Path
@@ -513,6 +344,8 @@ func (l *Listing) compareRefs(c *Card, refs []hub.Branch) {
 	for _, r := range c.Rows {
 		if !slices.ContainsFunc(refs, func(b hub.Branch) bool { return b.Name == r.Branch }) {
 			l.note(r.Branch, "CARD_MISSING_BRANCH", "the card lists this branch, the repository does not have it")
+			said := cardClaims(&r)
+			l.Absent = append(l.Absent, AbsentBranch{r.Branch, said.bits, said.group, said.act, said.size})
 		}
 	}
 	if len(c.Rows) == 0 {

@@ -2,133 +2,134 @@ package app
 
 import (
 	"fmt"
-
-	"github.com/qbranch/qbranch/quant"
-	"github.com/qbranch/qbranch/quant/card"
+	"slices"
+	"strconv"
 )
 
-// The sources of a branch's parameters, the most trustworthy first: engines
-// read the configuration, people the name, and cards are copied from one
-// repository to the next.
-const (
-	sourceConfig = iota
-	sourceName
-	sourceCard
-)
-
-// claims is what one source says of a branch; nil where it does not.
-type claims struct {
-	source string // as in "the card says"
-	bits   *int
-	group  *int // -1 = none
-	act    *bool
-}
-
-// configClaims takes what the file says, not what loaders assume where it does
-// not.
-func configClaims(c quant.Config) claims {
-	said := claims{source: c.File, act: c.DescAct}
-	if c.Bits != 0 {
-		said.bits = &c.Bits
-	}
-	if c.HasGroupSize {
-		said.group = &c.GroupSize
-	}
-	return said
-}
-
-func nameClaims(branch string) claims {
-	p := quant.ParseBranchName(branch)
-	return claims{"the name", p.Bits, p.GroupSize, p.ActOrder}
-}
-
-// cardClaims reads a row of the card. A row that says bits and no group size
-// says that there is none (the tables print "None").
-func cardClaims(r *card.Row) claims {
-	if r == nil {
-		return claims{}
-	}
-	c := claims{source: "the card", group: r.GroupSize, act: r.ActOrder}
-	if r.Bits != nil {
-		if bits := int(*r.Bits); float64(bits) == *r.Bits { // 4.65 bits are not GPTQ's
-			c.bits = &bits
+// believe settles a parameter: what the tensors prove, else what the
+// configurations say, else the first of the others that says anything.
+func believe[T comparable](h hearing, name string, of func(claims) *T) (*T, Parameter) {
+	p := Parameter{Name: name, Agree: true}
+	for _, c := range h.all() {
+		said := Said{Source: c.source}
+		if v := of(c); v != nil {
+			said.Value = *v
 		}
-		if none := -1; r.GroupSize == nil {
-			c.group = &none
+		p.Says = append(p.Says, said)
+	}
+	value, source, differ := config(h, of)
+	switch proven := of(h.tensors); {
+	case proven != nil:
+		value, p.From, p.Why = proven, FromTensors, "the shapes of the tensors prove it"
+	case differ:
+		p.From, p.Why = source, "transformers, vLLM and TGI read this file; AutoGPTQ and GPTQModel read the other"
+	case value != nil:
+		p.From, p.Why = source, "engines read the configuration"
+	default:
+		for _, c := range h.others {
+			if v := of(c); v != nil {
+				value, p.From, p.Why = v, c.source, "no configuration says it"
+				break
+			}
 		}
 	}
-	return c
-}
-
-// reconcile takes each parameter from the first source that has it.
-func reconcile(all []claims) (bits, group *int, act *bool) {
-	for _, c := range all {
-		bits, group, act = first(bits, c.bits), first(group, c.group), first(act, c.act)
+	if value == nil {
+		p.Why = "nobody says it"
+		return nil, p
 	}
-	return bits, group, act
+	p.Value = *value
+	p.Agree = !slices.ContainsFunc(p.Says, func(s Said) bool { return s.Value != nil && s.Value != p.Value })
+	return value, p
 }
 
-func first[T any](a, b *T) *T {
-	if a != nil {
-		return a
-	}
-	return b
+// settle makes the row's parameters, and notes what contradicts what.
+func (l *Listing) settle(row *BranchRow, h hearing) {
+	var p [8]Parameter
+	row.Bits, p[0] = believe(h, "bits", func(c claims) *int { return c.bits })
+	row.GroupSize, p[1] = believe(h, "group_size", func(c claims) *int { return c.group })
+	row.ActOrder, p[2] = believe(h, "act_order", func(c claims) *bool { return c.act })
+	_, p[3] = believe(h, "sym", func(c claims) *bool { return c.sym })
+	_, p[4] = believe(h, "format", func(c claims) *string { return c.format })
+	_, p[5] = believe(h, "damp_percent", func(c claims) *float64 { return c.damp })
+	_, p[6] = believe(h, "seq_len", func(c claims) *int { return c.seqLen })
+	_, p[7] = believe(h, "dataset", func(c claims) *string { return c.dataset })
+	row.Sources, row.Parameters = h.heard, p[:]
+	contradict(l, row.Branch, h, "NAME_BITS", "CARD_BITS", func(c claims) *int { return c.bits }, bitsText)
+	contradict(l, row.Branch, h, "NAME_GROUP_SIZE", "CARD_GROUP_SIZE", func(c claims) *int { return c.group }, groupText)
+	contradict(l, row.Branch, h, "NAME_ACT_ORDER", "CARD_ACT_ORDER", func(c claims) *bool { return c.act }, actText)
+	contradict(l, row.Branch, h, "", "", func(c claims) *bool { return c.sym }, symText)
+	contradict(l, row.Branch, h, "", "", func(c claims) *string { return c.format }, func(s string) string { return "format " + s })
+	contradict(l, row.Branch, h, "", "CARD_DAMP", func(c claims) *float64 { return c.damp }, func(x float64) string {
+		return "damp_percent " + strconv.FormatFloat(x, 'g', -1, 64)
+	})
 }
 
-// contradictions compares the name with the configuration, and the card with
-// the first of them that says anything.
-func contradictions(branch string, all []claims) []Note {
-	config, name, onCard := all[sourceConfig], all[sourceName], all[sourceCard]
-	var notes []Note
-	compare := func(code string, a, b claims, param func(claims) string) bool {
-		x, y := param(a), param(b)
-		if x == "" || y == "" {
-			return false
+// contradict notes the configurations that differ, and compares tensors, name and
+// card with what the configurations say; the card with the name where there is
+// none. nameCode and cardCode are the codes of the last two.
+func contradict[T comparable](l *Listing, branch string, h hearing, nameCode, cardCode string, of func(claims) *T, text func(T) string) {
+	value, source, differ := config(h, of)
+	says := func(source string, v *T) string { return fmt.Sprintf("%s says %s", speaker(source), text(*v)) }
+	if differ {
+		for _, c := range h.configs {
+			if v := of(c); v != nil && *v != *value {
+				l.note(branch, "CONFIG_DIFFERS", "%s, %s: engines differ in which they read", says(c.source, v), says(source, value))
+			}
 		}
-		if x != y {
-			notes = append(notes, Note{branch, code, fmt.Sprintf("%s says %s, %s says %s", a.source, x, b.source, y)})
-		}
-		return true
 	}
-	for _, p := range []struct {
-		code string
-		text func(claims) string
-	}{{"BITS", claims.bitsText}, {"GROUP_SIZE", claims.groupText}, {"ACT_ORDER", claims.actText}} {
-		compare("NAME_"+p.code, name, config, p.text)
-		if !compare("CARD_"+p.code, onCard, config, p.text) {
-			compare("CARD_"+p.code, onCard, name, p.text)
+	compare := func(code string, c claims) {
+		if v := of(c); v != nil && value != nil && *v != *value {
+			l.note(branch, code, "%s, %s", says(c.source, v), says(source, value))
 		}
 	}
-	return notes
-}
-
-// The texts below are "" where the source does not say.
-
-func (c claims) bitsText() string {
-	if c.bits == nil {
-		return ""
+	if v := of(h.tensors); v != nil && value != nil && *v != *value {
+		l.note(branch, "TENSORS_DIFFER", "the tensors have %s, %s", text(*v), says(source, value))
 	}
-	return fmt.Sprintf("%d bits", *c.bits)
+	for _, c := range h.others {
+		switch c.source {
+		case FromMetadata:
+			compare("METADATA_DIFFERS", c)
+		case FromName:
+			compare(nameCode, c)
+			if value == nil {
+				value, source = of(c), c.source
+			}
+		case FromCard:
+			compare(cardCode, c)
+		}
+	}
 }
 
-func (c claims) groupText() string {
-	switch {
-	case c.group == nil:
-		return ""
-	case *c.group < 0:
+// speaker names a source in a sentence.
+func speaker(source string) string {
+	switch source {
+	case FromTensors, FromMetadata, FromName, FromCard:
+		return "the " + source
+	}
+	return source
+}
+
+func bitsText(n int) string { return fmt.Sprintf("%d bits", n) }
+
+func groupText(n int) string {
+	if n < 0 {
 		return "no groups"
 	}
-	return fmt.Sprintf("groups of %d", *c.group)
+	return fmt.Sprintf("groups of %d", n)
 }
 
-func (c claims) actText() string {
-	switch {
-	case c.act == nil:
-		return ""
-	case *c.act:
+func actText(act bool) string {
+	if act {
 		return "act-order"
 	}
 	return "no act-order"
+}
+
+func symText(sym bool) string {
+	if sym {
+		return "symmetric"
+	}
+	return "not symmetric"
 }
 
 // roundsTo reports whether size, printed with the digits of printed, is

@@ -31,7 +31,7 @@ type files = map[string][]byte
 
 // demoBranches returns branches of the embedded repository, all when none is
 // named. The maps may be changed, the contents not.
-func demoBranches(t *testing.T, names ...string) map[string]files {
+func demoBranches(t testing.TB, names ...string) map[string]files {
 	t.Helper()
 	all, err := demo.Branches()
 	if err != nil {
@@ -48,18 +48,18 @@ func demoBranches(t *testing.T, names ...string) map[string]files {
 
 // world is a hub with one repository and an App with a store of its own.
 type world struct {
-	*testing.T
+	testing.TB
 	*app.App
 	hub   *hubtest.Server
 	store string
 }
 
-func newWorld(t *testing.T, branches map[string]files) *world {
+func newWorld(t testing.TB, branches map[string]files) *world {
 	t.Helper()
 	return newWorldOf(t, hubtest.RepoData{ID: repoID, Branches: branches}, hubtest.Options{})
 }
 
-func newWorldOf(t *testing.T, repo hubtest.RepoData, o hubtest.Options) *world {
+func newWorldOf(t testing.TB, repo hubtest.RepoData, o hubtest.Options) *world {
 	t.Helper()
 	server, err := hubtest.Start(o)
 	if err != nil {
@@ -69,7 +69,7 @@ func newWorldOf(t *testing.T, repo hubtest.RepoData, o hubtest.Options) *world {
 	if err := server.Add(repo); err != nil {
 		t.Fatal(err)
 	}
-	w := &world{T: t, hub: server, store: filepath.Join(t.TempDir(), "store")}
+	w := &world{TB: t, hub: server, store: filepath.Join(t.TempDir(), "store")}
 	w.App = w.open(hub.Options{})
 	return w
 }
@@ -140,7 +140,7 @@ func (w *world) cdn() (requests []hubtest.Entry, sent int64) {
 }
 
 // replace changes a text file of a branch; old must be there.
-func replace(t *testing.T, f files, name, old, new string) {
+func replace(t testing.TB, f files, name, old, new string) {
 	t.Helper()
 	if !bytes.Contains(f[name], []byte(old)) {
 		t.Fatalf("%s does not contain %q", name, old)
