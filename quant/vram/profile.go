@@ -100,7 +100,7 @@ func Profiles() []Profile {
 		{ID: "autogptq", Name: "AutoGPTQ", Overhead: gptq, Basis: bare, KV: []KVType{KVFP16}, Layers: true, scratch: gptqScratch},
 		{ID: "transformers", Name: "transformers", Overhead: gptq, Basis: bare, KV: []KVType{KVFP16}, Layers: true, scratch: gptqScratch},
 		{ID: "gptqmodel", Name: "GPTQModel", Overhead: gptq, Basis: bare, KV: []KVType{KVFP16}, Layers: true, scratch: gptqScratch},
-		{ID: "cpu", Name: "qbranch gen", Overhead: mib(64, 128, 512), Basis: ram, FullCache: true, KV: []KVType{KVFP32}, RAM: true},
+		{ID: "cpu", Name: "the CPU runner", Overhead: mib(64, 128, 512), Basis: ram, FullCache: true, KV: []KVType{KVFP32}, RAM: true},
 	}
 	for i := range list {
 		list[i].Source = FromAssumption
