@@ -19,6 +19,12 @@
 // disk of its own: callers hand it bytes and readers. What a header means is in
 // quant/safetensors, packing in quant/gptq, model cards in quant/card.
 //
+// [ParseModel] reads the shape of a network from config.json, [LayoutOf] lists the
+// tensors that a configuration and an architecture imply, with the exact length of
+// the file, and [Input.RecoverHeaders] goes the other way: from the shapes of the
+// tensors to bits, group size and dimensions. An architecture is one function of
+// arch.go that reads from top to bottom.
+//
 // Guarantees: no input makes it panic; findings hold no control characters;
 // [CheckData] keeps a mebibyte of one tensor in memory, or one row of qzeros if
 // that is more, whatever the size of the file.

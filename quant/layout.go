@@ -34,6 +34,7 @@ type LayoutTensor struct {
 // [WriterOptions] guesses them.
 type LayoutOptions struct {
 	ZeroBias  bool              // every quantised Linear has a bias, also where the architecture has none
+	TiedHead  bool              // the head is stored although it is the embedding
 	NoGIdx    bool              // there is no g_idx, as before May 2023
 	NewNaming bool              // the names transformers has had since version 5 for Mixtral's experts and GPT-NeoX's head
 	Rotary    bool              // every layer carries its rotary frequencies in F32, as Llama files did until August 2023
@@ -44,12 +45,12 @@ type LayoutOptions struct {
 
 // WriterOptions guesses by the configuration which program wrote a checkpoint,
 // and gives the options that follow. AutoGPTQ, which does not name itself, wrote
-// a bias for every Linear, everything in half precision, and its parameters into
-// the file's metadata; its successors leave the types as they were and write the
-// biases there are.
+// a bias for every Linear, a copy of the embedding for a tied head, everything in
+// half precision, and its parameters into the file's metadata; its successors
+// leave the types as they were and write the biases there are.
 func WriterOptions(cfg Config, m *Model) LayoutOptions {
 	if cfg.Quantizer == "" {
-		return LayoutOptions{ZeroBias: true, Metadata: autoGPTQMetadata(cfg)}
+		return LayoutOptions{ZeroBias: true, TiedHead: true, Metadata: autoGPTQMetadata(cfg)}
 	}
 	o := LayoutOptions{NewNaming: m.Kind == "gpt_neox"}
 	switch m.DType {
@@ -95,6 +96,9 @@ func LayoutOf(cfg Config, m *Model, o LayoutOptions) (Layout, error) {
 	b := &layoutBuilder{cfg: cfg, o: o, only: cfg.moduleList()}
 	b.o.Plain, b.o.Scales = cmp.Or(o.Plain, "F16"), cmp.Or(o.Scales, "F16")
 	m.each(o.NewNaming, b.linear, b.plain)
+	if o.TiedHead && m.Tied {
+		b.plain(plain{"lm_head.weight", RoleHead, -1, b.embedding})
+	}
 	if o.Rotary {
 		for l := range m.Layers {
 			b.add(RoleAttention, l, "model.layers."+strconv.Itoa(l)+".self_attn.rotary_emb", "inv_freq", "F32", int64(m.HeadDim/2))
@@ -116,6 +120,8 @@ type layoutBuilder struct {
 	o      LayoutOptions
 	only   moduleList
 	layout Layout
+
+	embedding []int64 // the embedding's shape
 }
 
 // linear adds a matrix, quantised unless the configuration excludes it.
@@ -153,6 +159,9 @@ func (b *layoutBuilder) plain(p plain) {
 	base, part := p.name, "weight"
 	if i := strings.LastIndexByte(p.name, '.'); i >= 0 {
 		base, part = p.name[:i], p.name[i+1:]
+	}
+	if p.role == RoleEmbedding && b.embedding == nil {
+		b.embedding = p.shape
 	}
 	if p.role == RoleHead && b.cfg.LMHead && part == "weight" && p.layer < 0 {
 		bits, groupSize, quantised, _ := b.cfg.forModule(base)

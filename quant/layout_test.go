@@ -120,6 +120,9 @@ func TestLayoutOfRealFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, b := range repo.Branches {
+			if strings.HasPrefix(filepath.Base(file), "wizardcoder-15b-") { // the case states no more than the vocabulary
+				b.Dims = []byte(`{"model_type":"gpt_bigcode","n_embd":6144,"n_layer":40,"n_head":48,"n_inner":24576,"n_positions":8192,"vocab_size":49153}`)
+			}
 			m, _ := ParseModel(b.Dims)
 			if b.Dims == nil || m == nil || !m.Known() {
 				continue // the case does not list its dimensions
@@ -133,6 +136,8 @@ func TestLayoutOfRealFiles(t *testing.T) {
 			switch id := filepath.Base(file) + " " + b.Name; {
 			case strings.HasPrefix(id, "genz-"):
 				within = 200 // of metadata nobody has seen
+			case strings.HasPrefix(id, "wizardcoder-"):
+				o.Metadata = map[string]string{}
 			case strings.HasPrefix(id, "wizard-mega-"):
 				o, within = old, 100
 				o.NoGIdx, o.Scales = true, "F32"
@@ -156,7 +161,7 @@ func TestLayoutOfRealFiles(t *testing.T) {
 			}
 		}
 	}
-	if compared < 18 {
+	if compared < 19 {
 		t.Errorf("only %d files were compared", compared)
 	}
 }

@@ -242,7 +242,11 @@ func (k *modelKeys) traits(m *Model) {
 		flag(&m.mlpBias, "mlp_bias")
 		m.outBias = m.attnBias
 		m.qkNorm = m.Kind == "qwen3" || m.Kind == "qwen3_moe" || m.Kind == "gemma3_text"
-	case "qwen", "qwen2", "qwen2_moe":
+	case "qwen":
+		none := true
+		flag(&none, "no_bias") // but queries, keys and values always have one
+		m.attnBias, m.outBias, m.mlpBias = true, !none, !none
+	case "qwen2", "qwen2_moe":
 		m.attnBias = true
 		flag(&m.attnBias, "qkv_bias")
 	case "phi":
