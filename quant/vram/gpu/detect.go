@@ -99,7 +99,8 @@ func (r *Report) settle(d *detection) {
 	}
 	if !simulated {
 		r.skipIntegrated()
-		r.applyVariables(d.sys)
+		r.selectCUDA(d.sys)
+		r.selectROCm(d.sys)
 	}
 	next := map[Vendor]int{}
 	for i := range r.GPUs {

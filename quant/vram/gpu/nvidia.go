@@ -234,11 +234,12 @@ func split(line string, fields []string) map[string]string {
 // stated is what nvidia-smi says, "" when it says that it does not know:
 // [N/A], [Not Supported], [Unknown Error], [Insufficient Permissions], ERR!
 func stated(value string) string {
+	value = plain(value)
 	switch {
 	case strings.HasPrefix(value, "["), value == "N/A", value == "None", value == "Not Supported", value == "Unknown Error", value == "ERR!":
 		return ""
 	}
-	return plain(value)
+	return value
 }
 
 // mib reads a number of MiB, nil when it is none: what nvidia-smi does not

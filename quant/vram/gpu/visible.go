@@ -7,10 +7,9 @@ import (
 	"strings"
 )
 
-// applyVariables hides the cards that the environment hides from programs.
-func (r *Report) applyVariables(sys System) {
-	r.selectCUDA(sys)
-	r.selectROCm(sys)
+// lookuper is the part of a System that is needed here.
+type lookuper interface {
+	LookupEnv(name string) (value string, ok bool)
 }
 
 // chooser is a variable that lists cards, while it is applied.
@@ -111,7 +110,7 @@ func anyGPU(GPU) bool { return true }
 
 // selectCUDA applies CUDA_VISIBLE_DEVICES, and CUDA's rule that a program that
 // sees an instance of a split card sees that one alone.
-func (r *Report) selectCUDA(sys System) {
+func (r *Report) selectCUDA(sys lookuper) {
 	all := r.of(NVIDIA, anyGPU)
 	if len(all) == 0 {
 		return
@@ -179,7 +178,7 @@ func (r *Report) oneInstance() {
 
 // selectROCm applies ROCR_VISIBLE_DEVICES, and to what is left
 // HIP_VISIBLE_DEVICES, or CUDA_VISIBLE_DEVICES where no card is NVIDIA's.
-func (r *Report) selectROCm(sys System) {
+func (r *Report) selectROCm(sys lookuper) {
 	left := r.of(AMD, anyGPU)
 	if len(left) == 0 {
 		return
