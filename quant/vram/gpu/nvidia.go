@@ -236,7 +236,7 @@ func split(line string, fields []string) map[string]string {
 func stated(value string) string {
 	value = plain(value)
 	switch {
-	case strings.HasPrefix(value, "["), value == "N/A", value == "None", value == "Not Supported", value == "Unknown Error", value == "ERR!":
+	case strings.HasPrefix(value, "[") && strings.HasSuffix(value, "]"), value == "N/A", value == "None", value == "Not Supported", value == "Unknown Error", value == "ERR!":
 		return ""
 	}
 	return value
