@@ -1,14 +1,16 @@
 package app
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
+
+	"github.com/qbranch/qbranch/quant/engines"
 	"github.com/qbranch/qbranch/quant/vram"
+	"github.com/qbranch/qbranch/quant/vram/gpu"
 )
 
 // FitOptions say what a branch is to run in, and how. The zero value is the
@@ -21,8 +23,10 @@ type FitOptions struct {
 	Context    int      // tokens; 0 = the model's most, at most 4096
 	Batch      int      // sequences at a time; 0 = 1
 	KV         string   // type of the KV cache: fp16, fp8, q8, q4; "" = the engine's own
-	Engine     string   // "" = the general one
+	Engine     string   // a program or one of its kernels, as engines.Lookup has it, or "cpu"; "" = any
 	AllowTight bool     // tight is good enough for whoever wants what fits
+
+	System gpu.System // nil = this machine
 }
 
 // Fit verdicts beside those of an estimate.
@@ -49,9 +53,20 @@ type FitRow struct {
 	Verdict  vram.Verdict  `json:"verdict"`
 	Why      string        `json:"why"`      // why not, "" for what fits
 	Estimate vram.Estimate `json:"estimate"` // the need and its terms
+	CPU      *vram.Summary `json:"cpu"`      // what qbranch gen needs of main memory; nil where cards are known
+	Engine   *EngineRow    `json:"engine"`   // whether the engine that was asked for loads it; nil = none was
+	Engines  []EngineRow   `json:"engines"`  // which programs load it
 	Findings []Finding     `json:"findings"` // what is wrong with the branch
 	Unread   []string      `json:"unread"`   // what could not be read, and why
 	Local    LocalState    `json:"local"`
+}
+
+// EngineRow says whether a program loads a branch.
+type EngineRow struct {
+	ID    string        `json:"id"`
+	Name  string        `json:"name"`
+	Loads engines.Loads `json:"loads"` // yes, caveat, unknown or no
+	Why   []string      `json:"why"`   // of its best kernel
 }
 
 // FitCard is memory that branches are measured against.
@@ -68,31 +83,31 @@ type FitReport struct {
 	Memory   string    `json:"memory"` // whose the cards are: "--vram", "QBRANCH_VRAM", "gpu", "ram"; "" = none is known
 	Cards    []FitCard `json:"cards"`
 	Split    string    `json:"split"`
-	Engine   string    `json:"engine"` // of the estimate
+	RAM      *FitCard  `json:"ram"`    // main memory, where no cards are known; else nil
+	Engine   string    `json:"engine"` // that was asked for; "" = any
 	Branches []FitRow  `json:"branches"`
 	Best     string    `json:"best"`  // the branch that Pick would name, "" when none fits
 	Notes    []Note    `json:"notes"` // of the listing: what card, names and files contradict one another in
 	Requests int       `json:"requests"`
 }
 
-// fitter is FitOptions made whole.
-type fitter struct {
-	o      FitOptions
-	engine vram.Profile
-	kv     vram.KVType
-	cards  []vram.Card
-	memory string
-}
-
 // Fit says of the branches of a repository, or of the one that the reference
-// names, whether they fit, from what Inspect reads: no weights are moved.
+// names, whether they fit, from what Inspect reads: no weights are moved. The
+// machine is looked at while the hub answers.
 func (a *App) Fit(ctx context.Context, ref Ref, o FitOptions) (*FitReport, error) {
-	f, err := a.newFitter(ctx, o)
+	f, err := newFitter(o)
 	if err != nil {
 		return nil, err
 	}
-	l, seen, err := a.Inspect(ctx, ref)
-	if err != nil {
+	var l *Listing
+	var seen []Inspection
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return f.findMemory(gctx, a) })
+	g.Go(func() (err error) {
+		l, seen, err = a.Inspect(gctx, ref)
+		return err
+	})
+	if err := g.Wait(); err != nil {
 		return nil, err
 	}
 	r := f.report(l)
@@ -111,53 +126,14 @@ func (a *App) Fit(ctx context.Context, ref Ref, o FitOptions) (*FitReport, error
 // report is a report without branches.
 func (f *fitter) report(l *Listing) *FitReport {
 	r := &FitReport{Repo: l.Repo, Endpoint: l.Endpoint, Memory: f.memory, Cards: []FitCard{}, Split: f.o.Split,
-		Engine: f.engine.ID, Branches: []FitRow{}, Notes: l.Notes, Requests: l.Requests}
+		Engine: f.o.Engine, Branches: []FitRow{}, Notes: l.Notes, Requests: l.Requests}
 	for _, c := range f.cards {
 		r.Cards = append(r.Cards, FitCard{c.Name, c.Total, c.Free})
 	}
+	if len(f.cards) == 0 && f.ram != nil {
+		r.RAM = &FitCard{f.ram.Name, f.ram.Total, f.ram.Free}
+	}
 	return r
-}
-
-// newFitter checks the options and finds the memory.
-func (a *App) newFitter(ctx context.Context, o FitOptions) (*fitter, error) {
-	f := &fitter{o: o}
-	var ok bool
-	if f.engine, ok = vram.ProfileFor(o.Engine); !ok {
-		var known []string
-		for _, p := range vram.Profiles() {
-			known = append(known, p.ID)
-		}
-		return nil, &optionError{"engine", fmt.Sprintf("%q is not known", o.Engine), "known are " + strings.Join(known, ", ")}
-	}
-	if o.KV != "" {
-		var err error
-		if f.kv, err = vram.ParseKVType(o.KV); err != nil {
-			return nil, &optionError{"kv", err.Error(), ""}
-		}
-	}
-	if o.Context < 0 || o.Batch < 0 {
-		return nil, &optionError{"ctx", "context and batch must be above 0", ""}
-	}
-	if f.engine.RAM {
-		return f, nil
-	}
-	if o.VRAM != "" && o.VRAM != "auto" {
-		return f, f.describe()
-	}
-	return f, nil
-}
-
-// describe takes cards from their sizes.
-func (f *fitter) describe() error {
-	for i, text := range strings.Split(f.o.VRAM, ",") {
-		n, err := vram.ParseSize(text)
-		if err != nil {
-			return &optionError{cmp.Or(f.o.VRAMFrom, "vram"), err.Error(), HintOf(err)}
-		}
-		f.cards = append(f.cards, vram.Card{Name: fmt.Sprintf("card %d", i), Total: n, Free: n})
-	}
-	f.memory = cmp.Or(f.o.VRAMFrom, "--vram")
-	return nil
 }
 
 // row measures a branch.
@@ -169,12 +145,43 @@ func (f *fitter) row(i *Inspection, local LocalState) FitRow {
 	if i.Settled.Bits != nil {
 		bits = i.Settled.Bits.Value
 	}
-	r.Estimate = vram.Request{Weights: w, Model: i.Model, Bits: bits, Context: f.o.Context, Batch: f.o.Batch, KV: f.kv,
-		Engine: f.engine, Cards: f.cards, Split: vram.Split(f.o.Split)}.Estimate()
+	q := vram.Request{Weights: w, Model: i.Model, Bits: bits, Context: f.o.Context, Batch: f.o.Batch, KV: f.kv,
+		Engine: f.profile, Cards: f.cards, Split: vram.Split(f.o.Split)}
+	r.Estimate = q.Estimate()
 	r.Verdict = r.Estimate.Verdict
-	switch fatal := i.Fatal(); {
+	if len(f.cards) == 0 && f.ram != nil {
+		q.Engine, _ = vram.ProfileFor("cpu")
+		q.KV, q.Cards, q.Split = "", []vram.Card{*f.ram}, vram.SplitNone
+		onCPU := q.Summary()
+		r.CPU = &onCPU
+	}
+	verdicts := engines.Evaluate(f.subject(i))
+	for _, e := range engines.Families(verdicts) {
+		r.Engines = append(r.Engines, EngineRow{e.ID, e.Name, e.Loads, e.Why})
+	}
+	engine := f.loads(verdicts)
+	if len(f.rows) > 0 {
+		r.Engine = &engine
+	}
+	r.judge(i, engine)
+	return r
+}
+
+// judge settles the verdict: what is wrong with the branch, then whether the
+// engine loads it, then the memory.
+func (r *FitRow) judge(i *Inspection, engine EngineRow) {
+	fatal := i.Fatal()
+	reason := engine.Name
+	if len(engine.Why) > 0 {
+		reason += ": " + engine.Why[0]
+	}
+	switch {
 	case len(fatal) > 0:
 		r.Verdict, r.Why = VerdictUnusable, fmt.Sprintf("%s (%s)", fatal[0].Message, fatal[0].Code)
+	case engine.Loads == engines.No:
+		r.Verdict, r.Why = VerdictUnusable, "not loaded by "+reason
+	case engine.Loads == engines.Unknown && engine.ID != "" && r.Verdict != VerdictTooBig:
+		r.Verdict, r.Why = VerdictUnknown, "it is not known whether it is loaded by "+reason
 	case r.Verdict == VerdictUnknown:
 		r.Why = r.Estimate.Why
 	case r.Verdict == VerdictTooBig:
@@ -182,7 +189,6 @@ func (f *fitter) row(i *Inspection, local LocalState) FitRow {
 	case r.Verdict == VerdictTight:
 		r.Why = fmt.Sprintf("%s free beyond the expected need", vram.GiBText(r.Estimate.Slack))
 	}
-	return r
 }
 
 // diskBytes is the size of the weight files.
@@ -200,53 +206,6 @@ func (r *FitRow) Usable(tight bool) bool {
 	return r.Verdict == VerdictFits || tight && r.Verdict == VerdictTight
 }
 
-// bestOf is the usable row of the highest expected quality, nil if none is usable.
-func bestOf(rows []FitRow, tight bool) *FitRow {
-	var best *FitRow
-	for i := range rows {
-		r := &rows[i]
-		if r.Usable(tight) && (best == nil || compareQuality(r, best) < 0) {
-			best = r
-		}
-	}
-	return best
-}
-
-// compareQuality orders rows by expected quality, best first: more bits, smaller
-// groups (none is worst), act-order, then fewer bytes. What nobody states is worst.
-func compareQuality(a, b *FitRow) int {
-	return cmp.Or(
-		-cmp.Compare(sourcedOr(a.Settled.Bits, 0), sourcedOr(b.Settled.Bits, 0)),
-		cmp.Compare(coarseness(a.Settled.GroupSize), coarseness(b.Settled.GroupSize)),
-		-cmp.Compare(actRank(a.Settled.ActOrder), actRank(b.Settled.ActOrder)),
-		cmp.Compare(a.Disk, b.Disk))
-}
-
-// coarseness is the group size, with none beyond all and unknown beyond that.
-func coarseness(g *Sourced[int]) int {
-	switch {
-	case g == nil:
-		return math.MaxInt
-	case g.Value < 0:
-		return math.MaxInt - 1
-	}
-	return g.Value
-}
-
-func actRank(b *Sourced[bool]) int {
-	if b != nil && b.Value {
-		return 1
-	}
-	return 0
-}
-
-func sourcedOr[T any](s *Sourced[T], other T) T {
-	if s == nil {
-		return other
-	}
-	return s.Value
-}
-
 // optionError is an option that cannot be.
 type optionError struct{ option, reason, hint string }
 
@@ -254,35 +213,6 @@ func (e *optionError) Error() string { return "--" + strings.TrimLeft(e.option, 
 
 // Hint says what to do next.
 func (e *optionError) Hint() string { return e.hint }
-
-// NothingFitsError says that no branch fits.
-type NothingFitsError struct {
-	Repo    string
-	Memory  string  // what was there: "24.00 GiB"
-	Nearest *FitRow // the branch that needs the least more; nil = none could be measured
-	Wanted  string  // what else was asked of a branch: "at most 3 bits"; "" = nothing
-}
-
-// Error names the memory.
-func (e *NothingFitsError) Error() string {
-	text := "no branch of " + e.Repo
-	if e.Wanted != "" {
-		text += " with " + e.Wanted
-	}
-	return text + " fits in " + e.Memory
-}
-
-// Hint names the nearest branch, and what would make it fit.
-func (e *NothingFitsError) Hint() string {
-	if e.Nearest == nil {
-		return "'qbranch fit " + e.Repo + "' says why not"
-	}
-	text := fmt.Sprintf("the nearest is %s: %s", e.Nearest.Branch, e.Nearest.Why)
-	if help := e.Nearest.Help(false); len(help) > 0 {
-		text += "; it would fit with " + help[0]
-	}
-	return text
-}
 
 // Help says what would make a branch fit that does not, the most useful first; a
 // smaller branch only where nobody can see that there are others.
@@ -298,83 +228,6 @@ func (r *FitRow) Help(alone bool) (help []string) {
 	return help
 }
 
-// nearest is the row that needs the least more, nil when none was measured.
-func nearestRow(rows []FitRow) *FitRow {
-	var near *FitRow
-	for i := range rows {
-		r := &rows[i]
-		if r.Verdict != VerdictTooBig && r.Verdict != VerdictTight {
-			continue
-		}
-		if near == nil || r.Verdict == VerdictTight && near.Verdict != VerdictTight ||
-			r.Verdict == near.Verdict && r.Estimate.Slack > near.Estimate.Slack {
-			near = r
-		}
-	}
-	return near
-}
-
-// PickOptions say what Pick may choose.
-type PickOptions struct {
-	FitOptions
-	MaxSize int64 // of the weight files, bytes; 0 = any
-	Bits    []int // only these; none = any
-}
-
-// Pick is what Pick chose.
-type Pick struct {
-	Ref    Ref
-	Row    FitRow
-	Report *FitReport // all branches
-}
-
-// Pick names the branch of the highest expected quality that fits: the most bits,
-// of those the smallest groups, of those act-order, of those the fewest bytes. A
-// branch with a fatal finding, or of which it is not known whether it fits, is
-// never picked. Nothing fits: *NothingFitsError.
-func (a *App) Pick(ctx context.Context, repo RepoID, o PickOptions) (*Pick, error) {
-	r, err := a.Fit(ctx, Ref{Repo: repo}, o.FitOptions)
-	if err != nil {
-		return nil, err
-	}
-	if len(r.Cards) == 0 {
-		return nil, &noMemoryError{}
-	}
-	var wanted []FitRow
-	for _, row := range r.Branches {
-		if o.wants(&row) {
-			wanted = append(wanted, row)
-		}
-	}
-	best := bestOf(wanted, o.AllowTight)
-	if best == nil {
-		return nil, &NothingFitsError{Repo: r.Repo, Memory: r.MemoryText(), Nearest: nearestRow(wanted), Wanted: o.wantedText()}
-	}
-	id, err := ParseRef(r.Repo)
-	if err != nil {
-		return nil, err
-	}
-	return &Pick{Ref: Ref{Repo: id.Repo, Revision: best.Branch}, Row: *best, Report: r}, nil
-}
-
-func (o *PickOptions) wants(r *FitRow) bool {
-	if o.MaxSize > 0 && (r.Disk == 0 || r.Disk > o.MaxSize) {
-		return false
-	}
-	return len(o.Bits) == 0 || r.Settled.Bits != nil && slices.Contains(o.Bits, r.Settled.Bits.Value)
-}
-
-func (o *PickOptions) wantedText() string {
-	var parts []string
-	if len(o.Bits) > 0 {
-		parts = append(parts, strings.Trim(strings.ReplaceAll(fmt.Sprint(o.Bits), " ", " or "), "[]")+" bits")
-	}
-	if o.MaxSize > 0 {
-		parts = append(parts, "at most "+vram.GiBText(o.MaxSize)+" of weights")
-	}
-	return strings.Join(parts, " and ")
-}
-
 // MemoryText is the free memory of the cards, as people read it.
 func (r *FitReport) MemoryText() string {
 	var parts []string
@@ -386,7 +239,7 @@ func (r *FitReport) MemoryText() string {
 		}
 	}
 	text := strings.Join(parts, " + ")
-	if r.Memory == "ram" {
+	if r.Memory == MemoryRAM {
 		text += " of main memory"
 	}
 	return text
@@ -404,6 +257,29 @@ func (r *FitReport) Require(tight bool) error {
 		return &noMemoryError{}
 	}
 	return &NothingFitsError{Repo: r.Repo, Memory: r.MemoryText(), Nearest: nearestRow(r.Branches)}
+}
+
+// EngineSummary names the programs that load the branch, in one line.
+func (r *FitRow) EngineSummary() string {
+	var all []engines.FamilyVerdict
+	for _, e := range r.Engines {
+		all = append(all, engines.FamilyVerdict{ID: e.ID, Name: e.Name, Loads: e.Loads, Why: e.Why})
+	}
+	return engines.Summary(all)
+}
+
+// OnCPU is whether main memory is enough for qbranch gen, where no cards are
+// known: the verdict, or VerdictUnusable for what it cannot run.
+func (r *FitRow) OnCPU() vram.Verdict {
+	if r.CPU == nil {
+		return VerdictUnknown
+	}
+	for _, e := range r.Engines {
+		if e.ID == "qbranch" && e.Loads == engines.No || r.Verdict == VerdictUnusable {
+			return VerdictUnusable
+		}
+	}
+	return r.CPU.Verdict
 }
 
 // GiBText is a number of bytes as memory is written: GiB with two decimals.

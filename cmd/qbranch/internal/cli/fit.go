@@ -132,28 +132,33 @@ type fitObject struct {
 func fitText(f *app.FitReport, width int, explain bool) string {
 	var out strings.Builder
 	fmt.Fprintln(&out, clean(fitHead(f)))
-	columns := []column{{title: "Branch"}, {"Bits", true}, {"GS", true}, {title: "Act"}, {"Weights GiB", true},
-		{"Need GiB", true}, {"Most context", true}, {title: "Verdict"}}
+	columns := []column{{title: "Branch"}, {"Bits", true}, {"GS", true}, {title: "Act"}, {"Weights GiB", true}, {"Need GiB", true}}
+	if len(f.Cards) > 0 {
+		columns = append(columns, column{"Most context", true}, column{title: "Verdict"})
+	} else {
+		columns = append(columns, column{title: "In main memory"})
+	}
 	var rows [][]string
 	for i := range f.Branches {
-		rows = append(rows, fitCells(&f.Branches[i]))
+		rows = append(rows, fitCells(&f.Branches[i], len(f.Cards) > 0))
 	}
 	text := table(columns, rows)
 	if width > 0 && tableWidth(text) > width {
 		text = table(without(columns, rows, 4))
 	}
 	out.WriteString(text)
-	for i := range f.Branches {
-		out.WriteString(fitLines(&f.Branches[i], len(f.Branches) == 1, len(f.Cards) > 0))
-	}
-	out.WriteString(fitNotes(f))
+	out.WriteString(fitRemarks(f))
 	if explain {
 		for i := range f.Branches {
 			out.WriteString(explainText(&f.Branches[i]))
 		}
 	}
-	if f.Best != "" && len(f.Branches) > 1 {
+	switch {
+	case len(f.Branches) < 2 || len(f.Cards) == 0:
+	case f.Best != "":
 		fmt.Fprintf(&out, "best: qbranch get %s:%s\n", clean(f.Repo), clean(f.Best))
+	default:
+		out.WriteString("best: none fits\n")
 	}
 	return out.String()
 }
@@ -182,21 +187,21 @@ func without(columns []column, rows [][]string, at int) ([]column, [][]string) {
 
 // fitHead says what the branches are measured against.
 func fitHead(f *app.FitReport) string {
-	engine := "any engine"
+	engine := cmp.Or(f.Engine, "any engine")
 	if len(f.Branches) == 0 {
 		return "no branches"
 	}
 	e := f.Branches[0].Estimate
-	if f.Engine != "generic" {
-		engine = f.Engine
-	}
 	what := fmt.Sprintf("context %d, %s cache, %s", e.Context, e.KV, engine)
 	if e.Batch > 1 {
 		what += fmt.Sprintf(", batch %d", e.Batch)
 	}
 	switch {
+	case len(f.Cards) == 0 && f.RAM != nil:
+		return "no graphics card was found: the need on one, and whether main memory (" + freeText(f.RAM) +
+			") is enough for qbranch gen; " + what + "; --vram 24GiB says what there is"
 	case len(f.Cards) == 0:
-		return "no graphics card is known: only the need is shown (" + what + "); --vram 24GiB says what there is"
+		return "no graphics card is known: only the need is shown; " + what
 	case f.Split != "":
 		what += ", " + f.Split + " over the cards"
 	case len(f.Cards) > 1:
@@ -205,7 +210,15 @@ func fitHead(f *app.FitReport) string {
 	return f.MemoryText() + " (" + f.Memory + "): " + what
 }
 
-func fitCells(r *app.FitRow) []string {
+// freeText is what is free of a memory.
+func freeText(c *app.FitCard) string {
+	if c.Free < 0 {
+		return "free: not known"
+	}
+	return app.GiBText(c.Free) + " free"
+}
+
+func fitCells(r *app.FitRow, cards bool) []string {
 	need := unknown
 	if n := r.Estimate.Need; n.High > 0 {
 		need = gib(n.Low) + "-" + gib(n.High)
@@ -214,18 +227,28 @@ func fitCells(r *app.FitRow) []string {
 	if r.Bytes > 0 {
 		weights = gib(r.Bytes)
 	}
-	context := unknown
-	switch most := cmp.Or(r.Estimate.MaxContext, r.Estimate.MaxContextTight); {
-	case r.Verdict == app.VerdictUnusable, r.Verdict == app.VerdictUnknown && most == 0:
-	case r.Estimate.MaxContext > 0:
-		context = fmt.Sprint(most)
-	case most > 0:
-		context = fmt.Sprintf("(%d)", most) // if it stays at the expected need
-	default:
-		context = "none"
+	q := r.Settled
+	cells := []string{clean(r.Branch), number(value(q.Bits)), groupText(value(q.GroupSize)), yesNo(value(q.ActOrder)), weights, need}
+	if !cards {
+		return append(cells, verdictText(string(r.OnCPU())))
 	}
-	s := r.Settled
-	return []string{clean(r.Branch), number(value(s.Bits)), groupText(value(s.GroupSize)), yesNo(value(s.ActOrder)), weights, need, context, verdictText(string(r.Verdict))}
+	return append(cells, contextCell(r), verdictText(string(r.Verdict)))
+}
+
+// contextCell is the most context that fits; in brackets when it fits only at
+// the expected need.
+func contextCell(r *app.FitRow) string {
+	switch e := r.Estimate; {
+	case r.Verdict == app.VerdictUnusable:
+		return "-"
+	case r.Verdict == app.VerdictUnknown && e.MaxContextTight == 0:
+		return unknown
+	case e.MaxContext > 0:
+		return fmt.Sprint(e.MaxContext)
+	case e.MaxContextTight > 0:
+		return fmt.Sprintf("(%d)", e.MaxContextTight)
+	}
+	return "none"
 }
 
 // value is what a parameter is believed to be, nil when nobody says.
@@ -241,62 +264,88 @@ func verdictText(v string) string { return strings.ReplaceAll(v, "_", " ") }
 // gib is a number of bytes without its unit, GiB.
 func gib(n int64) string { return strings.TrimSuffix(app.GiBText(n), " GiB") }
 
-// fitLines says why a branch does not fit, and what would make it.
-func fitLines(r *app.FitRow, alone, measured bool) string {
-	var out strings.Builder
-	if r.Verdict != app.VerdictFits && r.Why != "" && (measured || r.Verdict == app.VerdictUnusable) {
-		fmt.Fprintf(&out, "%s: %s: %s", clean(r.Branch), verdictText(string(r.Verdict)), clean(r.Why))
-		if help := r.Help(alone); len(help) > 0 {
-			fmt.Fprintf(&out, "; would fit with %s", clean(strings.Join(help[:min(2, len(help))], ", or ")))
+// remarks are lines below the table; one that is of several branches is told once.
+type remarks []*remark
+
+type remark struct {
+	kind, text string
+	branches   []string
+}
+
+func (all *remarks) add(kind, branch, text string) {
+	for _, t := range *all {
+		if t.kind == kind && t.text == text {
+			t.branches = append(t.branches, branch)
+			return
 		}
-		fmt.Fprintln(&out)
 	}
-	for _, u := range r.Unread {
-		fmt.Fprintf(&out, "%s: not read: %s\n", clean(r.Branch), clean(u))
+	*all = append(*all, &remark{kind, text, []string{branch}})
+}
+
+// text is "kind: branches: text", a line each; of is how many branches there are.
+func (all remarks) text(of int) string {
+	var out strings.Builder
+	for _, t := range all {
+		where := strings.Join(t.branches, ", ") + ": "
+		switch n := len(t.branches); {
+		case t.branches[0] == "" || of == 1:
+			where = ""
+		case n == of:
+			where = "all branches: "
+		case n > 4:
+			where = fmt.Sprintf("%s and %d more: ", t.branches[0], n-1)
+		}
+		fmt.Fprintf(&out, "%s: %s\n", t.kind, clean(where+t.text))
 	}
 	return out.String()
 }
 
-// fitNotes lists findings and notes, each once for all branches it is of.
-func fitNotes(f *app.FitReport) string {
-	type told struct {
-		kind, text string
-		branches   []string
-	}
-	var all []*told
-	add := func(kind, branch, text string) {
-		for _, t := range all {
-			if t.kind == kind && t.text == text {
-				t.branches = append(t.branches, branch)
-				return
-			}
+// fitRemarks says why branches do not fit and what would make them, which engines
+// load them, and what is wrong with them.
+func fitRemarks(f *app.FitReport) string {
+	var all remarks
+	for i := range f.Branches {
+		r := &f.Branches[i]
+		if why := whyText(r, len(f.Branches) == 1); why != "" && (len(f.Cards) > 0 || r.Verdict == app.VerdictUnusable) {
+			all.add(verdictText(string(r.Verdict)), r.Branch, why)
 		}
-		all = append(all, &told{kind, text, []string{branch}})
+		for _, u := range r.Unread {
+			all.add("not read", r.Branch, u)
+		}
+	}
+	for i := range f.Branches {
+		r := &f.Branches[i]
+		switch e := r.Engine; {
+		case r.Verdict == app.VerdictUnusable:
+		case e == nil:
+			all.add("engines", r.Branch, r.EngineSummary())
+		case len(e.Why) > 0:
+			all.add("engine", r.Branch, fmt.Sprintf("%s: %s", e.Name, strings.Join(e.Why, "; ")))
+		}
 	}
 	for _, r := range f.Branches {
 		for _, finding := range r.Findings {
 			if finding.Severity != app.Info {
-				add(string(finding.Severity), r.Branch, fmt.Sprintf("%s (%s)", finding.Message, finding.Code))
+				all.add(string(finding.Severity), r.Branch, fmt.Sprintf("%s (%s)", finding.Message, finding.Code))
 			}
 		}
 	}
 	for _, n := range f.Notes {
-		add("note", n.Branch, fmt.Sprintf("%s (%s)", n.Message, n.Code))
+		all.add("note", n.Branch, fmt.Sprintf("%s (%s)", n.Message, n.Code))
 	}
-	var out strings.Builder
-	for _, t := range all {
-		where := strings.Join(t.branches, ", ") + ": "
-		switch {
-		case t.branches[0] == "":
-			where = ""
-		case len(t.branches) == len(f.Branches) && len(t.branches) > 1:
-			where = "all branches: "
-		case len(t.branches) > 3:
-			where = fmt.Sprintf("%d branches, %s and others: ", len(t.branches), t.branches[0])
-		}
-		fmt.Fprintf(&out, "%s: %s%s\n", t.kind, clean(where)+" ", clean(t.text))
+	return all.text(len(f.Branches))
+}
+
+// whyText says why a branch does not fit, and what would make it; "" when it does.
+func whyText(r *app.FitRow, alone bool) string {
+	if r.Verdict == app.VerdictFits {
+		return ""
 	}
-	return strings.ReplaceAll(out.String(), ":  ", ": ")
+	text := r.Why
+	if help := r.Help(alone); len(help) > 0 {
+		text += "; would fit with " + strings.Join(help[:min(2, len(help))], ", or ")
+	}
+	return text
 }
 
 // explainText is every term of the need.
@@ -323,6 +372,13 @@ func explainText(r *app.FitRow) string {
 	}
 	for _, a := range r.Estimate.Advice {
 		fmt.Fprintf(&out, "  %s with %s\n", verdictText(string(a.Verdict)), clean(a.Text))
+	}
+	for _, e := range r.Engines {
+		line := string(e.Loads)
+		if len(e.Why) > 0 {
+			line += ": " + strings.Join(e.Why, "; ")
+		}
+		fmt.Fprintf(&out, "  %s: %s\n", clean(e.Name), clean(line))
 	}
 	for _, p := range []struct{ name, value, source string }{
 		sourced("bits", r.Settled.Bits), sourced("group size", r.Settled.GroupSize), sourced("act-order", r.Settled.ActOrder),

@@ -1,0 +1,179 @@
+package app
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/qbranch/qbranch/quant"
+	"github.com/qbranch/qbranch/quant/engines"
+	"github.com/qbranch/qbranch/quant/vram"
+)
+
+// fitter is FitOptions made whole.
+type fitter struct {
+	o       FitOptions
+	profile vram.Profile
+	rows    []engines.Engine // that were asked for; none = any
+	kv      vram.KVType
+	cards   []vram.Card
+	ram     *vram.Card       // main memory, where it had to be looked at
+	machine *engines.Machine // what is known of it; nil = judge for any
+	memory  string
+}
+
+// Memory that branches are measured against, beside the names of flags and
+// variables.
+const (
+	MemoryGPU = "gpu" // the cards of this machine
+	MemoryRAM = "ram" // its main memory
+)
+
+// newFitter checks the options.
+func newFitter(o FitOptions) (*fitter, error) {
+	f := &fitter{o: o}
+	if err := f.setEngine(); err != nil {
+		return nil, err
+	}
+	if o.KV != "" {
+		var err error
+		if f.kv, err = vram.ParseKVType(o.KV); err != nil {
+			return nil, &optionError{"kv", err.Error(), ""}
+		}
+	}
+	if o.Context < 0 || o.Batch < 0 {
+		return nil, &optionError{"ctx", "context and batch must be above 0", ""}
+	}
+	if o.VRAM == "" || o.VRAM == "auto" {
+		return f, nil
+	}
+	for i, text := range strings.Split(o.VRAM, ",") {
+		n, err := vram.ParseSize(text)
+		if err != nil {
+			return nil, &optionError{cmp.Or(o.VRAMFrom, "vram"), err.Error(), HintOf(err)}
+		}
+		f.cards = append(f.cards, vram.Card{Name: fmt.Sprintf("card %d", i), Total: n, Free: n})
+	}
+	f.memory = cmp.Or(o.VRAMFrom, "--vram")
+	return f, nil
+}
+
+// setEngine finds the rows and the memory profile of the engine.
+func (f *fitter) setEngine() error {
+	id := strings.ToLower(f.o.Engine)
+	if id == "cpu" {
+		id = "qbranch"
+	}
+	if id == "" || id == "generic" {
+		f.o.Engine = ""
+		f.profile, _ = vram.ProfileFor("")
+		return nil
+	}
+	var ok bool
+	if f.rows, ok = engines.Lookup(id); !ok {
+		return &optionError{"engine", fmt.Sprintf("%q is not known", f.o.Engine), "known are cpu, " + strings.Join(engines.IDs(false), ", ")}
+	}
+	f.profile, _ = vram.ProfileFor(f.rows[0].Profile)
+	f.o.Engine = id
+	return nil
+}
+
+// findMemory looks for what there is to run in, unless that was said.
+func (f *fitter) findMemory(ctx context.Context, a *App) error {
+	if len(f.cards) > 0 && !f.profile.RAM {
+		return nil
+	}
+	r, err := a.GPUs(ctx, GPUOptions{VRAM: "auto", Indexes: f.o.GPUs, System: f.o.System})
+	if err != nil {
+		return err
+	}
+	ram := vram.Card{Name: "main memory", Free: -1}
+	if r.RAM.Total != nil {
+		ram.Total = *r.RAM.Total
+	}
+	if r.RAM.Available != nil {
+		ram.Free = *r.RAM.Available
+	}
+	f.ram = &ram
+	if f.profile.RAM {
+		f.cards, f.memory = []vram.Card{ram}, MemoryRAM
+		return nil
+	}
+	for _, g := range r.Visible() {
+		f.cards = append(f.cards, g.Card())
+		f.memory = MemoryGPU
+		if f.machine == nil {
+			f.machine = &engines.Machine{OS: runtime.GOOS, Vendor: string(g.Vendor), CC: g.ComputeCap}
+		}
+	}
+	return nil
+}
+
+// subject is the branch as the table of engines wants it.
+func (f *fitter) subject(i *Inspection) engines.Subject {
+	s := i.Subject()
+	s.Machine = f.machine
+	if f.o.Split == string(vram.SplitTensor) {
+		s.TensorParallel = len(f.cards)
+	}
+	return s
+}
+
+// Subject is the branch as the table of engines wants it, for any machine.
+func (i *Inspection) Subject() engines.Subject {
+	var l quant.Layout
+	if i.Model != nil {
+		l, _ = quant.LayoutOf(i.Config, i.Model, quant.WriterOptions(i.Config, i.Model)) // without it shapes are not judged
+	}
+	s := engines.SubjectOf(i.Config, i.Model, l)
+	if p := i.Settled.Bits; p != nil {
+		s.Bits = p.Value
+	}
+	if p := i.Settled.GroupSize; p != nil {
+		s.GroupSize = p.Value
+	}
+	if p := i.Settled.ActOrder; p != nil && s.DescAct == nil {
+		s.DescAct = &p.Value
+	}
+	names := i.input().WeightFiles()
+	s.Shards = len(names)
+	for _, name := range names {
+		h := i.Headers[name]
+		if h == nil {
+			continue
+		}
+		for _, t := range h.Tensors {
+			if strings.HasSuffix(t.Name, ".g_idx") || strings.HasSuffix(t.Name, ".qweight") && s.GIdx == nil {
+				has := strings.HasSuffix(t.Name, ".g_idx")
+				s.GIdx = &has
+			}
+		}
+	}
+	return s
+}
+
+// loads is the best verdict of the kernels that were asked for; with none asked
+// for, of all.
+func (f *fitter) loads(all []engines.Verdict) EngineRow {
+	var wanted []engines.Verdict
+	for _, v := range all {
+		if len(f.rows) == 0 || slices.ContainsFunc(f.rows, func(e engines.Engine) bool { return e.ID == v.ID }) {
+			wanted = append(wanted, v)
+		}
+	}
+	order := []engines.Loads{engines.Yes, engines.Caveat, engines.Unknown, engines.No}
+	slices.SortStableFunc(wanted, func(a, b engines.Verdict) int {
+		return cmp.Compare(slices.Index(order, a.Loads), slices.Index(order, b.Loads))
+	})
+	if len(wanted) == 0 {
+		return EngineRow{Loads: engines.Yes} // a table without rows objects to nothing
+	}
+	best := EngineRow{wanted[0].ID, wanted[0].Name, wanted[0].Loads, wanted[0].Why}
+	if len(f.rows) == 0 {
+		best.ID, best.Name = "", "any engine of the table"
+	}
+	return best
+}

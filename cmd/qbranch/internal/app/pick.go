@@ -1,0 +1,165 @@
+package app
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/qbranch/qbranch/quant/vram"
+)
+
+// PickOptions say what Pick may choose.
+type PickOptions struct {
+	FitOptions
+	MaxSize int64 // of the weight files, bytes; 0 = any
+	Bits    []int // only these; none = any
+}
+
+// Pick is what Pick chose.
+type Pick struct {
+	Ref    Ref
+	Row    FitRow
+	Report *FitReport // all branches
+}
+
+// Pick names the branch of the highest expected quality that fits: the most bits,
+// of those the smallest groups, of those act-order, of those the fewest bytes. A
+// branch with a fatal finding, or of which it is not known whether it fits, is
+// never picked. Nothing fits: *NothingFitsError.
+func (a *App) Pick(ctx context.Context, repo RepoID, o PickOptions) (*Pick, error) {
+	r, err := a.Fit(ctx, Ref{Repo: repo}, o.FitOptions)
+	if err != nil {
+		return nil, err
+	}
+	if len(r.Cards) == 0 {
+		return nil, &noMemoryError{}
+	}
+	var wanted []FitRow
+	for _, row := range r.Branches {
+		if o.wants(&row) {
+			wanted = append(wanted, row)
+		}
+	}
+	best := bestOf(wanted, o.AllowTight)
+	if best == nil {
+		return nil, &NothingFitsError{Repo: r.Repo, Memory: r.MemoryText(), Nearest: nearestRow(wanted), Wanted: o.wantedText()}
+	}
+	id, err := ParseRef(r.Repo)
+	if err != nil {
+		return nil, err
+	}
+	return &Pick{Ref: Ref{Repo: id.Repo, Revision: best.Branch}, Row: *best, Report: r}, nil
+}
+
+func (o *PickOptions) wants(r *FitRow) bool {
+	if o.MaxSize > 0 && (r.Disk == 0 || r.Disk > o.MaxSize) {
+		return false
+	}
+	return len(o.Bits) == 0 || r.Settled.Bits != nil && slices.Contains(o.Bits, r.Settled.Bits.Value)
+}
+
+func (o *PickOptions) wantedText() string {
+	var parts []string
+	if len(o.Bits) > 0 {
+		parts = append(parts, strings.Trim(strings.ReplaceAll(fmt.Sprint(o.Bits), " ", " or "), "[]")+" bits")
+	}
+	if o.MaxSize > 0 {
+		parts = append(parts, "at most "+vram.GiBText(o.MaxSize)+" of weights")
+	}
+	return strings.Join(parts, " and ")
+}
+
+// bestOf is the usable row of the highest expected quality, nil if none is usable.
+func bestOf(rows []FitRow, tight bool) *FitRow {
+	var best *FitRow
+	for i := range rows {
+		r := &rows[i]
+		if r.Usable(tight) && (best == nil || compareQuality(r, best) < 0) {
+			best = r
+		}
+	}
+	return best
+}
+
+// compareQuality orders rows by expected quality, best first: more bits, smaller
+// groups (none is worst), act-order, then fewer bytes. What nobody states is worst.
+func compareQuality(a, b *FitRow) int {
+	return cmp.Or(
+		-cmp.Compare(sourcedOr(a.Settled.Bits, 0), sourcedOr(b.Settled.Bits, 0)),
+		cmp.Compare(coarseness(a.Settled.GroupSize), coarseness(b.Settled.GroupSize)),
+		-cmp.Compare(actRank(a.Settled.ActOrder), actRank(b.Settled.ActOrder)),
+		cmp.Compare(a.Disk, b.Disk))
+}
+
+// coarseness is the group size, with none beyond all and unknown beyond that.
+func coarseness(g *Sourced[int]) int {
+	switch {
+	case g == nil:
+		return math.MaxInt
+	case g.Value < 0:
+		return math.MaxInt - 1
+	}
+	return g.Value
+}
+
+func actRank(b *Sourced[bool]) int {
+	if b != nil && b.Value {
+		return 1
+	}
+	return 0
+}
+
+func sourcedOr[T any](s *Sourced[T], other T) T {
+	if s == nil {
+		return other
+	}
+	return s.Value
+}
+
+// NothingFitsError says that no branch fits.
+type NothingFitsError struct {
+	Repo    string
+	Memory  string  // what was there: "24.00 GiB"
+	Nearest *FitRow // the branch that needs the least more; nil = none could be measured
+	Wanted  string  // what else was asked of a branch: "at most 3 bits"; "" = nothing
+}
+
+// Error names the memory.
+func (e *NothingFitsError) Error() string {
+	text := "no branch of " + e.Repo
+	if e.Wanted != "" {
+		text += " with " + e.Wanted
+	}
+	return text + " fits in " + e.Memory
+}
+
+// Hint names the nearest branch, and what would make it fit.
+func (e *NothingFitsError) Hint() string {
+	if e.Nearest == nil {
+		return "'qbranch fit " + e.Repo + "' says why not"
+	}
+	text := fmt.Sprintf("the nearest is %s: %s", e.Nearest.Branch, e.Nearest.Why)
+	if help := e.Nearest.Help(false); len(help) > 0 {
+		text += "; it would fit with " + help[0]
+	}
+	return text
+}
+
+// nearest is the row that needs the least more, nil when none was measured.
+func nearestRow(rows []FitRow) *FitRow {
+	var near *FitRow
+	for i := range rows {
+		r := &rows[i]
+		if r.Verdict != VerdictTooBig && r.Verdict != VerdictTight {
+			continue
+		}
+		if near == nil || r.Verdict == VerdictTight && near.Verdict != VerdictTight ||
+			r.Verdict == near.Verdict && r.Estimate.Slack > near.Estimate.Slack {
+			near = r
+		}
+	}
+	return near
+}
