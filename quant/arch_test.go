@@ -302,3 +302,27 @@ func TestPicklesAreNeverOpened(t *testing.T) {
 		}
 	}
 }
+
+// A file that is no safetensors file says what it is.
+func TestOtherFilesAreNamed(t *testing.T) {
+	for _, tt := range []struct{ begin, want string }{
+		{"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git-lfs pointer"},
+		{"GGUF\x03\x00\x00\x00\x23\x01\x00\x00", "a GGUF or GGML file, not safetensors"},
+		{"PK\x03\x04\x00\x00\x08\x08\x00\x00", "a zip archive, as PyTorch saves pickles in, not safetensors"},
+		{"\x80\x02}q\x00(X\x05\x00\x00", "a pickle, not safetensors"},
+		{"\x89HDF\r\n\x1a\n", "an HDF5 file, not safetensors"},
+		{"<!doctype html><html>", "header length"},
+		// Lengths that begin as other formats do are lengths.
+		{"\x80\x02\x00\x00\x00\x00\x00\x00{}", "header length 640 does not fit"},
+		{"PK\x03\x04\x00\x00\x00\x00{}", "header length 67324752 does not fit"},
+	} {
+		_, err := safetensors.Parse(strings.NewReader(tt.begin), int64(len(tt.begin)))
+		if err == nil {
+			t.Fatalf("%q parses", tt.begin)
+		}
+		f := HeaderFinding("model.safetensors", err)
+		if f.Code != "H1" || f.Severity != Fatal || !strings.Contains(f.Message, tt.want) || f.Hint == "" {
+			t.Errorf("%q: %+v", tt.begin, f)
+		}
+	}
+}

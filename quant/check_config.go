@@ -305,7 +305,7 @@ func (c *checker) checkListing() {
 		slices.Sort(second)
 		c.add(Finding{
 			Code: "H14", Severity: Warn, Where: second[0],
-			Got:     strings.Join(second, ", "),
+			Got: strings.Join(second, ", "), Want: strings.Join(c.inv.files, ", "),
 			Message: fmt.Sprintf("%d more bytes of weights beside %s: only the latter is used", wasted, strings.Join(c.inv.files, ", ")),
 			Hint:    "leave the other files out when fetching",
 		})

@@ -1,6 +1,7 @@
 package quant
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"path"
@@ -41,7 +42,7 @@ func (c *checker) checkFiles() {
 		c.add(Finding{
 			Code: "H14", Severity: Warn, Where: t.file,
 			Got: fmt.Sprintf("%d tensors twice", n), Want: "one file, or an index",
-			Message: fmt.Sprintf("%s and %d more tensors stand in several of %s: engines differ in which they use", t.Name, n-1, strings.Join(c.inv.files, ", ")),
+			Message: fmt.Sprintf("%s stands in several of %s, and so do %d tensors in all: engines differ in which they use", t.Name, strings.Join(c.inv.files, ", "), n),
 			Hint:    "fetch one of the files alone, with --include",
 		})
 	}
@@ -57,16 +58,17 @@ func dataEnd(h *safetensors.Header) int64 {
 
 // checkIndex compares an index with the headers of its shards.
 func (c *checker) checkIndex(name string, data []byte) {
-	bad := func(kind string, severity Severity, where, message string) {
+	bad := func(kind string, severity Severity, where, got, want, message string) {
 		c.count(kind+where, Finding{
 			Code: "H2", Severity: severity, Where: where,
+			Got: got, Want: want,
 			Message: message,
 			Hint:    "fetch the index and its shards from one and the same commit",
 		})
 	}
 	x, err := safetensors.ParseIndex(data)
 	if err != nil {
-		bad("broken", Fatal, name, err.Error())
+		bad("broken", Fatal, name, "", "an index of safetensors files beside it", err.Error())
 		return
 	}
 	var sum int64
@@ -76,14 +78,14 @@ func (c *checker) checkIndex(name string, data []byte) {
 		if h == nil {
 			complete = false
 			if _, listed := c.in.Files[shard]; c.in.Files != nil && !listed {
-				bad("missing", Fatal, shard, "the index needs it, but the branch does not have it")
+				bad("missing", Fatal, shard, "no such file", shard, "the index needs it, but the branch does not have it")
 			}
 			continue
 		}
 		for _, t := range h.Tensors {
 			sum += t.Size
 			if x.WeightMap[t.Name] != shard {
-				bad("orphan", Warn, shard, fmt.Sprintf("holds %s, which the index does not place there", t.Name))
+				bad("orphan", Warn, shard, shard, cmp.Or(x.WeightMap[t.Name], "not in the index"), fmt.Sprintf("holds %s, which the index does not place there", t.Name))
 			}
 		}
 	}
@@ -91,12 +93,12 @@ func (c *checker) checkIndex(name string, data []byte) {
 		shard := x.WeightMap[tensor]
 		if h := c.in.Headers[shard]; h != nil {
 			if _, ok := h.Lookup(tensor); !ok {
-				bad("lacks", Fatal, shard, fmt.Sprintf("lacks %s, which the index places in it", tensor))
+				bad("lacks", Fatal, shard, "not there", tensor, fmt.Sprintf("lacks %s, which the index places in it", tensor))
 			}
 		}
 	}
 	if complete && x.TotalSize >= 0 && x.TotalSize != sum {
-		bad("total", Warn, name, fmt.Sprintf("total_size is %d, the tensors have %d bytes", x.TotalSize, sum))
+		bad("total", Warn, name, strconv.FormatInt(x.TotalSize, 10), strconv.FormatInt(sum, 10), fmt.Sprintf("total_size is %d, the tensors have %d bytes", x.TotalSize, sum))
 	}
 }
 

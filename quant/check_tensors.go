@@ -24,7 +24,7 @@ func (c *checker) checkTensors() {
 		if c.inv.complete {
 			c.add(Finding{
 				Code: "H7", Severity: Fatal, Where: strings.Join(c.inv.files, ", "),
-				Want:    "qweight, qzeros, scales",
+				Got: "no quantised tensors", Want: "qweight, qzeros, scales",
 				Message: "no quantised tensors: this is a checkpoint in floating point or in a format that is not known",
 				Hint:    "choose a GPTQ branch",
 			})
@@ -56,8 +56,12 @@ func (c *checker) checkModule(m *module) {
 		t    *placed
 	}{{"qweight", m.qweight}, {"qzeros", m.qzeros}, {"scales", m.scales}} {
 		if part.t == nil && c.inv.complete {
-			c.count(part.name, Finding{Code: "H3", Severity: Fatal, Where: m.name, Want: part.name,
-				Message: "has no " + part.name, Hint: "the export is incomplete: choose another branch"})
+			c.count(part.name, Finding{
+				Code: "H3", Severity: Fatal, Where: m.name,
+				Got: "nothing", Want: part.name,
+				Message: "has no " + part.name,
+				Hint:    "the export is incomplete: choose another branch",
+			})
 		}
 	}
 	c.checkTypes(m)
@@ -75,7 +79,7 @@ func (c *checker) checkModule(m *module) {
 	if m.gidx == nil && c.inv.complete {
 		c.count("g_idx", Finding{
 			Code: "H3", Severity: Warn, Where: m.name,
-			Want:    "g_idx",
+			Got: "nothing", Want: "g_idx",
 			Message: "has no g_idx: rows are taken in order; TGI and others refuse the file",
 			Hint:    "act-order cannot be read without it",
 		})
@@ -84,6 +88,8 @@ func (c *checker) checkModule(m *module) {
 	if err != nil {
 		c.count("shape", Finding{
 			Code: "H4", Severity: Fatal, Where: m.name,
+			Got:     fmt.Sprintf("qweight %v, qzeros %v, scales %v", m.qweight.Shape, m.qzeros.Shape, m.scales.Shape),
+			Want:    "[K·bits/32, N], [G, N·bits/32], [G, N]",
 			Message: fmt.Sprintf("the tensors contradict one another: %v", err),
 			Hint:    "the export is broken: choose another branch",
 		})
@@ -99,8 +105,11 @@ func (c *checker) checkModule(m *module) {
 		})
 	}
 	if expected && m.bias != nil && !x.bias {
-		c.count("bias", Finding{Code: "H10", Severity: Info, Where: m.bias.Name,
-			Message: "the architecture has no bias here; AutoGPTQ up to 0.7 writes one of zeros"})
+		c.count("bias", Finding{
+			Code: "H10", Severity: Info, Where: m.bias.Name,
+			Got: fmt.Sprint(m.bias.Shape), Want: "no bias",
+			Message: "the architecture has no bias here; AutoGPTQ up to 0.7 writes one of zeros",
+		})
 	}
 	if expected && m.bias == nil && x.bias && c.inv.complete {
 		c.count("no bias", Finding{
@@ -175,7 +184,7 @@ func (c *checker) checkParameters(m *module, s gptq.Shape) {
 	}
 	switch {
 	case !quantised:
-		differs("excluded", Finding{Message: "is quantised, but a rule of dynamic excludes it"})
+		differs("excluded", Finding{Got: "quantised", Want: "in floating point", Message: "is quantised, but a rule of dynamic excludes it"})
 	case !known:
 	case s.Bits != bits:
 		differs("bits", Finding{
@@ -222,7 +231,7 @@ func (c *checker) checkArchitecture() {
 		case weight == nil:
 			c.count("missing", Finding{
 				Code: "H3", Severity: Fatal, Where: x.name,
-				Want:    "qweight, qzeros, scales",
+				Got: "nothing", Want: "qweight, qzeros, scales",
 				Message: "is missing altogether",
 				Hint:    "config.json belongs to another model, or a shard is missing",
 			})
@@ -242,7 +251,7 @@ func (c *checker) checkArchitecture() {
 	if inFloat > 0 {
 		c.add(Finding{
 			Code: "H8", Severity: Warn, Where: first,
-			Got: strconv.Itoa(all - inFloat), Want: strconv.Itoa(all),
+			Got: strconv.Itoa(all-inFloat) + " quantised", Want: strconv.Itoa(all),
 			Message: fmt.Sprintf("%d of %d Linears are not quantised, though nothing excludes them", inFloat, all),
 			Hint:    "engines that expect qweight in every layer will not load it",
 		})
@@ -295,7 +304,7 @@ func (c *checker) checkPlain(p plain) {
 	case t == nil:
 		c.count("absent", Finding{
 			Code: "H9", Severity: Fatal, Where: p.name,
-			Want:    fmt.Sprint(p.shape),
+			Got: "nothing", Want: fmt.Sprint(p.shape),
 			Message: "is missing",
 			Hint:    "config.json belongs to another model, or a shard is missing",
 		})
@@ -334,6 +343,7 @@ func (c *checker) checkExtra() {
 	c.add(Finding{
 		Code: "H15", Severity: Warn, Where: extra[0],
 		Got:     strings.Join(extra[:min(10, len(extra))], ", "),
+		Want:    "none of them",
 		Message: fmt.Sprintf("%d tensors that %s does not have", len(extra), c.model.Kind),
 		Hint:    "they are ignored; config.json may belong to another model",
 	})
