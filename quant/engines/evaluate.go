@@ -10,9 +10,13 @@ import (
 // reason is one thing that speaks against a plain yes.
 type reason struct {
 	loads  Loads
+	about  string // aboutBits, or ""
 	text   string
 	source string
 }
+
+// aboutBits marks the reason that a kernel is made for other bits.
+const aboutBits = "bits"
 
 // answer is the answer to a question of which not everything may be known.
 type answer int
@@ -58,6 +62,9 @@ func Evaluate(s Subject) []Verdict {
 // Evaluate judges a checkpoint by one row.
 func (e Engine) Evaluate(s Subject) Verdict {
 	j := judge{e: &e, s: &s}
+	if e.Until != "" {
+		j.add(Caveat, "old versions only: %s", e.Until)
+	}
 	j.bits()
 	j.groups()
 	j.actOrder()
@@ -69,9 +76,6 @@ func (e Engine) Evaluate(s Subject) Verdict {
 	j.notes()
 	j.parallel()
 	j.machine()
-	if e.Until != "" {
-		j.add(Caveat, "only old versions: %s", e.Until)
-	}
 	return j.verdict()
 }
 
@@ -86,7 +90,7 @@ func (j *judge) verdict() Verdict {
 			v.Sources = append(v.Sources, r.source)
 		}
 	}
-	v.why = j.why
+	v.why, v.bits = j.why, j.e.Bits
 	return v
 }
 
@@ -95,11 +99,11 @@ func (j *judge) bits() {
 	case b == 0:
 		j.add(Unknown, "the number of bits is not known")
 	case !slices.Contains(j.e.Bits, b):
-		text := fmt.Sprintf("%d-bit: %s has %s-bit kernels only", b, j.e.Name, list(j.e.Bits, "and"))
+		text := fmt.Sprintf("%d-bit: %s has %s kernels only", b, j.e.Name, bitsText(j.e.Bits))
 		if j.e.BitsError != "" {
 			text += " (error: “" + j.e.BitsError + "”)"
 		}
-		j.add(No, "%s", text)
+		j.why = append(j.why, reason{loads: No, about: aboutBits, text: text})
 	}
 	if j.s.Mixed && !j.e.Mixed {
 		j.add(Unknown, "layers differ in bits or group size (dynamic): not known whether %s goes along", j.e.Name)
@@ -131,11 +135,16 @@ func (j *judge) groups() {
 		j.add(No, "%s is not a power of two: %s rounds it and reads the wrong scales", groupText(g), j.e.Name)
 	}
 	if g > 0 && of.Whole {
-		for _, m := range j.s.Matrices {
-			if m.K%g != 0 {
-				j.add(No, "%s does not divide the %d rows of a matrix: %s cannot load a short last group", groupText(g), m.K, j.e.Name)
-				break
-			}
+		j.whole(g)
+	}
+}
+
+// whole: some kernels take no short last group.
+func (j *judge) whole(g int) {
+	for _, m := range j.s.Matrices {
+		if m.K%g != 0 {
+			j.add(No, "%s does not divide the %d rows of a matrix: %s takes no short last group", groupText(g), m.K, j.e.Name)
+			return
 		}
 	}
 }
@@ -145,19 +154,17 @@ func (s *Subject) permuted() answer {
 	if s.GroupSize == -1 {
 		return no // one group: every row has the same scale
 	}
-	if s.Permuted != nil {
-		return answerOf(s.Permuted)
-	}
+	claim := answerOf(s.DescAct)
 	if s.StaticGroups != nil && *s.StaticGroups {
-		return no // groups were fixed before the rows were sorted
+		claim = no // groups were fixed before the rows were sorted
 	}
-	if s.DescAct == nil || !*s.DescAct {
-		return answerOf(s.DescAct)
+	if s.Permuted != nil {
+		claim = answerOf(s.Permuted)
 	}
-	if s.GroupSize == 0 {
+	if claim == yes && s.GroupSize == 0 {
 		return unsure
 	}
-	return yes
+	return claim
 }
 
 func (j *judge) actOrder() {
@@ -195,14 +202,7 @@ func (j *judge) actOrder() {
 func (j *judge) asym() {
 	sym := j.s.Sym
 	if sym == nil {
-		switch {
-		case j.e.Default == "an error":
-			j.add(No, "sym is not stated: %s stops; add it to the configuration", j.e.Name)
-		case j.e.Asym == AsymYes && j.e.Default != "false":
-			j.add(Caveat, "sym is not stated: %s takes it for %s", j.e.Name, j.e.Default)
-		default:
-			j.add(Unknown, "sym is not stated, and %s loads symmetric zero points only (it takes a missing sym for %s)", j.e.Name, j.e.Default)
-		}
+		j.missingSym()
 		return
 	}
 	if *sym {
@@ -224,6 +224,23 @@ func (j *judge) asym() {
 		if !v2 {
 			j.add(Caveat, "asymmetric zero points in format gptq: readers differ where a stored zero is all ones; expect small differences")
 		}
+	}
+}
+
+// missingSym: what the configuration does not say, every loader fills in its own way.
+func (j *judge) missingSym() {
+	symOnly := j.e.Asym == AsymNo || j.e.Asym == AsymUnknown
+	switch {
+	case j.e.Default == "an error":
+		j.add(No, "sym is not stated: %s needs it; add it to the configuration", j.e.Name)
+	case j.e.Default == "the zero points":
+		j.add(Caveat, "sym is not stated: %s reads the zero points as they are", j.e.Name)
+	case symOnly && j.e.Default == "false":
+		j.add(No, "sym is not stated: %s takes it for false, and has symmetric kernels only", j.e.Name)
+	case symOnly:
+		j.add(Unknown, "sym is not stated: %s takes it for %s, which is wrong for asymmetric zero points", j.e.Name, j.e.Default)
+	default:
+		j.add(Caveat, "sym is not stated: %s takes it for %s", j.e.Name, j.e.Default)
 	}
 }
 
@@ -266,7 +283,7 @@ func (j *judge) arch() {
 	case a.Open:
 		j.add(Unknown, "architecture %s: not known whether %s runs it", arch, j.e.Name)
 	case len(a.List) <= 4:
-		j.add(No, "architecture %s: %s runs %s only", arch, j.e.Name, strings.Join(a.List, ", "))
+		j.add(No, "architecture %s: %s runs %s only", arch, j.e.Name, joined(a.List, "and"))
 	default:
 		j.add(No, "architecture %s is not among those %s runs", arch, j.e.Name)
 	}
@@ -274,6 +291,9 @@ func (j *judge) arch() {
 
 func (j *judge) shapes() {
 	want := j.e.Shapes
+	if len(j.s.Matrices) == 0 && (want != Shapes{} || j.e.Groups.Whole && j.s.GroupSize > 0) {
+		j.add(Caveat, "the shapes of the matrices are not known: %s needs %s", j.e.Name, j.shapesText())
+	}
 	var k, n bool
 	for _, m := range j.s.Matrices {
 		if want.K > 0 && m.K%want.K != 0 && !k {
@@ -287,6 +307,20 @@ func (j *judge) shapes() {
 	}
 }
 
+// shapesText is what the row asks of shapes, in words.
+func (j *judge) shapesText() string {
+	var parts []string
+	if want := j.e.Shapes; want.K > 0 && want.N > 0 {
+		parts = append(parts, fmt.Sprintf("rows in multiples of %d, columns of %d", want.K, want.N))
+	} else if want.N > 0 {
+		parts = append(parts, fmt.Sprintf("columns in multiples of %d", want.N))
+	}
+	if j.e.Groups.Whole && j.s.GroupSize > 0 {
+		parts = append(parts, "whole groups")
+	}
+	return strings.Join(parts, " and ")
+}
+
 func (j *judge) files() {
 	if j.e.Single {
 		switch {
@@ -296,8 +330,15 @@ func (j *judge) files() {
 			j.add(Caveat, "only if the weights are a single file: %s loads no shards", j.e.Name)
 		}
 	}
-	if j.e.NeedGIdx && answerOf(j.s.GIdx) == no {
-		j.add(No, "the file has no g_idx: %s does not load without", j.e.Name)
+	if j.e.NeedGIdx {
+		switch answerOf(j.s.GIdx) {
+		case no:
+			j.add(No, "the file has no g_idx: %s does not load without", j.e.Name)
+		case unsure:
+			if answerOf(j.s.DescAct) != yes { // act-order cannot be without
+				j.add(Caveat, "only if the file has g_idx, as all since mid-2023: %s does not load without", j.e.Name)
+			}
+		}
 	}
 }
 

@@ -14,9 +14,7 @@ func (j *judge) parallel() {
 	permuted := j.s.permuted()
 	var rows, whole, columns bool
 	for _, m := range j.s.Matrices {
-		k, cols := m.K, m.N
-		if m.Row {
-			k = m.K / n
+		if k := m.K / n; m.Row {
 			if !rows && (m.K%n != 0 || j.e.Shapes.K > 0 && k%j.e.Shapes.K != 0) {
 				rows = true
 				j.add(No, "tensor parallel over %d cards: a matrix of %d rows cannot be split for %s", n, m.K, j.e.Name)
@@ -27,8 +25,7 @@ func (j *judge) parallel() {
 			}
 			continue
 		}
-		cols = m.N / n
-		if !columns && (m.N%n != 0 || j.e.Shapes.N > 0 && cols%j.e.Shapes.N != 0) {
+		if !columns && (m.N%n != 0 || j.e.Shapes.N > 0 && m.N/n%j.e.Shapes.N != 0) {
 			columns = true
 			j.add(No, "tensor parallel over %d cards: a matrix of %d columns cannot be split for %s", n, m.N, j.e.Name)
 		}

@@ -24,7 +24,7 @@ func exllama() []Engine {
 func frontends() []Engine {
 	textgen := func(loader string, from Engine) Engine {
 		from.ID, from.Family, from.Name = "textgen/"+loader, "textgen", "text-generation-webui "+loader
-		from.AsOf, from.Until = "text-generation-webui docs at 0ee8d2b, 2023; tree at 1dcde41, May 2026", "the loaders of 2023 and 2024; a tree of May 2026 has none for GPTQ"
+		from.AsOf, from.Until = "text-generation-webui docs at 0ee8d2b, 2023; tree at 1dcde41, May 2026", "its loaders of 2023 and 2024; in May 2026 it has none for GPTQ"
 		from.Sources = append(from.Sources, "text-generation-webui docs/04 - Model Tab.md", "text-generation-webui #6677")
 		from.Parallel = false
 		return from
@@ -33,7 +33,6 @@ func frontends() []Engine {
 		AsOf: "transformers 4.5x and 5; optimum at 83c88b8, May 2026",
 		Bits: []int{2, 3, 4, 8}, Groups: sizes(-1, 16, 32, 64, 128, 256, 512, 1024), ActOrder: ActYes, Asym: AsymV2, Default: "true",
 		Formats: []string{"gptq", "gptq_v2"}, Archs: gptqModelArchs(), Needs: Needs{Devices: []string{"cuda", "rocm", "xpu", "mps", "cpu"}},
-		Since: "4.32",
 		Notes: []Note{
 			{[]When{WhenAlways}, Caveat, "with optimum and GPTQModel 1.4.3 or newer installed (AutoGPTQ before transformers 5)", "transformers quantizers/quantizer_gptq.py"},
 			{[]When{WhenMixtral}, Caveat, "a Mixtral needs transformers 4.36 or newer", "transformers #27956"},

@@ -24,6 +24,15 @@ func joined(words []string, last string) string {
 	return strings.Join(words[:n], ", ") + " " + last + " " + words[n]
 }
 
+// bitsText is "4-bit", "4- and 8-bit", "2-, 4- and 8-bit".
+func bitsText(bits []int) string {
+	words := make([]string, len(bits))
+	for i, b := range bits {
+		words[i] = fmt.Sprintf("%d-", b)
+	}
+	return joined(words, "and") + "bit"
+}
+
 func groupText(g int) string {
 	if g == -1 {
 		return "one group per column (-1)"

@@ -1,6 +1,7 @@
 package engines
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -38,7 +39,8 @@ type Verdict struct {
 	Sources []string `json:"sources"` // of the row and of the reasons
 	AsOf    string   `json:"as_of"`   // how old the facts are
 
-	why []reason
+	why  []reason // as Why; empty in a verdict that was not made here
+	bits []int    // of the row
 }
 
 // FamilyVerdict is what a program does with a [Subject]: as well as its best
@@ -71,10 +73,47 @@ func Families(verdicts []Verdict) []FamilyVerdict {
 			}
 			return len(a.Why) - len(b.Why)
 		})
-		v.Loads, v.Why = v.Kernels[0].Loads, v.Kernels[0].Why
+		v.Loads, v.Why = v.Kernels[0].Loads, v.reasons()
 		list = append(list, v)
 	}
 	return list
+}
+
+// reasons are those of the best kernel; where none loads, they speak of the
+// program rather than of whichever kernel came nearest.
+func (f FamilyVerdict) reasons() []string {
+	best := f.Kernels[0]
+	if best.Loads != No || len(f.Kernels) == 1 || len(best.why) == 0 {
+		return best.Why
+	}
+	var why []string
+	bits := f.bitsReason()
+	if bits != "" {
+		why = append(why, bits)
+	}
+	kernel := f.Name + " (" + strings.TrimPrefix(best.Name, f.Name+" ") + ")"
+	for _, r := range best.why {
+		if r.loads == No && (r.about != aboutBits || bits == "") {
+			why = append(why, strings.ReplaceAll(r.text, best.Name, kernel))
+		}
+	}
+	return why
+}
+
+// bitsReason says that no kernel at all has these bits, "" if one has.
+func (f FamilyVerdict) bitsReason() string {
+	var all []int
+	of := ""
+	for _, k := range f.Kernels {
+		i := slices.IndexFunc(k.why, func(r reason) bool { return r.about == aboutBits && r.loads == No })
+		if i < 0 {
+			return ""
+		}
+		of, _, _ = strings.Cut(k.why[i].text, ":")
+		all = append(all, k.bits...)
+	}
+	slices.Sort(all)
+	return of + ": " + f.Name + " has " + bitsText(slices.Compact(all)) + " kernels only"
 }
 
 // Best lists the kernels that do as well as the best one, without the name of
@@ -96,7 +135,9 @@ func (f FamilyVerdict) Line() string {
 	if f.Loads == Caveat {
 		line = "with a caveat"
 	}
-	if best := f.Best(); len(best) > 0 {
+	if best := f.Best(); len(best) > 3 {
+		line += fmt.Sprintf(" (%s and %s more)", strings.Join(best[:3], ", "), plural(len(best)-3, "kernel"))
+	} else if len(best) > 0 {
 		line += " (" + strings.Join(best, ", ") + ")"
 	}
 	if len(f.Why) > 0 {
