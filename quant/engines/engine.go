@@ -50,7 +50,7 @@ type Groups struct {
 type ActOrder string
 
 // Values of [ActOrder]. With one group per column all but ActRefused are the
-// same: then act-order changes nothing.
+// same, since act-order then changes nothing.
 const (
 	ActYes     ActOrder = "yes"
 	ActNo      ActOrder = "no"               // has no kernel for it
@@ -78,12 +78,16 @@ type Archs struct {
 }
 
 // Shapes are what an engine asks of every quantised matrix.
-type Shapes struct{ K, N int } // rows in and columns out must be multiples of these; 0 = of nothing
+type Shapes struct {
+	K, N   int // rows (inputs) and columns (outputs) must be multiples of these; 0 = of nothing
+	Either int // and one of the two of this
+}
 
 // Needs is the hardware and the system an engine asks for.
 type Needs struct {
 	Devices []string // any of "cuda", "rocm", "xpu", "mps", "cpu"
 	MinCC   string   // least CUDA compute capability; "" = none stated
+	BelowCC string   // first one that it does not run on; "" = none stated
 	OS      []string // as runtime.GOOS; nil = any
 	CPU     []string // instruction sets the CPU must have, "avx2", …
 }

@@ -23,7 +23,7 @@ func TestReferenceBranches(t *testing.T) {
 	four := "autogptq/exllamav2 autogptq/exllama autogptq/triton autogptq/cuda gptqmodel/marlin gptqmodel/machete gptqmodel/swordfish " +
 		"gptqmodel/exllamav2 gptqmodel/triton gptqmodel/torch gptqmodel/torch_fused gptqmodel/torch_int8 vllm/marlin vllm/gptq sglang/gptq_marlin sglang/gptq " +
 		"tgi/marlin tgi/triton tgi/ipex exllamav2 transformers textgen/exllamav2 textgen/autogptq textgen/transformers mistralrs llamacpp neural-speed qbranch"
-	eight := "autogptq/triton gptqmodel/marlin gptqmodel/machete gptqmodel/swordfish gptqmodel/triton gptqmodel/torch gptqmodel/torch_int8 " +
+	eight := "autogptq/triton gptqmodel/marlin gptqmodel/machete gptqmodel/triton gptqmodel/torch gptqmodel/torch_int8 " +
 		"vllm/marlin vllm/gptq sglang/gptq_marlin sglang/gptq tgi/marlin tgi/triton transformers textgen/transformers mistralrs llamacpp neural-speed qbranch"
 	three := "autogptq/cuda gptqmodel/torch vllm/gptq sglang/gptq transformers textgen/autogptq textgen/transformers qbranch"
 	for _, tc := range []struct {
@@ -33,12 +33,12 @@ func TestReferenceBranches(t *testing.T) {
 		{4, 128, four + " gptqmodel/torch_aten"},
 		{4, 32, strings.ReplaceAll(four, "gptqmodel/machete ", "") + " gptqmodel/torch_aten"},
 		// With one group nothing is out of order: kernels without act-order do as well.
-		{4, -1, four + " autogptq/cuda_old gptqmodel/bitblas"},
+		{4, -1, four + " autogptq/cuda_old gptqmodel/bitblas vllm/moe_wna16"},
 		{3, 128, three},
 		{3, 32, three},
 		{3, -1, three + " autogptq/cuda_old"},
 		{8, 128, eight},
-		{8, -1, eight + " gptqmodel/bitblas"},
+		{8, -1, eight + " gptqmodel/bitblas vllm/moe_wna16"},
 	} {
 		want := strings.Fields(tc.want)
 		slices.Sort(want)

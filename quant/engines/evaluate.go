@@ -294,7 +294,7 @@ func (j *judge) shapes() {
 	if len(j.s.Matrices) == 0 && (want != Shapes{} || j.e.Groups.Whole && j.s.GroupSize > 0) {
 		j.add(Caveat, "the shapes of the matrices are not known: %s needs %s", j.e.Name, j.shapesText())
 	}
-	var k, n bool
+	var k, n, either bool
 	for _, m := range j.s.Matrices {
 		if want.K > 0 && m.K%want.K != 0 && !k {
 			k = true
@@ -303,6 +303,10 @@ func (j *judge) shapes() {
 		if want.N > 0 && m.N%want.N != 0 && !n {
 			n = true
 			j.add(No, "a matrix has %d columns: %s needs a multiple of %d", m.N, j.e.Name, want.N)
+		}
+		if want.Either > 0 && m.K%want.Either != 0 && m.N%want.Either != 0 && !either {
+			either = true
+			j.add(No, "a matrix of %d rows and %d columns: %s needs one of them to be a multiple of %d", m.K, m.N, j.e.Name, want.Either)
 		}
 	}
 }

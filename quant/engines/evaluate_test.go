@@ -71,6 +71,8 @@ func TestEvaluate(t *testing.T) {
 		// Experts.
 		{"experts Marlin cannot take", "vllm/marlin", moe(func(s *Subject) { s.ExpertInter = 1400 }), No, []string{"falls back to moe_wna16"}},
 		{"experts, groups larger than a part", "vllm/marlin", moe(func(s *Subject) { s.TensorParallel = 4 }), No, []string{"falls back"}},
+		{"moe_wna16, 8-bit", "vllm/moe_wna16", moe(func(s *Subject) { s.Bits = 8 }), No, []string{"assertion"}},
+		{"moe_wna16, 8-bit, one group", "vllm/moe_wna16", moe(func(s *Subject) { s.Bits, s.GroupSize = 8, -1 }), Caveat, nil},
 		{"moe_wna16 on a dense model", "vllm/moe_wna16", dense(nil), No, []string{"for the experts of a mixture only"}},
 
 		// Shapes and files.
@@ -89,7 +91,11 @@ func TestEvaluate(t *testing.T) {
 		// Tensor parallel.
 		{"split", "vllm/marlin", dense(func(s *Subject) { s.TensorParallel = 2 }), Yes, nil},
 		{"split, groups", "vllm/gptq", dense(func(s *Subject) { s.TensorParallel = 4 }), No, []string{"2752 rows a card are no whole groups of 128", "not aligned"}},
-		{"split, act-order", "vllm/gptq", act(func(s *Subject) { s.TensorParallel = 4 }), Caveat, []string{"keeps all scales"}},
+		{"split, act-order", "vllm/gptq", act(func(s *Subject) { s.TensorParallel = 4 }), No, []string{"keeps all scales", "not aligned"}},
+		{"split, act-order, whole groups", "vllm/gptq", act(func(s *Subject) { s.TensorParallel = 2 }), Caveat, []string{"keeps all scales"}},
+		{"split, act-order, where every card has all scales", "tgi/triton", act(func(s *Subject) { s.TensorParallel = 4 }), Caveat, []string{"keeps all scales"}},
+		{"rows or columns", "tgi/marlin", dense(func(s *Subject) { s.Matrices = []Matrix{{4160, 4160, false}} }), No, []string{"one of them to be a multiple of 128"}},
+		{"rows, columns not", "tgi/marlin", dense(func(s *Subject) { s.Matrices = []Matrix{{4096, 4160, false}} }), Yes, nil},
 		{"split, columns", "vllm/marlin", dense(func(s *Subject) { s.TensorParallel = 3 }), No, []string{"4096 columns cannot be split", "4096 rows cannot be split"}},
 		{"split where nothing can", "autogptq/triton", dense(func(s *Subject) { s.TensorParallel = 2 }), No, []string{"cannot split matrices"}},
 		{"split Mixtral, ExLlamaV2", "exllamav2", mixtralOn(2), No, []string{"Llama, Mistral, Qwen2"}},
@@ -98,6 +104,8 @@ func TestEvaluate(t *testing.T) {
 		// Hardware.
 		{"a card that is too old", "vllm/marlin", on(Machine{OS: "linux", Vendor: "nvidia", CC: "6.1"}), No, []string{"needs compute capability 7.5; this card has 6.1"}},
 		{"compute capability counts as numbers", "gptqmodel/machete", on(Machine{OS: "linux", Vendor: "nvidia", CC: "12.0"}), Yes, nil},
+		{"a card that is too new", "gptqmodel/swordfish", on(Machine{OS: "linux", Vendor: "nvidia", CC: "12.0"}), No, []string{"10.0 to below 12.0; this card has 12.0"}},
+		{"8-bit with desc_act, swordfish", "gptqmodel/swordfish", act(func(s *Subject) { s.Bits, s.GroupSize = 8, -1 }), No, []string{"refuses that"}},
 		{"a card without a number", "vllm/marlin", on(Machine{OS: "linux", Vendor: "nvidia"}), Caveat, []string{"that of this card is not known"}},
 		{"Turing", "gptqmodel/marlin", on(Machine{OS: "linux", Vendor: "nvidia", CC: "7.5"}), Caveat, []string{"float16 only"}},
 		{"another system", "vllm/marlin", on(Machine{OS: "windows", Vendor: "nvidia", CC: "8.9"}), No, []string{"runs on linux only"}},

@@ -38,13 +38,12 @@ func (j *judge) capability(device string) {
 	m, need := j.s.Machine, j.e.Needs
 	switch device {
 	case "cuda":
-		if need.MinCC == "" {
-			return
-		}
-		if m.CC == "" {
-			j.add(Caveat, "needs compute capability %s; that of this card is not known", need.MinCC)
-		} else if ccLess(m.CC, need.MinCC) {
-			j.add(No, "needs compute capability %s; this card has %s", need.MinCC, m.CC)
+		switch {
+		case need.MinCC == "":
+		case m.CC == "":
+			j.add(Caveat, "needs compute capability %s; that of this card is not known", need.cc())
+		case ccLess(m.CC, need.MinCC), need.BelowCC != "" && !ccLess(m.CC, need.BelowCC):
+			j.add(No, "needs compute capability %s; this card has %s", need.cc(), m.CC)
 		}
 	case "cpu":
 		for _, isa := range need.CPU {
@@ -71,6 +70,14 @@ func ccLess(a, b string) bool {
 	return parse(a) < parse(b)
 }
 
+// cc is the range of compute capabilities.
+func (n Needs) cc() string {
+	if n.BelowCC == "" {
+		return n.MinCC
+	}
+	return n.MinCC + " to below " + n.BelowCC
+}
+
 func vendorName(vendor string) string {
 	switch vendor {
 	case "nvidia":
@@ -95,7 +102,7 @@ func (n Needs) String() string {
 	for _, d := range n.Devices {
 		name := names[d]
 		if d == "cuda" && n.MinCC != "" {
-			name += " of compute capability " + n.MinCC
+			name += " of compute capability " + n.cc()
 		}
 		if d == "cpu" && n.CPU != nil {
 			name += " with " + strings.ToUpper(strings.Join(n.CPU, " and "))

@@ -141,15 +141,15 @@ func numbers(list []int) string {
 }
 
 func (g Groups) cell() string {
-	if g.Sizes != nil {
-		return numbers(g.Sizes)
-	}
 	text := "any"
 	if g.PowerOfTwo {
 		text = "powers of two"
 	}
 	if g.None {
 		text += ", -1"
+	}
+	if g.Sizes != nil {
+		text = numbers(g.Sizes)
 	}
 	if g.Whole {
 		text += ", whole groups"
@@ -172,6 +172,9 @@ func (e Engine) shapeCell() string {
 	}
 	if e.Shapes.N > 0 {
 		parts = append(parts, fmt.Sprintf("columns %d", e.Shapes.N))
+	}
+	if e.Shapes.Either > 0 {
+		parts = append(parts, fmt.Sprintf("one of them %d", e.Shapes.Either))
 	}
 	for _, p := range []struct {
 		on   bool

@@ -50,7 +50,7 @@ func TestEveryRow(t *testing.T) {
 		{id: "autogptq/qigen", loads: dense(nil), want: Caveat, refuses: dense(func(s *Subject) { s.DescAct = ptr(true) }), because: "drops g_idx"},
 		{id: "gptqmodel/marlin", loads: dense(nil), want: Yes, refuses: dense(func(s *Subject) { s.Sym = ptr(false) }), because: "asymmetric zero points"},
 		{id: "gptqmodel/machete", loads: dense(nil), want: Yes, refuses: dense(func(s *Subject) { s.Shards = 3 }), because: "3 weight files"},
-		{id: "gptqmodel/swordfish", loads: dense(nil), want: Yes, refuses: dense(func(s *Subject) { s.Machine = &Machine{Vendor: "nvidia", CC: "9.0"} }), because: "compute capability 10.0; this card has 9.0"},
+		{id: "gptqmodel/swordfish", loads: dense(nil), want: Yes, refuses: dense(func(s *Subject) { s.Machine = &Machine{Vendor: "nvidia", CC: "9.0"} }), because: "10.0 to below 12.0; this card has 9.0"},
 		{id: "gptqmodel/exllamav2", loads: dense(nil), want: Yes, refuses: three, because: "4-bit kernels only"},
 		{id: "gptqmodel/triton", loads: dense(nil), want: Yes, refuses: three, because: "2-, 4- and 8-bit kernels only"},
 		{id: "gptqmodel/bitblas", loads: dense(nil), want: Yes, refuses: dense(func(s *Subject) { s.DescAct = ptr(true) }), because: "no kernel for it"},

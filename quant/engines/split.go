@@ -19,7 +19,7 @@ func (j *judge) parallel() {
 				rows = true
 				j.add(No, "tensor parallel over %d cards: a matrix of %d rows cannot be split for %s", n, m.K, j.e.Name)
 			}
-			if !whole && g > 0 && permuted != yes && k%g != 0 {
+			if !whole && g > 0 && k%g != 0 && (permuted != yes || j.e.Groups.Whole) {
 				whole = true
 				j.add(No, "tensor parallel over %d cards: %d rows a card are no whole groups of %d (error: “input size is not aligned”)", n, k, g)
 			}

@@ -5,6 +5,9 @@ func anyGroup() Groups { return Groups{None: true} }
 
 func sizes(list ...int) Groups { return Groups{Sizes: list} }
 
+// whole is these sizes, where they divide the rows of every matrix.
+func whole(list ...int) Groups { return Groups{Sizes: list, Whole: true} }
+
 // Files and threads that several rows cite.
 const (
 	agQlinear = "AutoGPTQ nn_modules/qlinear"
@@ -66,7 +69,9 @@ func gptqModel() []Engine {
 			e.Asym = AsymV2
 		}
 		e.Mixed, e.Head = true, true
-		e.Formats = append([]string{"gptq", "gptq_v2"}, e.Formats...)
+		if e.Formats = append([]string{"gptq", "gptq_v2"}, e.Formats...); kernel == "swordfish" {
+			e.Formats = []string{"gptq"}
+		}
 		e.Sources = append(e.Sources, "GPTQModel models/loader.py", "GPTQModel models/auto.py")
 		return e
 	}
@@ -81,8 +86,13 @@ func gptqModel() []Engine {
 			Sources: []string{gmQlinear + "/marlin.py"}}),
 		row("machete", Engine{Bits: []int{4, 8}, Groups: sizes(-1, 64, 128), ActOrder: ActYes, Asym: AsymYes, Shapes: Shapes{K: 64, N: 128},
 			Single: true, Needs: cuda("9.0"), Sources: []string{gmQlinear + "/machete.py"}}),
-		row("swordfish", Engine{Bits: []int{4, 8}, Groups: sizes(-1, 32, 64, 128), ActOrder: ActYes, Asym: AsymYes,
-			Needs: cuda("10.0"), Sources: []string{gmQlinear + "/swordfish.py"}}),
+		row("swordfish", Engine{Bits: []int{4, 8}, Groups: whole(-1, 32, 64, 128), ActOrder: ActYes, Asym: AsymYes, Shapes: Shapes{K: 64, N: 64},
+			Single: true, Needs: Needs{Devices: []string{"cuda"}, MinCC: "10.0", BelowCC: "12.0", OS: []string{"linux"}},
+			Notes: []Note{
+				{[]When{WhenBits8, WhenDescAct}, No, "8-bit with desc_act: it refuses that", gmQlinear + "/swordfish.py"},
+				{[]When{WhenBits8, WhenAsym}, No, "8-bit and asymmetric: it refuses that", gmQlinear + "/swordfish.py"},
+			},
+			Sources: []string{gmQlinear + "/swordfish.py"}}),
 		row("exllamav2", Engine{Bits: []int{4}, Groups: sizes(-1, 32, 64, 128), ActOrder: ActYes, Asym: AsymYes, Shapes: Shapes{K: 32, N: 32},
 			Needs: cuda(""), Sources: []string{gmQlinear + "/exllamav2.py"}}),
 		row("triton", Engine{Bits: []int{2, 4, 8}, Groups: anyGroup(), ActOrder: ActYes, Asym: AsymYes, Shapes: Shapes{K: 32, N: 32},
@@ -98,7 +108,7 @@ func gptqModel() []Engine {
 		row("torch_fused", Engine{Bits: []int{4}, Groups: sizes(-1, 16, 32, 64, 128), ActOrder: ActYes, Asym: AsymUnknown, Profile: "cpu",
 			Needs: Needs{Devices: []string{"cpu", "xpu"}}, Sources: []string{gmQlinear + "/torch_fused.py"}}),
 		row("torch_int8", Engine{Bits: []int{2, 4, 8}, Groups: sizes(-1, 16, 32, 64, 128), ActOrder: ActYes, Asym: AsymYes, Needs: cpu, Profile: "cpu",
-			Notes:   []Note{{[]When{WhenAlways}, Caveat, "it quantises the weights anew, to 8 bits per column: a loss of its own", gmQlinear + "/torch_int8.py"}},
+			Notes:   []Note{{[]When{WhenAlways}, Caveat, "only where it is asked for (backend torch_int8); it quantises the weights anew, to 8 bits per column: a loss of its own", gmQlinear + "/torch_int8.py"}},
 			Sources: []string{gmQlinear + "/torch_int8.py"}}),
 	}
 }

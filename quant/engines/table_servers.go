@@ -16,7 +16,7 @@ func vllm() []Engine {
 		}
 		return e
 	}
-	marlinGroups := sizes(-1, 32, 64, 128)
+	marlinGroups := whole(-1, 32, 64, 128)
 	const noRouter = "some exports quantise the router of a mixture of experts; vLLM stops with a KeyError"
 	router := Note{[]When{WhenOtherMoE}, Caveat, noRouter, "vLLM #22017"}
 	qwen := func(a Archs) Archs { return archs(true, "qwen2_moe qwen3 qwen3_moe "+joinedArchs(a)) }
@@ -30,9 +30,11 @@ func vllm() []Engine {
 				router,
 			},
 			Sources: []string{vllmAuto, vllmMarlin, vllmDrop, "vLLM #45051"}}),
-		row("moe_wna16", "moe_wna16", Engine{AsOf: "vLLM at 0216619, 2025", Bits: []int{4, 8}, Groups: sizes(32, 64, 128), ActOrder: ActIgnored, Asym: AsymYes,
+		row("moe_wna16", "moe_wna16", Engine{AsOf: "vLLM at 0216619, 2026", Bits: []int{4, 8}, Groups: sizes(-1, 32, 64, 128), ActOrder: ActIgnored, Asym: AsymYes,
 			Default: "an error", Formats: []string{"gptq"}, Needs: Needs{Devices: []string{"cuda"}, MinCC: "7.0", OS: []string{"linux"}},
 			Notes: []Note{
+				{[]When{WhenBits8, WhenGrouped}, No, "8-bit in groups: it stops with an assertion, one group per column only", "vLLM quantization/moe_wna16.py"},
+				{[]When{WhenDescAct}, Caveat, "only as what vLLM falls back to; asked for by name it refuses desc_act", "vLLM quantization/moe_wna16.py"},
 				{[]When{WhenDense}, No, "this kernel is for the experts of a mixture only", "vLLM quantization/moe_wna16.py"},
 				router,
 			},
@@ -88,7 +90,7 @@ func servers() []Engine {
 	}
 	linux := []string{"linux"}
 	return []Engine{
-		sglang("gptq_marlin", Engine{Bits: []int{4, 8}, Groups: sizes(-1, 32, 64, 128), ActOrder: ActYes, Asym: AsymNo, Default: "an error",
+		sglang("gptq_marlin", Engine{Bits: []int{4, 8}, Groups: whole(-1, 32, 64, 128), ActOrder: ActYes, Asym: AsymNo, Default: "an error",
 			Formats: []string{"gptq"}, Unsure: []string{"gptq_v2"}, Shapes: Shapes{K: 128, N: 64},
 			Needs: Needs{Devices: []string{"cuda"}, MinCC: "8.0", OS: linux}}),
 		sglang("gptq", Engine{Bits: []int{2, 3, 4, 8}, Groups: Groups{None: true, Whole: true}, ActOrder: ActYes, Asym: AsymYes, Default: "the zero points",
@@ -97,7 +99,7 @@ func servers() []Engine {
 				{[]When{WhenMixtral}, Caveat, "through its class QuantMixtralForCausalLM, as far as its loader shows; nobody reports it", "SGLang layers/quantization/gptq.py"},
 				{[]When{WhenOtherMoE}, No, "it runs experts with gptq_marlin only", "SGLang layers/quantization/gptq.py"},
 			}}),
-		tgi("marlin", Engine{Bits: []int{4, 8}, Groups: sizes(-1, 32, 64, 128), ActOrder: ActYes, Asym: AsymNo, Shapes: Shapes{K: 128, N: 64},
+		tgi("marlin", Engine{Bits: []int{4, 8}, Groups: whole(-1, 32, 64, 128), ActOrder: ActYes, Asym: AsymNo, Shapes: Shapes{K: 64, N: 64, Either: 128},
 			Needs: Needs{Devices: []string{"cuda"}, MinCC: "8.0", OS: linux},
 			Notes: []Note{{[]When{WhenMoE, WhenPermuted, WhenSplit}, Caveat,
 				"a mixture of experts with act-order and tensor parallel needs one of its last versions", "TGI integration-tests/models/test_flash_mixtral_gptq.py"}},

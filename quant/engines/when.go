@@ -13,6 +13,7 @@ const (
 	WhenNotBits4     When = "not 4-bit"
 	WhenGrouped      When = "in groups"
 	WhenPermuted     When = "act-order that matters"
+	WhenDescAct      When = "desc_act"
 	WhenAsym         When = "asymmetric"
 	WhenMixtral      When = "a Mixtral"
 	WhenMistral      When = "a Mistral"
@@ -46,6 +47,8 @@ func (w When) holds(s *Subject) answer {
 		return is(s.GroupSize > 0)
 	case WhenPermuted:
 		return s.permuted()
+	case WhenDescAct:
+		return answerOf(s.DescAct)
 	case WhenAsym:
 		if s.Sym == nil {
 			return unsure
