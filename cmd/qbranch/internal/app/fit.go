@@ -95,32 +95,36 @@ type FitReport struct {
 // names, whether they fit, from what Inspect reads: no weights are moved. The
 // machine is looked at while the hub answers.
 func (a *App) Fit(ctx context.Context, ref Ref, o FitOptions) (*FitReport, error) {
+	l, r, err := a.fit(ctx, ref, ListOptions{}, o)
+	if err == nil && ref.Revision != "" { // the card speaks of all branches
+		r.Notes = slices.DeleteFunc(slices.Clone(l.Notes), func(n Note) bool { return n.Branch != "" && n.Branch != ref.Revision })
+	}
+	return r, err
+}
+
+func (a *App) fit(ctx context.Context, ref Ref, lo ListOptions, o FitOptions) (l *Listing, r *FitReport, err error) {
 	f, err := newFitter(o)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var l *Listing
 	var seen []Inspection
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return f.findMemory(gctx, a) })
 	g.Go(func() (err error) {
-		l, seen, err = a.Inspect(gctx, ref)
+		l, seen, err = a.survey(gctx, ref, lo, true)
 		return err
 	})
 	if err := g.Wait(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	r := f.report(l)
-	if ref.Revision != "" { // the card speaks of all branches
-		r.Notes = slices.DeleteFunc(slices.Clone(l.Notes), func(n Note) bool { return n.Branch != "" && n.Branch != ref.Revision })
-	}
+	r = f.report(l)
 	for i := range seen {
 		r.Branches = append(r.Branches, f.row(&seen[i], l.Branches[i].Local))
 	}
 	if best := bestOf(r.Branches, o.AllowTight); best != nil {
 		r.Best = best.Branch
 	}
-	return r, nil
+	return l, r, nil
 }
 
 // report is a report without branches.

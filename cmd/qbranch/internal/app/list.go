@@ -46,6 +46,8 @@ type BranchRow struct {
 
 	Sources    []Source    `json:"sources"`    // who may say something of it
 	Parameters []Parameter `json:"parameters"` // what each says, and what is believed
+
+	Fit *FitRow `json:"fit,omitempty"` // only of ListFit
 }
 
 // RefKind says what gives a commit its name.

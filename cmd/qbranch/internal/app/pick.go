@@ -1,10 +1,8 @@
 package app
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
@@ -77,46 +75,11 @@ func bestOf(rows []FitRow, tight bool) *FitRow {
 	var best *FitRow
 	for i := range rows {
 		r := &rows[i]
-		if r.Usable(tight) && (best == nil || compareQuality(r, best) < 0) {
+		if r.Usable(tight) && (best == nil || r.quality().compare(best.quality()) < 0) {
 			best = r
 		}
 	}
 	return best
-}
-
-// compareQuality orders rows by expected quality, best first: more bits, smaller
-// groups (none is worst), act-order, then fewer bytes. What nobody states is worst.
-func compareQuality(a, b *FitRow) int {
-	return cmp.Or(
-		-cmp.Compare(sourcedOr(a.Settled.Bits, 0), sourcedOr(b.Settled.Bits, 0)),
-		cmp.Compare(coarseness(a.Settled.GroupSize), coarseness(b.Settled.GroupSize)),
-		-cmp.Compare(actRank(a.Settled.ActOrder), actRank(b.Settled.ActOrder)),
-		cmp.Compare(a.Disk, b.Disk))
-}
-
-// coarseness is the group size, with none beyond all and unknown beyond that.
-func coarseness(g *Sourced[int]) int {
-	switch {
-	case g == nil:
-		return math.MaxInt
-	case g.Value < 0:
-		return math.MaxInt - 1
-	}
-	return g.Value
-}
-
-func actRank(b *Sourced[bool]) int {
-	if b != nil && b.Value {
-		return 1
-	}
-	return 0
-}
-
-func sourcedOr[T any](s *Sourced[T], other T) T {
-	if s == nil {
-		return other
-	}
-	return s.Value
 }
 
 // NothingFitsError says that no branch fits.

@@ -18,13 +18,20 @@ type fitFlags struct {
 	context, batch   int
 }
 
-func (f *fitFlags) register(cmd *cobra.Command) {
+// registerCard adds what every question about memory needs.
+func (f *fitFlags) registerCard(cmd *cobra.Command) {
 	fl := cmd.Flags()
 	fl.StringVar(&f.vram, "vram", "", "memory of the card, `SIZE`, such as 24GiB or 24 (default auto: its own)")
+	fl.IntVar(&f.context, "ctx", 0, "context in tokens, `N` (default: the model's most, at most "+fmt.Sprint(app.DefaultContext)+")")
+	f.batch = 1
+}
+
+func (f *fitFlags) register(cmd *cobra.Command) {
+	f.registerCard(cmd)
+	fl := cmd.Flags()
 	fl.StringSliceVar(&f.gpus, "gpu", nil, "only these cards, `I,J`; of several, each takes whole layers")
 	fl.StringSliceVar(&f.split, "split", nil, "several cards of these sizes, `A,B`; each takes whole layers")
 	fl.BoolVar(&f.tensor, "tensor-parallel", false, "split every matrix over the cards, instead of laying layers on them")
-	fl.IntVar(&f.context, "ctx", 0, "context in tokens, `N` (default: the model's most, at most "+fmt.Sprint(app.DefaultContext)+")")
 	fl.IntVar(&f.batch, "batch", 1, "sequences at a time, `N`")
 	fl.StringVar(&f.kv, "kv", "", "type of the KV cache, `T`: fp16, fp8, q8 or q4 (default: the engine's own)")
 	fl.StringVar(&f.engine, "engine", "", "the engine to run in, `E`: exllamav2, vllm, autogptq, …; cpu is qbranch gen")

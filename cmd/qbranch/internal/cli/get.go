@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -15,6 +16,7 @@ type getFlags struct {
 	dir         string
 	connections int
 	limitRate   string
+	fitVRAM     string
 	dryRun      bool
 	force       bool
 	allowPickle bool
@@ -51,6 +53,7 @@ With --include and --exclude a part of the branch is fetched; * matches across f
 store shows a branch only when all of it is there: fetch the rest later, or lay the part out
 with --dir.`,
 		Example: `  qbranch get TheBloke/Llama-2-13B-chat-GPTQ:gptq-4bit-32g-actorder_True
+  qbranch get TheBloke/Llama-2-13B-chat-GPTQ --fit-vram 24GiB
   qbranch get TheBloke/Llama-2-13B-chat-GPTQ:main --dir ./llama --limit-rate 10M
   qbranch get TheBloke/Llama-2-13B-chat-GPTQ:main --from ~/models --layout hf`,
 		Args:              args(1, -1, "a branch, such as owner/name:branch"),
@@ -72,6 +75,9 @@ with --dir.`,
 					return badArgument(err)
 				}
 			}
+			if cmd.Flags().Changed("fit-vram") {
+				return r.getFitting(cmd.Context(), refs, f.fitVRAM, o)
+			}
 			return r.get(cmd.Context(), refs, o)
 		},
 	}
@@ -85,6 +91,7 @@ with --dir.`,
 	fl.StringVar(&f.limitRate, "limit-rate", "", "at most `R` bytes per second, such as 10M or 2MiB")
 	fl.StringArrayVar(&f.include, "include", nil, "only files whose path matches `GLOB` (repeatable)")
 	fl.StringArrayVar(&f.exclude, "exclude", nil, "no files whose path matches `GLOB` (repeatable)")
+	fl.StringVar(&f.fitVRAM, "fit-vram", "", "fetch the best branch of a repository that fits `SIZE`, or auto")
 	fl.BoolVar(&f.dryRun, "dry-run", false, "say what would be fetched, and stop")
 	fl.BoolVar(&f.force, "force", false, "fetch it whatever is found about its config and headers")
 	fl.BoolVar(&f.allowPickle, "allow-pickle", false, "fetch pickle files (.bin, .pt, …) too: loading them can run code")
@@ -130,6 +137,39 @@ func parseRate(s string) (int64, error) {
 		return 0, fmt.Errorf("%q is not a rate", s)
 	}
 	return int64(n * scale), nil
+}
+
+// getFitting fetches the branch that pick would name.
+func (r *run) getFitting(ctx context.Context, refs []app.Ref, memory string, o app.GetOptions) error {
+	switch {
+	case len(refs) > 1 || refs[0].Revision != "":
+		return &usageError{msg: "--fit-vram takes one repository, without a branch: it picks the branch",
+			hint: fmt.Sprintf("qbranch get %s --fit-vram %s", refs[0].Repo, clean(cmp.Or(memory, "24GiB")))}
+	case memory == "":
+		return &usageError{msg: "--fit-vram: no size is given", hint: "is a variable empty that should hold it?"}
+	}
+	a, err := r.open(0)
+	if err != nil {
+		return err
+	}
+	p, err := a.Pick(ctx, refs[0].Repo, app.PickOptions{FitOptions: app.FitOptions{VRAM: memory, VRAMFrom: "--fit-vram"}})
+	if err != nil {
+		return err
+	}
+	if r.json {
+		if err := r.emit(pickLine{"pick", pickJSON(p)}); err != nil {
+			return err
+		}
+	} else {
+		r.note("picked %s: it needs %s to %s of %s", clean(p.Ref.Revision), gib(p.Row.Estimate.Need.Low), app.GiBText(p.Row.Estimate.Need.High), p.Report.MemoryText())
+	}
+	return r.get(ctx, []app.Ref{p.Ref}, o)
+}
+
+// pickLine says in get's stream what was picked.
+type pickLine struct {
+	Type string `json:"type"` // "pick"
+	pickObject
 }
 
 // get fetches one reference after the other. Somebody who is there to make space

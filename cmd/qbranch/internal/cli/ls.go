@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -12,6 +13,7 @@ import (
 
 func (r *run) lsCommand() *cobra.Command {
 	var o app.ListOptions
+	var f lsFlags
 	cmd := &cobra.Command{
 		Use:        "ls REPO",
 		GroupID:    groupFetch,
@@ -19,9 +21,14 @@ func (r *run) lsCommand() *cobra.Command {
 		Short:      "List the branches of a repository",
 		Long: `List the branches of a repository: bits, group size (GS), act-order, size and commit, and
 what the store holds of each. The size of the weights is the real one; the column Card is
-what the model card says. Where card, name, config and files disagree, a note says so.`,
+what the model card says. Where card, name, config and files disagree, a note says so.
+
+With --fit the headers of the weights are read, too, to say which branches fit a graphics card;
+"qbranch fit" says why others do not. --sort quality puts the most bits first, then the
+smallest groups, then act-order.`,
 		Example: `  qbranch ls TheBloke/Llama-2-13B-chat-GPTQ
   qbranch ls TheBloke/Llama-2-13B-chat-GPTQ --all-refs
+  qbranch ls TheBloke/Llama-2-13B-chat-GPTQ --fit --vram 12GiB --sort quality --bits 4
   qbranch ls TheBloke/Llama-2-13B-chat-GPTQ --json | jq -r '.branches[].branch'`,
 		Args: args(1, 1, "a repository"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -33,11 +40,7 @@ what the model card says. Where card, name, config and files disagree, a note sa
 				return &usageError{msg: fmt.Sprintf("ls: %s names a branch", clean(args[0])),
 					hint: fmt.Sprintf("'qbranch ls %s' lists all; 'qbranch get %s' fetches this one", ref.Repo, ref)}
 			}
-			a, err := r.open(0)
-			if err != nil {
-				return err
-			}
-			l, err := a.List(cmd.Context(), ref.Repo, o)
+			l, err := r.list(cmd, ref.Repo, o, &f)
 			if err != nil {
 				return err
 			}
@@ -49,8 +52,82 @@ what the model card says. Where card, name, config and files disagree, a note sa
 		},
 	}
 	cmd.Flags().BoolVar(&o.AllRefs, "all-refs", false, "list tags, conversions and pull requests, too")
+	f.register(cmd)
 	r.jsonFlag(cmd)
 	return cmd
+}
+
+// lsFlags say which branches are shown, and how.
+type lsFlags struct {
+	fit      bool
+	measure  fitFlags
+	sort     string
+	bits     []int
+	groups   []string
+	actOrder string
+}
+
+func (f *lsFlags) register(cmd *cobra.Command) {
+	fl := cmd.Flags()
+	fl.BoolVar(&f.fit, "fit", false, "say which branches fit a graphics card")
+	f.measure.registerCard(cmd)
+	fl.StringVar(&f.sort, "sort", "", "sort by `WHAT`: "+strings.Join(app.Sorts(), ", "))
+	fl.IntSliceVar(&f.bits, "bits", nil, "only branches of `N` bits (several with commas)")
+	fl.StringSliceVar(&f.groups, "group", nil, "only branches with groups of `N`, or none")
+	fl.StringVar(&f.actOrder, "act-order", "", "only branches with act-order, yes, or without it, no: `WHICH`")
+}
+
+// arrange checks what the flags say of the rows.
+func (f *lsFlags) arrange() (app.Arrange, error) {
+	o := app.Arrange{Sort: f.sort, Bits: f.bits}
+	if f.sort != "" && !slices.Contains(app.Sorts(), f.sort) {
+		return o, &usageError{msg: fmt.Sprintf("--sort %q: want one of %s", clean(f.sort), strings.Join(app.Sorts(), ", "))}
+	}
+	for _, text := range f.groups {
+		n, err := strconv.Atoi(text)
+		switch {
+		case strings.EqualFold(text, "none") || n == -1:
+			n = -1
+		case err != nil || n < 1:
+			return o, &usageError{msg: fmt.Sprintf("--group %q: want a group size, or none", clean(text))}
+		}
+		o.Groups = append(o.Groups, n)
+	}
+	switch f.actOrder {
+	case "":
+	case "yes", "no":
+		with := f.actOrder == "yes"
+		o.ActOrder = &with
+	default:
+		return o, &usageError{msg: fmt.Sprintf("--act-order %q: want yes or no", clean(f.actOrder))}
+	}
+	return o, nil
+}
+
+// list makes the listing that the flags ask for.
+func (r *run) list(cmd *cobra.Command, repo app.RepoID, o app.ListOptions, f *lsFlags) (*app.Listing, error) {
+	arrange, err := f.arrange()
+	if err != nil {
+		return nil, err
+	}
+	a, err := r.open(0)
+	if err != nil {
+		return nil, err
+	}
+	var l *app.Listing
+	if f.fit || f.sort == "vram" || cmd.Flags().Changed("vram") || cmd.Flags().Changed("ctx") {
+		fit, err := r.fitOptions(cmd, &f.measure)
+		if err != nil {
+			return nil, err
+		}
+		if l, _, err = a.ListFit(cmd.Context(), repo, o, fit); err != nil {
+			return nil, err
+		}
+	} else if l, err = a.List(cmd.Context(), repo, o); err != nil {
+		return nil, err
+	}
+	l.Arrange(arrange)
+	return l, nil
 }
 
 // lsObject is the JSON of ls.
@@ -76,11 +153,17 @@ func lsText(l *app.Listing, width int) string {
 	for i, b := range l.Branches {
 		rows[i] = []string{clean(b.Branch), number(b.Bits), groupText(b.GroupSize), yesNo(b.ActOrder),
 			sizeCell(b, div), cardCell(b.CardBytes, div), short(b.Commit), localText(b)}
+		if b.Fit != nil {
+			rows[i] = slices.Insert(rows[i], fitColumn, lsFitCells(b.Fit)...)
+		}
+	}
+	if len(l.Branches) > 0 && l.Branches[0].Fit != nil {
+		columns = slices.Insert(columns, fitColumn, column{"Need GiB", true}, column{title: "Fits"})
 	}
 	var out strings.Builder
 	text := table(columns, rows)
 	if width > 0 && tableWidth(text) > width {
-		const commit = 6
+		commit := slices.IndexFunc(columns, func(c column) bool { return c.title == "Commit" })
 		columns = slices.Delete(columns, commit, commit+1)
 		for i := range rows {
 			rows[i] = slices.Delete(rows[i], commit, commit+1)
@@ -101,6 +184,21 @@ func lsText(l *app.Listing, width int) string {
 		fmt.Fprintf(&out, "note: %s%s (%s)\n", where, clean(n.Message), clean(n.Code))
 	}
 	return out.String()
+}
+
+// fitColumn is where the columns of --fit stand.
+const fitColumn = 6
+
+// lsFitCells are the need, and the verdict: on a card, else in main memory.
+func lsFitCells(f *app.FitRow) []string {
+	need := unknown
+	if n := f.Estimate.Need; n.High > 0 {
+		need = gib(n.Low) + "-" + gib(n.High)
+	}
+	if f.CPU != nil {
+		return []string{need, verdictText(string(f.OnCPU())) + " (RAM)"}
+	}
+	return []string{need, verdictText(string(f.Verdict))}
 }
 
 // sizeUnit picks one decimal unit for both columns of sizes, by the real sizes:
