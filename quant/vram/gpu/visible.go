@@ -2,6 +2,7 @@ package gpu
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,50 +31,101 @@ func (c *chooser) note(format string, args ...any) {
 	}
 }
 
+// listRules are how a driver reads such a list.
+type listRules struct {
+	uuids bool // it knows cards by their UUIDs as well
+	// strict is CUDA's way, as measured with driver 580: the first entry says
+	// whether the list is one of numbers or of UUIDs, and a card that is named
+	// twice makes it refuse all of them.
+	strict bool
+}
+
 // choose goes through a list of numbers and UUIDs as the drivers do: the first
-// that no card has ends it, and what stands before counts.
-func (c *chooser) choose(gpus []GPU, candidates []int, uuids bool) {
-	for entry := range strings.SplitSeq(c.list, ",") {
-		entry = strings.TrimSpace(entry)
-		if c.list == "" || entry == "-1" || len(c.chosen) == len(gpus) {
+// entry that is no card ends it, and what stands before it counts.
+func (c *chooser) choose(gpus []GPU, candidates []int, rules listRules) {
+	if c.list == "" {
+		return
+	}
+	numbers := false
+	for n, entry := range strings.Split(c.list, ",") {
+		number := leadingNumber.FindString(entry)
+		if n == 0 {
+			numbers = number != ""
+		}
+		if strings.HasPrefix(strings.TrimSpace(number), "-") {
 			return
 		}
-		i, ok := c.match(entry, gpus, candidates, uuids)
-		if !ok {
+		i, ok := -1, false
+		switch {
+		case rules.strict && numbers != (number != ""):
+			c.note("%q: a list is one of numbers or of UUIDs; it and what follows it do not count", plain(entry))
 			return
+		case number != "":
+			i, ok = c.byNumber(strings.TrimSpace(number), candidates)
+		default:
+			i, ok = c.byUUID(strings.TrimSpace(entry), gpus, rules.uuids)
 		}
-		if slices.Contains(c.chosen, i) {
-			c.note("%s is named twice, which drivers may refuse", entry)
-			continue
+		switch {
+		case !ok:
+			return
+		case slices.Contains(c.chosen, i) && rules.strict:
+			c.chosen = nil
+			c.note("%s is named twice, and CUDA refuses such a list", plain(entry))
+			return
+		case slices.Contains(c.chosen, i):
+			c.note("%s is named twice, which a driver may refuse", plain(entry))
+		default:
+			c.chosen = append(c.chosen, i)
 		}
-		c.chosen = append(c.chosen, i)
 	}
 }
 
-// match finds the card of one entry.
-func (c *chooser) match(entry string, gpus []GPU, candidates []int, uuids bool) (int, bool) {
-	if n, err := strconv.Atoi(entry); err == nil {
-		if n < 0 || n >= len(candidates) {
-			c.note("there is no card %d: it and what follows it do not count", n)
-			return 0, false
-		}
-		return candidates[n], true
+// leadingNumber is what drivers read of an entry that begins with a number;
+// they do not mind what follows.
+var leadingNumber = regexp.MustCompile(`^\s*[+-]?\d+`)
+
+// byNumber finds the card of a number.
+func (c *chooser) byNumber(number string, candidates []int) (int, bool) {
+	n, err := strconv.Atoi(number)
+	if err != nil || n >= len(candidates) {
+		c.note("there is no card %s: it and what follows it do not count", plain(number))
+		return 0, false
 	}
+	return candidates[n], true
+}
+
+// byUUID finds the card of a UUID or of the beginning of one.
+func (c *chooser) byUUID(entry string, gpus []GPU, known bool) (int, bool) {
 	var found []int
 	for i, g := range gpus {
-		if uuids && entry != "" && g.UUID != "" && len(entry) > len("GPU-") && strings.HasPrefix(g.UUID, entry) {
+		if known && beginsUUID(g.UUID, entry) {
 			found = append(found, i)
 		}
 	}
-	if len(found) == 1 {
+	switch len(found) {
+	case 1:
 		return found[0], true
-	}
-	if len(found) > 1 {
-		c.note("%s begins the names of several cards: it and what follows it do not count", plain(entry))
-	} else {
+	case 0:
 		c.note("%q is no card here: it and what follows it do not count", plain(entry))
+	default:
+		c.note("%q begins the UUIDs of several cards: it and what follows it do not count", plain(entry))
 	}
 	return 0, false
+}
+
+// beginsUUID reports whether an entry is a UUID or begins it. The kind has to
+// be the same, GPU or MIG; hyphens and case do not count, nor what follows a
+// whole UUID or a space.
+func beginsUUID(uuid, entry string) bool {
+	kind, digits, ok := strings.Cut(uuid, "-")
+	rest, same := strings.CutPrefix(entry, kind+"-")
+	if !ok || !same || kind == "" {
+		return false
+	}
+	rest, _, _ = strings.Cut(rest, " ")
+	normal := func(s string) string { return strings.ToLower(strings.ReplaceAll(s, "-", "")) }
+	digits, rest = normal(digits), normal(rest)
+	return rest != "" && strings.HasPrefix(digits, rest[:min(len(rest), len(digits))])
 }
 
 // apply hides the candidates that were not chosen and numbers the others.
@@ -116,24 +168,22 @@ func (r *Report) selectCUDA(sys lookuper) {
 		return
 	}
 	cards := r.of(NVIDIA, func(g GPU) bool { return g.Instance == nil })
-	if value, set := sys.LookupEnv("CUDA_VISIBLE_DEVICES"); set {
+	value, set := sys.LookupEnv("CUDA_VISIBLE_DEVICES")
+	byNumber := false
+	if set {
 		c := newChooser("CUDA_VISIBLE_DEVICES", value)
-		c.choose(r.GPUs, cards, true)
+		c.choose(r.GPUs, cards, listRules{uuids: true, strict: true})
+		byNumber = len(c.chosen) > 0 && leadingNumber.MatchString(c.list)
 		r.instanceFor(c)
-		if order, _ := sys.LookupEnv("CUDA_DEVICE_ORDER"); order != "PCI_BUS_ID" && r.differ(cards) && hasNumber(c.list) {
-			c.note("the cards differ, and CUDA counts the fastest first: a number may mean another card than here; CUDA_DEVICE_ORDER=PCI_BUS_ID makes them agree")
-		}
 		c.apply(r, all)
 	}
 	r.oneInstance()
-}
-
-// hasNumber reports whether a list of cards has a number in it.
-func hasNumber(list string) bool {
-	return slices.ContainsFunc(strings.Split(list, ","), func(e string) bool {
-		n, err := strconv.Atoi(strings.TrimSpace(e))
-		return err == nil && n >= 0
-	})
+	order, _ := sys.LookupEnv("CUDA_DEVICE_ORDER")
+	several := len(r.of(NVIDIA, func(g GPU) bool { return g.Hidden == "" })) > 1
+	if order != "PCI_BUS_ID" && r.differ(cards) && (byNumber || !set && several) {
+		r.Selections = append(r.Selections, Selection{Variable: "CUDA_DEVICE_ORDER", Value: plain(order), Notes: []string{
+			"the cards differ, and CUDA counts the fastest first: a number may mean another card than here; CUDA_DEVICE_ORDER=PCI_BUS_ID makes them agree"}})
+	}
 }
 
 // differ reports whether cards are of different kinds.
@@ -189,7 +239,7 @@ func (r *Report) selectROCm(sys lookuper) {
 			continue
 		}
 		c := newChooser(variable, value)
-		c.choose(r.GPUs, left, variable == "ROCR_VISIBLE_DEVICES")
+		c.choose(r.GPUs, left, listRules{uuids: variable == "ROCR_VISIBLE_DEVICES"})
 		c.apply(r, left)
 		left = c.chosen
 	}

@@ -59,29 +59,65 @@ func TestVariables(t *testing.T) {
 		note  string // part of the one note; "" = none
 	}{
 		{two, nil, "nvidia:0 nvidia:1", ""},
-		{two, environment{cuda: "1"}, "nvidia:1", ""},
+		// What CUDA made of these with driver 580 on a machine with two cards.
+		{two, environment{cuda: "0"}, "nvidia:0", ""},
 		{two, environment{cuda: "1,0"}, "nvidia:1 nvidia:0", ""},
 		{two, environment{cuda: " 0 , 1 "}, "nvidia:0 nvidia:1", ""},
-		{two, environment{cuda: ""}, "", ""}, // set and empty: none
+		{two, environment{cuda: "\t1\t,0"}, "nvidia:1 nvidia:0", ""},
+		{two, environment{cuda: ""}, "", ""},
+		{two, environment{cuda: " "}, "", ""},
 		{two, environment{cuda: "-1"}, "", ""},
-		{two, environment{cuda: "1,-1,0"}, "nvidia:1", ""},         // -1 ends it
-		{two, environment{cuda: "1,2,0"}, "nvidia:1", "no card 2"}, // as does a card that is not there
-		{two, environment{cuda: "NoDevFiles"}, "", `"NoDevFiles" is no card`},
-		{two, environment{cuda: "0,0"}, "nvidia:0", "named twice"},
+		{two, environment{cuda: "-2,0"}, "", ""},
+		{two, environment{cuda: "1,-1,0"}, "nvidia:1", ""},
+		{two, environment{cuda: "1,7,0"}, "nvidia:1", "no card 7"},
+		{two, environment{cuda: "0,7,7"}, "nvidia:0", "no card 7"},
+		{two, environment{cuda: "0,0"}, "", "refuses"},
+		{two, environment{cuda: "0,1,0"}, "", "refuses"},
+		{two, environment{cuda: "0,0,7"}, "", "refuses"},
+		{two, environment{cuda: "0,-1,0"}, "nvidia:0", ""},
+		{two, environment{cuda: "0,"}, "nvidia:0", "one of numbers or of UUIDs"},
+		{two, environment{cuda: ",0"}, "", "is no card"},
+		{two, environment{cuda: "0,,1"}, "nvidia:0", "one of numbers or of UUIDs"},
+		{two, environment{cuda: "NoDevFiles"}, "", "is no card"},
+		{two, environment{cuda: "all"}, "", "is no card"},
+		{two, environment{cuda: "x0"}, "", "is no card"},
+		{two, environment{cuda: "0x1,1"}, "nvidia:0 nvidia:1", ""},
+		{two, environment{cuda: "1x,0"}, "nvidia:1 nvidia:0", ""},
+		{two, environment{cuda: "0 1,1"}, "nvidia:0 nvidia:1", ""},
+		{two, environment{cuda: "1.5"}, "nvidia:1", ""},
+		{two, environment{cuda: "+1"}, "nvidia:1", ""},
+		{two, environment{cuda: "00000001"}, "nvidia:1", ""},
+		{two, environment{cuda: "2147483648,0"}, "", "no card 2147483648"},
 		{two, environment{cuda: "GPU-11111111"}, "nvidia:1", ""},
-		{two, environment{cuda: "GPU-1"}, "nvidia:1", ""}, // the beginning will do
+		{two, environment{cuda: "GPU-1"}, "nvidia:1", ""},
+		{two, environment{cuda: "GPU-1-1-11"}, "nvidia:1", ""}, // hyphens do not count
+		{two, environment{cuda: "GPU-AAAA"}, "", "is no card"},
+		{two, environment{cuda: "GPU-1111zz"}, "", "is no card"},
+		{two, environment{cuda: "GPU-111111110"}, "nvidia:1", ""}, // what follows a whole one does not count
+		{two, environment{cuda: "GPU-1 ,GPU-0 extra"}, "nvidia:1 nvidia:0", ""},
+		{two, environment{cuda: "gpu-1111"}, "", "is no card"},
+		{two, environment{cuda: "11111111"}, "", "no card 11111111"},
 		{two, environment{cuda: "GPU-"}, "", "is no card"},
-		{two, environment{cuda: "GPU-1,0"}, "nvidia:1 nvidia:0", ""},
-		{two, environment{cuda: "0x1"}, "", "is no card"},
-		{two, environment{cuda: strings.Repeat("1,", 100000) + "1"}, "nvidia:1", "named twice"},
-		{two, environment{cuda: "99999999999999999999"}, "", "is no card"},
+		{two, environment{cuda: "G"}, "", "is no card"},
+		{two, environment{cuda: "MIG-GPU-1111"}, "", "is no card"},
+		{two, environment{cuda: "GPU-1,0"}, "nvidia:1", "one of numbers or of UUIDs"},
+		{two, environment{cuda: "0,GPU-1"}, "nvidia:0", "one of numbers or of UUIDs"},
+		{two, environment{cuda: "GPU-1,GPU-0,GPU-1"}, "", "refuses"},
+		{two, environment{cuda: "GPU-1,GPU-zz,GPU-1"}, "nvidia:1", "is no card"},
+		{two, environment{cuda: "GPU-1,-1,GPU-0"}, "nvidia:1", ""},
+		{two, environment{cuda: "99999999999999999999"}, "", "no card 9999"},
+		// The rest is as documented.
+		{two, environment{cuda: strings.Repeat("1,", 100000) + "1"}, "", "refuses"},
 		{two, environment{"NVIDIA_VISIBLE_DEVICES": "none"}, "nvidia:0 nvidia:1", ""}, // speaks to a container's maker only
-		{mixed, environment{cuda: "0"}, "nvidia:0", "CUDA_DEVICE_ORDER"},
+		{mixed, nil, "nvidia:0 nvidia:1", "the cards differ"},
+		{mixed, environment{"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}, "nvidia:0 nvidia:1", ""},
+		{mixed, environment{cuda: "0"}, "nvidia:0", "the cards differ"},
+		{mixed, environment{cuda: "7"}, "", "no card 7"}, // nothing is left to be mistaken
 		{mixed, environment{cuda: "0", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}, "nvidia:0", ""},
 		{mixed, environment{cuda: "GPU-1"}, "nvidia:1", ""}, // a UUID is not doubtful
 		{split, nil, "nvidia:0:0", ""},                      // one instance, and nothing beside it
 		{split, environment{cuda: "MIG-22222222"}, "nvidia:0:1", ""},
-		{split, environment{cuda: "0"}, "nvidia:0:0", "CUDA_DEVICE_ORDER"}, // a number stands for the first instance
+		{split, environment{cuda: "0"}, "nvidia:0:0", "the cards differ"}, // a number stands for the first instance
 		{split, environment{cuda: "1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}, "nvidia:1", ""},
 		{split, environment{cuda: "GPU-33333333"}, "nvidia:1", ""},
 		{split, environment{cuda: "MIG-22222222,MIG-11111111"}, "nvidia:0:1", ""},
