@@ -41,6 +41,22 @@ func asJSON(t *testing.T, v any) string {
 	return string(b)
 }
 
+// str is what a pointer points to, "" for nil.
+func str(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+// base is the first base model.
+func base(c *Card) string {
+	if len(c.BaseModel) == 0 {
+		return ""
+	}
+	return c.BaseModel[0]
+}
+
 func codes(c *Card) []string {
 	var list []string
 	for _, f := range c.Findings {
@@ -65,11 +81,11 @@ func TestDemoCard(t *testing.T) {
 		t.Errorf("group size None = %s", got)
 	}
 	const chatML = "<|im_start|>system\n{system_message}<|im_end|>\n<|im_start|>user\n{prompt}<|im_end|>\n<|im_start|>assistant\n"
-	if c.PromptTemplate != chatML || c.PromptName != "ChatML" {
-		t.Errorf("prompt template %q, %q", c.PromptName, c.PromptTemplate)
+	if c.PromptTemplate != chatML || str(c.PromptName) != "ChatML" {
+		t.Errorf("prompt template %q, %q", str(c.PromptName), c.PromptTemplate)
 	}
-	if c.BaseModel != "qbranch/llama-tales-moe-2m" || c.License != "apache-2.0" || c.QuantizedBy != "qbranch" {
-		t.Errorf("front matter: %q %q %q", c.BaseModel, c.License, c.QuantizedBy)
+	if base(c) != "qbranch/llama-tales-moe-2m" || c.License != "apache-2.0" || str(c.QuantizedBy) != "qbranch" {
+		t.Errorf("front matter: %q %q %q", c.BaseModel, c.License, str(c.QuantizedBy))
 	}
 }
 
@@ -81,9 +97,9 @@ func TestLayouts(t *testing.T) {
 	}{
 		{"shuffled.md", "gptq10", "someone/Tiny-GPTQ", 2, 0, nil}, // columns in another order, and two unknown ones
 		{"eight-columns.md", "gptq8", "someone/Old-GPTQ", 2, 0, []string{"DESC_REF_ABSENT"}},
-		{"files.md", "gptq-files", "someone/First-GPTQ", 0, 1, []string{"FILE_NAME"}},
-		{"decoys.md", "none", "", 0, 0, nil}, // tables of speed, memory and training; a table in a code block
-		{"broken-front.md", "gptq10", "someone/Tiny-GPTQ", 1, 0, []string{"FRONT_MATTER", "BRANCH_LINK"}},
+		{"files.md", "gptq-files", "someone/First-GPTQ", 0, 1, []string{"FILE_NAME", "CMD_NAME", "FOREIGN_FILE"}},
+		{"decoys.md", "none", "", 0, 0, []string{"DECOY_TABLE"}}, // tables of speed, memory and training; a table in a code block
+		{"broken-front.md", "gptq10", "someone/Tiny-GPTQ", 1, 0, []string{"FRONT_MATTER"}},
 		{"empty.md", "none", "", 0, 0, nil},
 	}
 	for _, tt := range tests {
@@ -96,8 +112,9 @@ func TestLayouts(t *testing.T) {
 			t.Errorf("%s: got %s", tt.file, asJSON(t, c))
 		}
 	}
-	// A script may always range over the three lists.
-	if got, want := asJSON(t, Parse(nil)), `{"layout":"none","repo":null,"rows":[],"files":[],"findings":[]}`; got != want {
+	// A script may always range over the lists.
+	if got, want := asJSON(t, Parse(nil)), `{"layout":"none","repo":null,"rows":[],"files":[],"findings":[],"decoy_tables":0,"decoys":[],`+
+		`"repositories":[],"base_model":[],"model_type":null,"quantized_by":null,"prompt_template_name":null}`; got != want {
 		t.Errorf("empty card: got %s, want %s", got, want)
 	}
 	c := readCard(t, "shuffled.md")
@@ -120,8 +137,9 @@ func TestCells(t *testing.T) {
 		{"| main | 4 | 128 | Yes | 0.1 | c4 | 2048 | 40.85GB | Yes | d |", func(r Row) any { return r.SizeBytes }, "40850000000"},
 		{"| main | 4 | 128 | Yes | 0.1 | c4 | 2048 | ~1.5 GiB | Yes | d |", func(r Row) any { return r.SizeBytes }, "1610612736"},
 		{"| main | 4 | 128 | Yes | 0.1 | c4 | 2048 | 2.09 MB | Yes | d |", func(r Row) any { return r.SizeBytes }, "2090000"},
-		{"| main | 4 | 128 | Yes | 0.1 | c4 | 2048 | 7.26 | Yes | d |", func(r Row) any { return r.SizeBytes }, "null"},    // no unit
-		{"| main | 4 | 128 | Yes | 0.1 | c4 | 2048 | 7,26 GB | Yes | d |", func(r Row) any { return r.SizeBytes }, "null"}, // ambiguous
+		{"| main | 4 | 128 | Yes | 0.1 | c4 | 2048 | 7.26 | Yes | d |", func(r Row) any { return r.SizeBytes }, "null"}, // no unit
+		{"| main | 4 | 128 | Yes | 0.1 | c4 | 2048 | 7,26 GB | Yes | d |", func(r Row) any { return r.SizeBytes }, "7260000000"},
+		{"| main | 4 | 128 | Yes | 0.1 | c4 | 2048 | 7,2601 GB | Yes | d |", func(r Row) any { return r.SizeBytes }, "null"}, // neither decimals nor thousands
 		{"| main | 4 | 128 | Yes | 0.1 | c4 | 2048 | 999999999999 TB | Yes | d |", func(r Row) any { return r.SizeBytes }, "null"},
 		{"| main | 4 | -1 | Yes | 0.1 | c4 | 2048 | 1 GB | Yes | d |", func(r Row) any { return r.GroupSize }, "null"},
 		{"| main | 4 | 32g | Yes | 0.1 | c4 | 2048 | 1 GB | Yes | d |", func(r Row) any { return r.GroupSize }, "32"},
@@ -130,7 +148,7 @@ func TestCells(t *testing.T) {
 		{"| main | 4 | 32 | False | 0.1 | c4 | 2048 | 1 GB | Yes | d |", func(r Row) any { return r.ActOrder }, "false"},
 		{"| main | 4 | 32 | maybe | 0.1 | c4 | 2048 | 1 GB | Yes | d |", func(r Row) any { return r.ActOrder }, "null"},
 		{"| main | 4 | 32 | Yes | 0.1 | c4 | 16,384 | 1 GB | Yes | d |", func(r Row) any { return r.SeqLen }, "16384"},
-		{"| main | 4 | 32 | Yes | 0.1 | c4 | 16K | 1 GB | Yes | d |", func(r Row) any { return r.SeqLen }, "null"},
+		{"| main | 4 | 32 | Yes | 0.1 | c4 | 16K | 1 GB | Yes | d |", func(r Row) any { return r.SeqLen }, "16384"},
 		{"| main | 4 | 32 | Yes | - | c4 | 2048 | 1 GB | Yes | d |", func(r Row) any { return r.Damp }, "null"},
 		{"| main | 4 | 32 | Yes | 0.1 | c4 | 2048 | 1 GB | Yes", func(r Row) any { return r.Description }, "null"}, // short row, no closing pipe
 		{`| main | 4 | 32 | Yes | 0.1 | a\|b | 2048 | 1 GB | Yes | d |`, func(r Row) any { return r.Dataset }, `"a|b"`},
@@ -148,7 +166,7 @@ func TestCells(t *testing.T) {
 			t.Errorf("%q: got %s, want %s (%v)", tt.cells, got, tt.want, c.Findings)
 		}
 	}
-	_, c := row10(t, "| main | four | 0 | maybe | x | c4 | 16K | 7,26 GB | perhaps | d |")
+	_, c := row10(t, "| main | four | 0 | maybe | x | c4 | long | 7,2601 GB | perhaps | d |")
 	if want := slices.Repeat([]string{"CELL"}, 7); !slices.Equal(codes(c), want) {
 		t.Errorf("unreadable cells: %v", c.Findings)
 	}
@@ -165,7 +183,7 @@ func TestRowsThatAreNone(t *testing.T) {
 	}
 	// CR LF line ends and a byte order mark change nothing.
 	md := "\ufeff" + strings.ReplaceAll("---\nquantized_by: x\n---\n\n"+head10+"| main | 4 | 32 | Yes | 0.1 | c4 | 2048 | 1 GB | Yes | d |\n", "\n", "\r\n")
-	if c := Parse([]byte(md)); len(c.Rows) != 1 || c.QuantizedBy != "x" || *c.Rows[0].Description != "d" {
+	if c := Parse([]byte(md)); len(c.Rows) != 1 || str(c.QuantizedBy) != "x" || *c.Rows[0].Description != "d" {
 		t.Errorf("CR LF: %s", asJSON(t, c))
 	}
 }
@@ -176,7 +194,7 @@ func TestFrontMatter(t *testing.T) {
 		findings       []string
 	}{
 		{"id", "---\nbase_model: a/b\n---\n", "a/b", nil},
-		{"url", "---\nbase_model: https://huggingface.co/a/b\n---\n", "a/b", nil},
+		{"url", "---\nbase_model: https://huggingface.co/a/b\n---\n", "a/b", []string{"BASE_MODEL_URL"}},
 		{"list", "---\nbase_model:\n- a/b\n- c/d\n---\n", "a/b", nil},
 		{"ends with dots", "---\nbase_model: a/b\n...\n", "a/b", nil},
 		{"number", "---\nbase_model: 7\n---\n", "", nil},
@@ -186,13 +204,13 @@ func TestFrontMatter(t *testing.T) {
 		{"broken", "---\nbase_model: [a\n---\n", "", []string{"FRONT_MATTER"}},
 		{"no mapping", "---\n- a\n---\n", "", []string{"FRONT_MATTER"}},
 		// Each alias doubles: nine lines would become gigabytes.
-		{"aliases", "---\na: &a [x,x]\nb: &b [*a,*a]\nbase_model: a/b\n---\n", "", []string{"FRONT_MATTER"}},
+		{"aliases", "---\na: &a [x,x]\nb: &b [*a,*a]\nbase_model: a/b\n---\n", "a/b", []string{"FRONT_MATTER"}},
 		{"deep", "---\na: " + strings.Repeat("{", 100) + "\n---\n", "", []string{"FRONT_MATTER"}},
 		{"long", "---\na: b\n" + strings.Repeat("# a comment\n", maxFrontYAML/12) + "---\n", "", []string{"FRONT_MATTER"}},
 	}
 	for _, tt := range tests {
 		c := Parse([]byte(tt.md))
-		if c.BaseModel != tt.base || !slices.Equal(codes(c), tt.findings) {
+		if base(c) != tt.base || !slices.Equal(codes(c), tt.findings) {
 			t.Errorf("%s: base model %q, findings %v", tt.name, c.BaseModel, c.Findings)
 		}
 	}
@@ -209,8 +227,8 @@ func TestPromptTemplate(t *testing.T) {
 	}
 	for _, tt := range tests {
 		c := Parse([]byte(tt.md))
-		if c.PromptTemplate != tt.template || c.PromptName != tt.title {
-			t.Errorf("%s: got %q, %q, want %q, %q", tt.name, c.PromptName, c.PromptTemplate, tt.title, tt.template)
+		if c.PromptTemplate != tt.template || str(c.PromptName) != tt.title {
+			t.Errorf("%s: got %q, %q, want %q, %q", tt.name, str(c.PromptName), c.PromptTemplate, tt.title, tt.template)
 		}
 	}
 }

@@ -42,15 +42,18 @@ func TestCodesAreDocumented(t *testing.T) {
 			t.Fatal(err)
 		}
 		ast.Inspect(tree, func(n ast.Node) bool {
-			call, ok := n.(*ast.CallExpr)
-			if !ok || len(call.Args) == 0 {
-				return true
+			var first ast.Expr // of the call note("CODE", …), or the literal Finding{"CODE", …}
+			switch n := n.(type) {
+			case *ast.CallExpr:
+				if fn, ok := n.Fun.(*ast.SelectorExpr); ok && len(n.Args) > 0 && (fn.Sel.Name == "note" || fn.Sel.Name == "guard") {
+					first = n.Args[0]
+				}
+			case *ast.CompositeLit:
+				if id, ok := n.Type.(*ast.Ident); ok && id.Name == "Finding" && len(n.Elts) > 0 {
+					first = n.Elts[0]
+				}
 			}
-			fn, ok := call.Fun.(*ast.SelectorExpr)
-			if !ok || fn.Sel.Name != "note" && fn.Sel.Name != "guard" {
-				return true
-			}
-			if lit, ok := call.Args[0].(*ast.BasicLit); ok {
+			if lit, ok := first.(*ast.BasicLit); ok {
 				code, err := strconv.Unquote(lit.Value)
 				if err != nil {
 					t.Fatal(err)

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/yuin/goldmark/ast"
+
+	"github.com/qbranch/qbranch/quant"
 )
 
 var (
@@ -19,8 +21,9 @@ var (
 )
 
 // readFileList reads the oldest layout: below a heading "Provided files", one
-// list item per file, its parameters in a list of its own.
-func (r *reader) readFileList() {
+// list item per file, its parameters in a list of its own. It says whether
+// there are such files.
+func (r *reader) readFileList() bool {
 	within, title := false, ""
 	for n := r.docs.FirstChild(); n != nil; n = n.NextSibling() {
 		switch n.Kind() {
@@ -33,20 +36,21 @@ func (r *reader) readFileList() {
 			}
 		case ast.KindList:
 			for item := n.FirstChild(); within && item != nil; item = item.NextSibling() {
-				if row, ok := r.readFileItem(item); ok {
+				if row, ok := r.readFileItem(item); ok && len(r.card.Files) < maxRows {
 					r.card.Files = append(r.card.Files, row)
 				}
 			}
 		}
 	}
 	if len(r.card.Files) == 0 {
-		return
+		return false
 	}
 	r.card.Layout = "gptq-files"
 	if only := &r.card.Files[0]; len(r.card.Files) == 1 && title != "" && title != only.File {
 		r.note("FILE_NAME", title, fmt.Sprintf("the list below the title calls it %q", only.File))
 		only.File = title
 	}
+	return true
 }
 
 func (r *reader) readFileItem(item ast.Node) (Row, bool) {
@@ -105,25 +109,60 @@ var (
 // branches of one repository, each saying its bits, make a list; one link in a
 // sentence does not.
 func (r *reader) readLinks() {
-	repo := ""
 	var rows []Row
+	repos := map[string]bool{}
 	seen := map[string]bool{}
+	repo := ""
 	for _, l := range r.links(r.docs) {
-		m := saysBits.FindStringSubmatch(l.text)
-		if l.kind != "tree" || l.rest == "" || m == nil || seen[l.rest] || repo != "" && l.repo != repo {
+		if !l.ok || l.kind != "tree" || l.rest == "" || seen[l.repo+":"+l.rest] {
 			continue
 		}
-		repo, seen[l.rest] = l.repo, true
-		row := Row{Branch: l.rest}
-		row.Bits, _ = number(m[1]) // the expression admits only a decimal
-		row.HBits, row.VBits = digits(headBits, l.text), digits(visionBits, l.text)
+		row, ok := rowOfLink(l)
+		if !ok || repo != "" && l.repo != repo || len(rows) == maxRows {
+			continue
+		}
+		repo, repos[l.repo], seen[l.repo+":"+l.rest] = l.repo, true, true
+		if m := r.card.Method; m != "" && m != "gptq" && row.ActOrder != nil {
+			row.Method = m
+		}
 		rows = append(rows, row)
 	}
 	if len(rows) < 2 {
 		return
 	}
 	r.card.Layout, r.card.Rows = "links", rows
-	r.setRepo(repo)
+	for range rows {
+		r.rowRepos = append(r.rowRepos, repo)
+	}
+}
+
+// rowOfLink is the row that a link to a branch makes: its text says the bits,
+// or its branch's name does.
+func rowOfLink(l link) (Row, bool) {
+	row := Row{Branch: l.rest}
+	p := quant.ParseBranchName(l.rest)
+	m := saysBits.FindStringSubmatch(l.text)
+	switch {
+	case m != nil:
+		row.Bits, _ = number(m[1]) // the expression admits only a decimal
+	case p.BPW != nil:
+		row.Bits = p.BPW
+	case p.Bits != nil:
+		row.Bits = ptr(float64(*p.Bits))
+	default:
+		return row, false
+	}
+	row.HBits, row.VBits = digits(headBits, l.text), digits(visionBits, l.text)
+	if p.Bits != nil {
+		row.ActOrder, row.Damp = p.ActOrder, p.Damp
+		if p.GroupSize != nil && *p.GroupSize > 0 {
+			row.GroupSize = p.GroupSize
+		}
+		if p.Method != "" && p.Method != "gptq" {
+			row.Method = p.Method
+		}
+	}
+	return row, true
 }
 
 func digits(re *regexp.Regexp, s string) *int {
@@ -136,4 +175,13 @@ func digits(re *regexp.Regexp, s string) *int {
 		return nil
 	}
 	return &n
+}
+
+// digitsOf reads a small number, 0 where there is none.
+func digitsOf(s string) int {
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		return 0
+	}
+	return n
 }

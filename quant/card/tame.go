@@ -21,8 +21,16 @@ const (
 	maxPipes     = 64    // cells of one table row
 	maxSpecials  = 2_000 // brackets, stars, … in one run of lines without a blank one
 	maxBrackets  = 32    // open at once in such a run
-	maxRows      = 256   // of a table
+	maxEscapes   = 256   // lines with an escaped pipe and code
+	maxRows      = 256   // of a table, and of the card
+	maxTables    = 128
 	maxFrontYAML = 64 << 10
+	maxKeys      = 64 // of front matter that is read line by line
+	maxList      = 64 // of a key's list
+	maxDecoys    = 32 // that are described
+	maxMentions  = 1024
+	maxSiblings  = 32
+	maxFindings  = 256
 )
 
 // tame returns valid UTF-8 with LF line ends, within the limits above.
@@ -33,6 +41,9 @@ func (r *reader) tame(md []byte) []byte {
 	}
 	md = bytes.TrimPrefix(md, []byte("\ufeff"))
 	md = bytes.ToValidUTF8(md, []byte("\ufffd"))
+	if bytes.Contains(md, []byte("\r\n")) {
+		r.note("CRLF", "(file)", "lines end with CR LF")
+	}
 	md = bytes.ReplaceAll(md, []byte("\r\n"), []byte("\n"))
 	md = bytes.ReplaceAll(md, []byte("\r"), []byte("\n"))
 	lines := bytes.Split(md, []byte("\n"))
@@ -40,9 +51,12 @@ func (r *reader) tame(md []byte) []byte {
 		r.note("TRUNCATED", "(card)", fmt.Sprintf("has %d lines: only the first %d are read", len(lines), maxLines))
 		lines = lines[:maxLines]
 	}
-	left := 0
+	left, escapes := 0, 0
 	for i, line := range lines {
-		if wild(line) {
+		if bytes.Contains(line, []byte(`\|`)) && bytes.IndexByte(line, '`') >= 0 {
+			escapes++
+		}
+		if wild(line) || escapes > maxEscapes && bytes.Contains(line, []byte(`\|`)) {
 			lines[i] = nil
 			left++
 		}
@@ -61,7 +75,54 @@ func (r *reader) tame(md []byte) []byte {
 	if left > 0 {
 		r.note("TRUNCATED", "(card)", fmt.Sprintf("%d lines are too long or too deeply nested to be read", left))
 	}
-	return bytes.Join(lines, []byte("\n"))
+	return bytes.Join(mend(lines), []byte("\n"))
+}
+
+// mend makes tables of Markdown out of what is nearly one: a line under a
+// header that has a column too few or too many, and a table right below a line
+// of HTML, which would belong to that.
+func mend(lines [][]byte) [][]byte {
+	var out [][]byte
+	var fence []byte
+	for i, line := range lines {
+		trimmed := bytes.TrimLeft(line, " \t>")
+		switch {
+		case fence != nil:
+			if bytes.HasPrefix(trimmed, fence) {
+				fence = nil
+			}
+		case bytes.HasPrefix(trimmed, []byte("```")), bytes.HasPrefix(trimmed, []byte("~~~")):
+			fence = trimmed[:3]
+		case i > 0 && isDelimiterRow(trimmed) && bytes.IndexByte(lines[i-1], '|') >= 0:
+			if want := cellsOf(lines[i-1]); want > 1 && cellsOf(line) != want {
+				line = []byte("|" + strings.Repeat("---|", want))
+			}
+		case i > 0 && bytes.HasPrefix(trimmed, []byte("|")) && endsHTML(lines[i-1]):
+			out = append(out, nil)
+		}
+		out = append(out, line)
+	}
+	return out
+}
+
+// isDelimiterRow says that a line is the one below a table's header.
+func isDelimiterRow(line []byte) bool {
+	return len(line) > 2 && len(bytes.Trim(line, "|:- \t")) == 0 && bytes.Contains(line, []byte("-")) && bytes.IndexByte(line, '|') >= 0
+}
+
+// cellsOf counts the cells of a table's line.
+func cellsOf(line []byte) int {
+	line = bytes.TrimPrefix(bytes.TrimSpace(line), []byte("|"))
+	if !bytes.HasSuffix(line, []byte(`\|`)) {
+		line = bytes.TrimSuffix(line, []byte("|"))
+	}
+	return bytes.Count(line, []byte("|")) - bytes.Count(line, []byte(`\|`)) + 1
+}
+
+// endsHTML says that a line is one of HTML tags.
+func endsHTML(line []byte) bool {
+	line = bytes.TrimSpace(line)
+	return len(line) > 2 && line[0] == '<' && line[len(line)-1] == '>' && (line[1] == '/' || line[1] == '!' || line[1] >= 'a' && line[1] <= 'z')
 }
 
 // wild says that no card has such a line.

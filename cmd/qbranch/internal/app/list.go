@@ -230,9 +230,11 @@ func (l *Listing) readCard(md []byte, err error) *Card {
 		l.note("", "NO_CARD_TABLE", "no table of branches was found in the card")
 	}
 	for _, f := range c.Findings {
-		if cardRow(c, f.Where) != nil {
+		switch {
+		case f.Formal():
+		case cardRow(c, f.Where) != nil:
 			l.note(f.Where, f.Code, "%s", f.Message)
-		} else {
+		default:
 			l.note("", f.Code, "%s", f.Message)
 		}
 	}

@@ -16,8 +16,11 @@ func (r *run) cardCommand() *cobra.Command {
 		Use:     "card FILE|REPO",
 		GroupID: groupFetch,
 		Short:   "Show what a model card says",
-		Long: `Show what qbranch reads out of a model card: the table of provided files, the prompt
-template, and remarks about what it could not make sense of. FILE is a README.md.`,
+		Long: `Show what qbranch reads out of a model card: the branches or files it provides, the prompt
+template, the same model's other repositories, what it asks of those who want the files, the
+tables that list something else, and remarks about what does not hold together or cannot be
+read. FILE is a README.md, or a folder that has one. What the card says is compared with
+itself only: qbranch ls compares it with the repository.`,
 		Example: `  qbranch card TheBloke/Llama-2-13B-chat-GPTQ
   qbranch card ./README.md --json`,
 		Args: args(1, 1, "a file or a repository"),
@@ -49,7 +52,8 @@ type cardObject struct {
 
 func cardJSON(c *app.Card) cardObject {
 	o := cardObject{Schema: "qbranch/card/v1", Card: *c}
-	o.Rows, o.Files, o.Findings = list(o.Rows), list(o.Files), list(o.Findings)
+	o.Rows, o.Files, o.Findings, o.Decoys = list(o.Rows), list(o.Files), list(o.Findings), list(o.Decoys)
+	o.Repositories, o.BaseModel = list(o.Repositories), list(o.BaseModel)
 	return o
 }
 
@@ -61,37 +65,39 @@ func cardText(c *app.Card) string {
 			fmt.Fprintf(&b, "%-15s %s\n", name, clean(value))
 		}
 	}
-	if c.Repo != nil {
-		fact("repository", *c.Repo)
+	fact("repository", deref(c.Repo))
+	fact("method", c.Method)
+	fact("base model", strings.Join(c.BaseModel, ", "))
+	if len(c.BaseModel) == 0 {
+		fact("base model", c.ModelLink)
 	}
-	fact("base model", c.BaseModel)
-	fact("quantised by", c.QuantizedBy)
+	fact("model type", deref(c.ModelType))
+	fact("quantised by", deref(c.QuantizedBy))
 	fact("licence", c.License)
-	if c.PromptTemplate != "" {
-		b.WriteString("prompt template\n")
-		for line := range strings.Lines(cleanText(c.PromptTemplate)) {
-			b.WriteString("    " + strings.TrimRight(line, "\n") + "\n")
+	fact("languages", strings.Join(c.Languages, ", "))
+	for _, r := range c.Repositories {
+		if c.Repo == nil || r[1] != *c.Repo {
+			fact("as "+r[0], r[1])
 		}
 	}
-	var rows [][]string
-	for _, row := range slices.Concat(c.Rows, c.Files) {
-		group := groupText(row.GroupSize)
-		if row.GroupSize == nil && row.Bits != nil {
-			group = "none" // a card's way of saying so
-		}
-		size := unknown
-		if row.SizeBytes != nil {
-			size = app.BytesText(*row.SizeBytes)
-		}
-		rows = append(rows, []string{clean(row.Branch), float(row.Bits), group, yesNo(row.ActOrder),
-			float(row.Damp), number(row.SeqLen), size, words(row.Dataset)})
+	if g := c.Gated; g != nil {
+		fact("asks for", strings.Join(g.Fields, ", "))
+		b.WriteString(block("terms "+g.Heading, g.Prompt))
 	}
-	if len(rows) > 0 {
-		b.WriteString("\n" + table([]column{{title: "Branch"}, {"Bits", true}, {"GS", true}, {title: "Act"},
-			{"Damp", true}, {"Seq", true}, {"Size", true}, {title: "Dataset"}}, rows))
-	}
-	if len(rows) == 0 {
+	b.WriteString(block("prompt template "+deref(c.PromptName), c.PromptTemplate))
+	if rows := cardRows(c); rows != "" {
+		b.WriteString("\n" + rows)
+	} else {
 		b.WriteString("no table of branches found\n")
+	}
+	if c.DecoyTables > 0 {
+		b.WriteString("\nnot read:\n")
+	}
+	for _, d := range c.Decoys {
+		fmt.Fprintf(&b, "  %s: %s (%s)\n", clean(d.Where), clean(strings.Join(d.Columns, ", ")), clean(d.Kind))
+	}
+	if len(c.Findings) > 0 {
+		b.WriteString("\n")
 	}
 	for _, f := range c.Findings {
 		fmt.Fprintf(&b, "note: %s: %s (%s)\n", clean(f.Where), clean(f.Message), clean(f.Code))
@@ -99,16 +105,81 @@ func cardText(c *app.Card) string {
 	return b.String()
 }
 
+// block is a text of several lines under its name, "" for none.
+func block(name, text string) string {
+	if text == "" {
+		return ""
+	}
+	b := strings.TrimSpace(clean(name)) + "\n"
+	for line := range strings.Lines(cleanText(text)) {
+		b += "    " + strings.TrimRight(line, "\n") + "\n"
+	}
+	return b
+}
+
+// cardRows is the table of the card's branches or files; a column that no row
+// says anything in is left out.
+func cardRows(c *app.Card) string {
+	rows, first := c.Rows, "Branch"
+	if len(rows) == 0 {
+		rows, first = c.Files, "File"
+	}
+	columns := []column{{title: first}, {title: "Method"}, {title: "Quant"}, {"Bits", true}, {"GS", true}, {title: "Act"},
+		{"Damp", true}, {"Seq", true}, {"Size", true}, {title: "ExLlama"}, {title: "Dataset"}, {title: "In repository"}}
+	said := make([]bool, len(columns))
+	var lines [][]string
+	for _, row := range rows {
+		group := groupText(row.GroupSize)
+		if row.GroupSize == nil && row.Bits != nil && strings.HasPrefix(c.Layout, "gptq") {
+			group = "none" // a card's way of saying so
+		}
+		size := unknown
+		if row.SizeBytes != nil {
+			size = app.BytesText(*row.SizeBytes)
+		}
+		name := row.Branch
+		if row.File != "" {
+			name = row.File
+		}
+		line := []string{clean(name), orUnknown(row.Method), orUnknown(row.Quant), float(row.Bits), group, yesNo(row.ActOrder), float(row.Damp),
+			number(row.SeqLen), size, yesNo(row.ExLlama), orUnknown(deref(row.Dataset)), orUnknown(row.LinksToRepo)}
+		for i, s := range line {
+			said[i] = said[i] || s != unknown
+		}
+		lines = append(lines, line)
+	}
+	for i := len(columns) - 1; i >= 0; i-- {
+		if said[i] {
+			continue
+		}
+		columns = slices.Delete(columns, i, i+1)
+		for n := range lines {
+			lines[n] = slices.Delete(lines[n], i, i+1)
+		}
+	}
+	if len(lines) == 0 {
+		return ""
+	}
+	return table(columns, lines)
+}
+
+func orUnknown(s string) string {
+	if s == "" {
+		return unknown
+	}
+	return clean(s)
+}
+
+func deref(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
 func float(n *float64) string {
 	if n == nil {
 		return unknown
 	}
 	return strconv.FormatFloat(*n, 'g', -1, 64)
-}
-
-func words(s *string) string {
-	if s == nil {
-		return unknown
-	}
-	return clean(*s)
 }

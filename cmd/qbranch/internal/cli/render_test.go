@@ -291,16 +291,28 @@ func TestFatalFindingsOnce(t *testing.T) {
 }
 
 func TestCardText(t *testing.T) {
-	c := &app.Card{Layout: "gptq10", Repo: p("o/n"), QuantizedBy: "TheBloke", PromptTemplate: "[INST] {prompt}\n[/INST]"}
+	c := &app.Card{Layout: "gptq10", Repo: p("o/n"), QuantizedBy: p("TheBloke"), PromptTemplate: "[INST] {prompt}\n[/INST]", PromptName: p("Mistral"),
+		Repositories: [][2]string{{"GPTQ", "o/n"}, {"GGUF", "o/n-GGUF"}}, Gated: &card.Gated{Heading: "Our licence", Prompt: "Be good.", Fields: []string{"Name"}},
+		DecoyTables: 1, Decoys: []card.Decoy{{Where: "Results", Kind: "benchmark", Columns: []string{"Model", "MMLU"}}},
+		Findings: []card.Finding{{Code: "DESC_GS", Where: "main", Message: "the description says \x1b[2Jgroup size 64"}}}
 	c.Rows = []card.Row{{Branch: "main", Bits: p(4.0), ActOrder: p(true), Damp: p(0.1), Dataset: p("wikitext"), SeqLen: p(4096), SizeBytes: p[int64](7_260_000_000)}}
 	want := `repository      o/n
 quantised by    TheBloke
-prompt template
+as GGUF         o/n-GGUF
+asks for        Name
+terms Our licence
+    Be good.
+prompt template Mistral
     [INST] {prompt}
     [/INST]
 
 Branch  Bits    GS  Act  Damp   Seq     Size  Dataset
 main       4  none  yes   0.1  4096  7.26 GB  wikitext
+
+not read:
+  Results: Model, MMLU (benchmark)
+
+note: main: the description says group size 64 (DESC_GS)
 `
 	if got := cardText(c); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)

@@ -1,0 +1,93 @@
+package card
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/qbranch/qbranch/quant"
+)
+
+var (
+	ggufFile   = regexp.MustCompile(`(?i)\.gguf|ggml.*\.bin$`)
+	partOfFile = regexp.MustCompile(`(?i)\.part[0-9]+of[0-9]+$|-split-[a-z]$|-[0-9]{5}-of-[0-9]{5}\.gguf$`)
+	wordOfText = regexp.MustCompile(`[A-Za-z0-9]+`)
+)
+
+// methodInText is the quantising method that a text names first; GPTQ wins over
+// others, because what writes GPTQ's format is read as GPTQ.
+func methodInText(s string) string {
+	found := ""
+	for _, w := range wordOfText.FindAllString(s, 64) {
+		switch m := quant.MethodOf(w); {
+		case m == "gptq":
+			return m
+		case found == "":
+			found = m
+		}
+	}
+	return found
+}
+
+// methodOfRow is the method of a row that is not GPTQ, "" where it is.
+func (r *reader) methodOfRow(row sheetRow, has map[column]bool) string {
+	method := row.Method
+	p := quant.ParseBranchName(row.Branch)
+	switch {
+	case method != "":
+	case p.Method != "":
+		method = p.Method
+	case p.BPW != nil:
+		method = "exl2"
+		if r.card.Method == "exl3" {
+			method = "exl3"
+		}
+	case has[colGPTQDataset]:
+		method = "gptq"
+	default:
+		method = r.card.Method
+	}
+	if method == "gptq" {
+		return ""
+	}
+	return method
+}
+
+// methodOfCard is what the whole card is about: what the title says, the tags,
+// the name of the model.
+func (r *reader) methodOfCard() string {
+	for _, s := range []string{r.title, r.card.ModelName} {
+		if m := methodInText(s); m != "" {
+			return m
+		}
+	}
+	for _, t := range r.tags {
+		if m := quant.MethodOf(strings.ReplaceAll(t, "-", "")); m != "" && m != "qat" && m != "onnx" {
+			return m
+		}
+	}
+	low := strings.ToLower(r.title)
+	switch {
+	case strings.Contains(low, "exllama v2") || strings.Contains(low, "exllamav2"):
+		return "exl2"
+	case strings.Contains(low, "exllama v3"):
+		return "exl3"
+	case strings.Contains(low, "llama.cpp") || strings.Contains(low, "llamacpp"):
+		return "gguf"
+	}
+	return ""
+}
+
+// display is how people write a method.
+func display(method string) string {
+	switch method {
+	case "bitsandbytes", "original", "other", "torchao", "quanto":
+		return method
+	case "autoround":
+		return "AutoRound"
+	case "smoothquant":
+		return "SmoothQuant"
+	case "quip":
+		return "QuIP"
+	}
+	return strings.ToUpper(method)
+}
