@@ -24,9 +24,11 @@ type Calibration struct{ Observations []Observation }
 // calibrationSchema names the file's format.
 const calibrationSchema = "qbranch/vram-calibration/v1"
 
-// Bounds of a calibration: a file of this program has a few lines.
+// MaxCalibration is the longest calibration [DecodeCalibration] reads, in bytes;
+// a file of this program has a few lines.
+const MaxCalibration = 1 << 20
+
 const (
-	maxCalibration  = 1 << 20 // bytes
 	maxObservations = 1000
 	perEngine       = 16 // that are used of one engine and card, the newest
 )
@@ -126,8 +128,8 @@ func DecodeCalibration(data []byte) (Calibration, error) {
 	if len(data) == 0 {
 		return Calibration{}, nil
 	}
-	if len(data) > maxCalibration {
-		return Calibration{}, fmt.Errorf("%w: more than %d bytes", ErrCalibration, maxCalibration)
+	if len(data) > MaxCalibration {
+		return Calibration{}, fmt.Errorf("%w: more than %d bytes", ErrCalibration, MaxCalibration)
 	}
 	var f calibrationFile
 	if err := json.Unmarshal(data, &f); err != nil {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/qbranch/qbranch/quant"
+	"github.com/qbranch/qbranch/quant/engines"
 )
 
 // mixtral is the shape of Mixtral 8x7B.
@@ -208,5 +209,27 @@ func BenchmarkSummarySplit(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		r.Summary()
+	}
+}
+
+// Every engine of the table has a profile.
+func TestEnginesHaveProfiles(t *testing.T) {
+	for _, e := range engines.Engines() {
+		if _, ok := ProfileFor(e.Profile); !ok || e.Profile == "" {
+			t.Errorf("%s: no profile %q", e.ID, e.Profile)
+		}
+	}
+}
+
+func TestParseKVType(t *testing.T) {
+	for text, want := range map[string]KVType{"": KVFP16, "fp16": KVFP16, "fp8": KVFP8, "q8": KVQ8, "q4": KVQ4, "fp32": KVFP32} {
+		if got, err := ParseKVType(text); got != want || err != nil {
+			t.Errorf("%q: got %q, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"q2", "FP16 ", "16"} {
+		if got, err := ParseKVType(text); err == nil {
+			t.Errorf("%q: got %q", text, got)
+		}
 	}
 }
