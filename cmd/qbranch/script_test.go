@@ -56,6 +56,7 @@ func TestScript(t *testing.T) {
 			e.Setenv("QBRANCH_STORE", filepath.Join(e.WorkDir, "store"))
 			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("XDG_CACHE_HOME", filepath.Join(e.WorkDir, ".cache"))
+			e.Setenv("XDG_STATE_HOME", filepath.Join(e.WorkDir, ".state"))
 			e.Setenv("USERPROFILE", e.WorkDir)
 			e.Setenv("LC_ALL", "C.UTF-8")
 			return nil

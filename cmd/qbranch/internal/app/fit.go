@@ -25,6 +25,8 @@ type FitOptions struct {
 	KV         string   // type of the KV cache: fp16, fp8, q8, q4; "" = the engine's own
 	Engine     string   // a program or one of its kernels, as engines.Lookup has it, or "cpu"; "" = any
 	AllowTight bool     // tight is good enough for whoever wants what fits
+	Measured   int64    // bytes that Engine took of the card with the one branch and Context; 0 = nothing was measured
+	StateDir   string   // where what was measured is kept; "" = nowhere
 
 	System gpu.System // nil = this machine
 }
@@ -89,6 +91,8 @@ type FitReport struct {
 	Best     string    `json:"best"`  // the branch that Pick would name, "" when none fits
 	Notes    []Note    `json:"notes"` // of the listing: what card, names and files contradict one another in
 	Requests int       `json:"requests"`
+
+	Measured *vram.Observation `json:"measured"` // that was recorded now; nil = none
 }
 
 // Fit says of the branches of a repository, or of the one that the reference
@@ -117,7 +121,13 @@ func (a *App) fit(ctx context.Context, ref Ref, lo ListOptions, o FitOptions) (l
 	if err := g.Wait(); err != nil {
 		return nil, nil, err
 	}
+	measured, notes, err := f.learn(ref, seen)
+	if err != nil {
+		return nil, nil, err
+	}
+	l.Notes = append(l.Notes, notes...)
 	r = f.report(l)
+	r.Measured = measured
 	for i := range seen {
 		r.Branches = append(r.Branches, f.row(&seen[i], l.Branches[i].Local))
 	}
@@ -142,15 +152,10 @@ func (f *fitter) report(l *Listing) *FitReport {
 
 // row measures a branch.
 func (f *fitter) row(i *Inspection, local LocalState) FitRow {
-	w := i.Weights()
+	q := f.request(i)
+	w := q.Weights
 	r := FitRow{Branch: i.Branch, Kind: i.Kind, Commit: i.Commit, Settled: i.Settled, Bytes: w.Bytes, Source: w.Source,
 		Disk: i.diskBytes(), Findings: i.Findings, Unread: i.Unread, Local: local}
-	bits := 0
-	if i.Settled.Bits != nil {
-		bits = i.Settled.Bits.Value
-	}
-	q := vram.Request{Weights: w, Model: i.Model, Bits: bits, Context: f.o.Context, Batch: f.o.Batch, KV: f.kv,
-		Engine: f.profile, Cards: f.cards, Split: vram.Split(f.o.Split)}
 	r.Estimate = q.Estimate()
 	r.Verdict = r.Estimate.Verdict
 	if len(f.cards) == 0 && f.ram != nil {
@@ -169,6 +174,16 @@ func (f *fitter) row(i *Inspection, local LocalState) FitRow {
 	}
 	r.judge(i, engine)
 	return r
+}
+
+// request is the question of an estimate.
+func (f *fitter) request(i *Inspection) vram.Request {
+	q := vram.Request{Weights: i.Weights(), Model: i.Model, Context: f.o.Context, Batch: f.o.Batch, KV: f.kv,
+		Engine: f.profile, Cards: f.cards, Split: vram.Split(f.o.Split)}
+	if i.Settled.Bits != nil {
+		q.Bits = i.Settled.Bits.Value
+	}
+	return q
 }
 
 // judge settles the verdict: what is wrong with the branch, then whether the

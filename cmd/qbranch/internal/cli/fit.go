@@ -40,7 +40,8 @@ func (f *fitFlags) register(cmd *cobra.Command) {
 
 // options checks what flags alone can tell.
 func (r *run) fitOptions(cmd *cobra.Command, f *fitFlags) (app.FitOptions, error) {
-	o := app.FitOptions{VRAM: f.vram, VRAMFrom: "--vram", GPUs: f.gpus, Context: f.context, Batch: f.batch, KV: f.kv, Engine: f.engine, AllowTight: f.tight}
+	o := app.FitOptions{VRAM: f.vram, VRAMFrom: "--vram", GPUs: f.gpus, Context: f.context, Batch: f.batch, KV: f.kv, Engine: f.engine, AllowTight: f.tight,
+		StateDir: app.StateDir(r.Getenv)}
 	given := 0
 	for _, name := range []string{"vram", "gpu", "split"} {
 		if cmd.Flags().Changed(name) {
@@ -75,6 +76,7 @@ func (r *run) fitOptions(cmd *cobra.Command, f *fitFlags) (app.FitOptions, error
 func (r *run) fitCommand() *cobra.Command {
 	var f fitFlags
 	var explain, require bool
+	var measured string
 	cmd := &cobra.Command{
 		Use:        "fit REPO|REF",
 		GroupID:    groupFetch,
@@ -103,6 +105,11 @@ need, and where it comes from.`,
 			if err != nil {
 				return err
 			}
+			if cmd.Flags().Changed("measured") {
+				if o.Measured, err = app.ParseSize(measured); err != nil {
+					return &usageError{msg: "--measured: " + err.Error(), err: err}
+				}
+			}
 			a, err := r.open(0)
 			if err != nil {
 				return err
@@ -125,6 +132,7 @@ need, and where it comes from.`,
 	f.register(cmd)
 	cmd.Flags().BoolVar(&explain, "explain", false, "show every term of the need, and where it comes from")
 	cmd.Flags().BoolVar(&require, "require", false, "exit with code 10 when nothing fits")
+	cmd.Flags().StringVar(&measured, "measured", "", "record that --engine took `SIZE` of the card with this branch and --ctx")
 	r.jsonFlag(cmd)
 	return cmd
 }
@@ -155,6 +163,9 @@ func fitText(f *app.FitReport, width int, explain bool) string {
 	}
 	out.WriteString(text)
 	out.WriteString(fitRemarks(f))
+	if m := f.Measured; m != nil {
+		fmt.Fprintf(&out, "recorded: %s took %s beyond weights and cache on %s\n", m.Engine, app.GiBText(m.Overhead), clean(m.Card))
+	}
 	if explain {
 		for i := range f.Branches {
 			out.WriteString(explainText(&f.Branches[i]))
