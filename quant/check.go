@@ -22,6 +22,7 @@ type checker struct {
 	model   *Model   // nil when there is no readable config.json
 
 	only      moduleList // what may be quantised
+	rules     *ruleBook  // how
 	newNaming bool       // the tensors have the names of transformers 5
 }
 
@@ -105,7 +106,7 @@ func newChecker(in Input) *checker {
 	c.inv = in.takeInventory(c.sources)
 	c.t = c.inv.truth()
 	c.cfg = in.merge(c.sources, c.t, &c.list)
-	c.only = c.cfg.moduleList()
+	c.only, c.rules = c.cfg.moduleList(), c.cfg.rules()
 	return c
 }
 

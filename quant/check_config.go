@@ -223,11 +223,11 @@ func (c *checker) checkOdd() {
 		}
 	}
 	for _, r := range c.cfg.Dynamic {
-		if r.re == nil {
-			c.add(Finding{
+		if !r.readable() {
+			c.count("rule", Finding{
 				Code: "J15", Severity: Warn, Where: c.cfg.File, Field: "dynamic",
 				Got: r.Pattern, Want: "a regular expression of RE2",
-				Message: fmt.Sprintf("a rule of dynamic cannot be read: %s (Python's expressions have more than Go's)", r.Pattern),
+				Message: fmt.Sprintf("a rule of dynamic cannot be read: %s (Python's expressions have more than Go's, and there is a bound on their size)", r.Pattern),
 				Hint:    "the modules it means are judged by their tensors only",
 			})
 		}

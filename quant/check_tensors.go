@@ -45,6 +45,14 @@ func (c *checker) checkTensors() {
 	case c.model != nil:
 		c.siblings()
 	}
+	if c.rules.spent() {
+		c.add(Finding{
+			Code: "J15", Severity: Warn, Where: c.cfg.File, Field: "dynamic",
+			Got: fmt.Sprintf("%d rules for %d modules", len(c.cfg.Dynamic), len(c.inv.modules)), Want: fmt.Sprintf("%d comparisons at most", maxMatches),
+			Message: fmt.Sprintf("%d rules of dynamic are too many for %d modules: some were not compared", len(c.cfg.Dynamic), len(c.inv.modules)),
+			Hint:    "the modules that were not are judged by their tensors only",
+		})
+	}
 	c.sizes()
 }
 
@@ -173,7 +181,7 @@ func (c *checker) checkTypes(m *module) {
 // checkParameters compares bits and group size with what is declared, and
 // alignment with what kernels need.
 func (c *checker) checkParameters(m *module, s gptq.Shape) {
-	bits, groupSize, quantised, known := c.cfg.forModule(m.name)
+	bits, groupSize, quantised, known := c.rules.forModule(m.name)
 	if bits == 0 && len(c.t.shapes) > 0 {
 		bits = c.t.shapes[0].Bits // nothing declared: at least they must agree
 	}
@@ -225,9 +233,11 @@ func (c *checker) checkArchitecture() {
 			return
 		}
 		weight := c.ask(x)
-		_, _, quantised, known := c.cfg.forModule(x.name)
+		if m != nil {
+			return // H8 and H4 are checkModule's
+		}
+		_, _, quantised, known := c.rules.forModule(x.name)
 		switch {
-		case m != nil: // H8 and H4 of checkModule
 		case weight == nil:
 			c.count("missing", Finding{
 				Code: "H3", Severity: Fatal, Where: x.name,

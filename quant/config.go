@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -45,16 +44,6 @@ type Config struct {
 
 	newerFormat string     // format, where checkpoint_format stands beside it
 	odd         []oddValue // values of the wrong type
-}
-
-// Rule is one entry of dynamic: what differs for modules whose name matches.
-type Rule struct {
-	Pattern   string // regular expression, matched from the start of the module's name
-	Exclude   bool   // "-:": the module is not quantised
-	Bits      int    // 0 = as for the rest
-	GroupSize int    // 0 = as for the rest
-
-	re *regexp.Regexp // nil when Go cannot compile the pattern
 }
 
 // oddValue is a key whose value has the wrong type.
@@ -102,32 +91,6 @@ func (c Config) Zeros(bits int) gptq.ZeroFormat {
 		return gptq.ZeroV1Carry
 	}
 	return gptq.ZeroV1
-}
-
-// forModule is the bits and group size a module should have; quantised is false
-// when a rule excludes it, known is false when a rule could not be read.
-func (c Config) forModule(name string) (bits, groupSize int, quantised, known bool) {
-	bits, groupSize, known = c.Bits, c.GroupSize, true
-	for _, rule := range c.Dynamic {
-		if rule.re == nil {
-			known = false
-			continue
-		}
-		if !rule.re.MatchString(name) {
-			continue
-		}
-		if rule.Exclude {
-			return bits, groupSize, false, known
-		}
-		if rule.Bits != 0 {
-			bits = rule.Bits
-		}
-		if rule.GroupSize != 0 {
-			groupSize = rule.GroupSize
-		}
-		break
-	}
-	return bits, groupSize, true, known
 }
 
 // moduleList is modules_in_block_to_quantize as a set; nil means every Linear.
@@ -300,55 +263,6 @@ func (k *configKeys) readFormat() {
 	if c.PackDType == "" {
 		c.PackDType = "int32"
 	}
-}
-
-// readDynamic reads {"-:regex": {}, "+:regex": {"bits": 8}} in file order;
-// exclusions come first, as GPTQModel sorts them.
-func (k *configKeys) readDynamic() {
-	raw := k.any("dynamic")
-	if raw == nil {
-		return
-	}
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	if tok, err := dec.Token(); err != nil || tok != json.Delim('{') {
-		k.odd("dynamic", raw, "an object")
-		return
-	}
-	for dec.More() {
-		tok, err := dec.Token()
-		if err != nil {
-			return // raw was parsed before: this cannot be
-		}
-		pattern, _ := tok.(string)
-		var value json.RawMessage
-		if err := dec.Decode(&value); err != nil {
-			return
-		}
-		k.cfg.Dynamic = append(k.cfg.Dynamic, k.rule(pattern, value))
-	}
-	slices.SortStableFunc(k.cfg.Dynamic, func(a, b Rule) int { return boolInt(b.Exclude) - boolInt(a.Exclude) })
-}
-
-func (k *configKeys) rule(pattern string, value json.RawMessage) Rule {
-	r := Rule{Pattern: pattern}
-	if p, ok := strings.CutPrefix(pattern, "-:"); ok {
-		r.Pattern, r.Exclude = p, true
-	}
-	r.Pattern = strings.TrimPrefix(r.Pattern, "+:")
-	if re, err := regexp.Compile("^(?:" + r.Pattern + ")"); err == nil {
-		r.re = re
-	}
-	var over map[string]json.RawMessage
-	if !r.Exclude && json.Unmarshal(value, &over) == nil {
-		inner := configKeys{raw: lowered(over), cfg: k.cfg, used: map[string]bool{}}
-		if n := inner.integer("bits"); n != nil {
-			r.Bits = *n
-		}
-		if n := inner.integer("group_size"); n != nil {
-			r.GroupSize = *n
-		}
-	}
-	return r
 }
 
 // any is the value of the first name that has one; null counts as absent.

@@ -42,7 +42,7 @@ func TestParseConfig(t *testing.T) {
 		{"x.a.y", 3, -1, true}, // matched from the start only
 	}
 	for _, tt := range tests {
-		if b, g, q, known := cfg.forModule(tt.module); b != tt.bits || g != tt.groupSize || q != tt.quantised || !known {
+		if b, g, q, known := cfg.rules().forModule(tt.module); b != tt.bits || g != tt.groupSize || q != tt.quantised || !known {
 			t.Errorf("forModule(%s) = %d, %d, %v, %v", tt.module, b, g, q, known)
 		}
 	}

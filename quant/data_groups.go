@@ -33,7 +33,7 @@ func (d *dataChecker) checkGroups(m *module, s gptq.Shape) error {
 	default:
 		return nil // H6's
 	}
-	_, size, _, _ := d.cfg.forModule(m.name)
+	_, size, _, _ := d.rules.forModule(m.name)
 	if !s.Fits(size) || size <= 0 {
 		size = s.GroupSize()
 	}

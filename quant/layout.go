@@ -93,7 +93,7 @@ func LayoutOf(cfg Config, m *Model, o LayoutOptions) (Layout, error) {
 	if !widthFits(cfg.Bits) || !sizeFits(cfg.groupSize()) {
 		return Layout{}, fmt.Errorf("listing the tensors: bits %d and group size %d cannot be", cfg.Bits, cfg.groupSize())
 	}
-	b := &layoutBuilder{cfg: cfg, o: o, only: cfg.moduleList()}
+	b := &layoutBuilder{cfg: cfg, o: o, only: cfg.moduleList(), rules: cfg.rules()}
 	b.o.Plain, b.o.Scales = cmp.Or(o.Plain, "F16"), cmp.Or(o.Scales, "F16")
 	m.each(o.NewNaming, b.linear, b.plain)
 	if o.TiedHead && m.Tied {
@@ -119,6 +119,7 @@ type layoutBuilder struct {
 	cfg    Config
 	o      LayoutOptions
 	only   moduleList
+	rules  *ruleBook
 	layout Layout
 
 	embedding []int64 // the embedding's shape
@@ -126,7 +127,7 @@ type layoutBuilder struct {
 
 // linear adds a matrix, quantised unless the configuration excludes it.
 func (b *layoutBuilder) linear(x linear) {
-	bits, groupSize, quantised, _ := b.cfg.forModule(x.name)
+	bits, groupSize, quantised, _ := b.rules.forModule(x.name)
 	if quantised && b.only.has(x) && widthFits(bits) && sizeFits(groupSize) {
 		b.quantised(x, bits, groupSize)
 		return
@@ -164,7 +165,7 @@ func (b *layoutBuilder) plain(p plain) {
 		b.embedding = p.shape
 	}
 	if p.role == RoleHead && b.cfg.LMHead && part == "weight" && p.layer < 0 {
-		bits, groupSize, quantised, _ := b.cfg.forModule(base)
+		bits, groupSize, quantised, _ := b.rules.forModule(base)
 		if quantised && widthFits(bits) && sizeFits(groupSize) {
 			b.quantised(linear{name: base, role: p.role, layer: -1, k: int(p.shape[1]), n: int(p.shape[0])}, bits, groupSize)
 			return

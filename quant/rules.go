@@ -1,0 +1,163 @@
+package quant
+
+import (
+	"bytes"
+	"encoding/json"
+	"regexp"
+	"regexp/syntax"
+	"slices"
+	"strings"
+)
+
+// Rule is one entry of dynamic: what differs for modules whose name matches.
+type Rule struct {
+	Pattern   string // regular expression, matched from the start of the module's name
+	Exclude   bool   // "-:": the module is not quantised
+	Bits      int    // 0 = as for the rest
+	GroupSize int    // 0 = as for the rest
+
+	prefix  string         // every name that matches begins so
+	literal bool           // and every name that begins so matches
+	re      *regexp.Regexp // nil when that is all, and when Go cannot compile the pattern or should not
+}
+
+// readable says that it is known which names the rule means.
+func (r Rule) readable() bool { return r.literal || r.re != nil }
+
+// Bounds on rules, which come from outside: a model has some hundred at most, and
+// a hostile file of 180 kB kept a core busy for a quarter of a minute.
+const (
+	maxPattern = 10_000    // nodes of one expression, repetitions counted
+	maxRules   = 100_000   // nodes of all expressions of a configuration
+	maxMatches = 1_000_000 // expressions that are tried in one check
+)
+
+// ruleBook applies the rules of dynamic to the modules of one checkpoint.
+type ruleBook struct {
+	cfg  Config
+	left int // of maxMatches
+}
+
+func (c Config) rules() *ruleBook { return &ruleBook{c, maxMatches} }
+
+// spent says that there were more rules and modules than can be compared.
+func (b *ruleBook) spent() bool { return b.left < 0 }
+
+// forModule is the bits and group size a module should have; quantised is false
+// when a rule excludes it, known is false when a rule could not be read, or
+// there are too many of them.
+func (b *ruleBook) forModule(name string) (bits, groupSize int, quantised, known bool) {
+	bits, groupSize, known = b.cfg.Bits, b.cfg.GroupSize, true
+	for _, rule := range b.cfg.Dynamic {
+		if !rule.readable() {
+			known = false
+			continue
+		}
+		if !strings.HasPrefix(name, rule.prefix) {
+			continue
+		}
+		if !rule.literal {
+			if b.left--; b.left < 0 {
+				return b.cfg.Bits, b.cfg.GroupSize, true, false
+			}
+			if !rule.re.MatchString(name) {
+				continue
+			}
+		}
+		if rule.Exclude {
+			return bits, groupSize, false, known
+		}
+		if rule.Bits != 0 {
+			bits = rule.Bits
+		}
+		if rule.GroupSize != 0 {
+			groupSize = rule.GroupSize
+		}
+		break
+	}
+	return bits, groupSize, true, known
+}
+
+// readDynamic reads {"-:regex": {}, "+:regex": {"bits": 8}} in file order;
+// exclusions come first, as GPTQModel sorts them.
+func (k *configKeys) readDynamic() {
+	raw := k.any("dynamic")
+	if raw == nil {
+		return
+	}
+	nodes := maxRules
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	if tok, err := dec.Token(); err != nil || tok != json.Delim('{') {
+		k.odd("dynamic", raw, "an object")
+		return
+	}
+	for dec.More() {
+		tok, err := dec.Token()
+		if err != nil {
+			return // raw was parsed before: this cannot be
+		}
+		pattern, _ := tok.(string)
+		var value json.RawMessage
+		if err := dec.Decode(&value); err != nil {
+			return
+		}
+		k.cfg.Dynamic = append(k.cfg.Dynamic, k.rule(pattern, value, &nodes))
+	}
+	slices.SortStableFunc(k.cfg.Dynamic, func(a, b Rule) int { return boolInt(b.Exclude) - boolInt(a.Exclude) })
+}
+
+// rule reads one rule; its expression is compiled as long as nodes last.
+func (k *configKeys) rule(pattern string, value json.RawMessage, nodes *int) Rule {
+	r := Rule{Pattern: pattern}
+	if p, ok := strings.CutPrefix(pattern, "-:"); ok {
+		r.Pattern, r.Exclude = p, true
+	}
+	r.Pattern = strings.TrimPrefix(r.Pattern, "+:")
+	if tree, err := syntax.Parse(r.Pattern, syntax.Perl); err == nil {
+		r.prefix, r.literal = literalPrefix(tree)
+		size := nodesOf(tree)
+		if !r.literal && size <= maxPattern && size <= *nodes {
+			*nodes -= size
+			r.re, _ = regexp.Compile("^(?:" + tree.String() + ")") // it parses: what remains is RE2's own bound on its size
+		}
+	}
+	var over map[string]json.RawMessage
+	if !r.Exclude && json.Unmarshal(value, &over) == nil {
+		inner := configKeys{raw: lowered(over), cfg: k.cfg, used: map[string]bool{}}
+		if n := inner.integer("bits"); n != nil {
+			r.Bits = *n
+		}
+		if n := inner.integer("group_size"); n != nil {
+			r.GroupSize = *n
+		}
+	}
+	return r
+}
+
+// nodesOf is about how large a compiled expression is.
+func nodesOf(re *syntax.Regexp) int {
+	n := 1 + len(re.Rune)
+	for _, sub := range re.Sub {
+		n += nodesOf(sub)
+	}
+	if re.Op == syntax.OpRepeat {
+		n *= max(1, re.Min, re.Max)
+	}
+	return min(n, 1<<30)
+}
+
+// literalPrefix is what every name that matches begins with; whole says that it
+// is all the expression asks for.
+func literalPrefix(re *syntax.Regexp) (prefix string, whole bool) {
+	rest := []*syntax.Regexp{re}
+	if re.Op == syntax.OpConcat {
+		rest = re.Sub
+	}
+	if rest[0].Op == syntax.OpBeginText && len(rest) > 1 {
+		rest = rest[1:]
+	}
+	if rest[0].Op != syntax.OpLiteral || rest[0].Flags&syntax.FoldCase != 0 {
+		return "", false
+	}
+	return string(rest[0].Rune), len(rest) == 1
+}
