@@ -20,9 +20,9 @@ func (d *detection) apple(ctx context.Context) []Probe {
 		return nil
 	}
 	p := Probe{Name: probeApple, State: Failed}
-	c := Command{Name: "sysctl", Args: []string{"machdep.cpu.brand_string", "hw.memsize", "hw.optional.arm64", "iogpu.wired_limit_mb"}}
+	// It ends with code 1 when it does not know one of them.
+	c, out, err := d.runFirst(ctx, sysctl, "machdep.cpu.brand_string", "hw.memsize", "hw.optional.arm64", "iogpu.wired_limit_mb")
 	p.Command = c.words()
-	out, err := d.run(ctx, c) // it ends with code 1 when one of them is unknown
 	if err != nil {
 		p.Detail, p.Advice = err.Error(), "--vram or QBRANCH_VRAM states the memory"
 		return []Probe{p}

@@ -168,12 +168,24 @@ func (d *detection) run(ctx context.Context, c Command) (Output, error) {
 	return d.sys.Run(ctx, c)
 }
 
+// runFirst runs the first of these programs that is there.
+func (d *detection) runFirst(ctx context.Context, programs []string, args ...string) (c Command, out Output, err error) {
+	for _, program := range programs {
+		c = Command{Name: program, Args: args}
+		if out, err = d.run(ctx, c); !absent(err) {
+			break
+		}
+	}
+	return c, out, err
+}
+
 // errSlow is a program that did not answer in time.
 var errSlow = errors.New("no answer in time")
 
-// absent reports whether a program did not run because it is not there.
+// absent reports whether a program did not run because it is not there, or lies
+// in the working directory only, where anybody may have put it.
 func absent(err error) bool {
-	return errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, errors.ErrUnsupported)
+	return errors.Is(err, exec.ErrNotFound) || errors.Is(err, exec.ErrDot) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, errors.ErrUnsupported)
 }
 
 // exists reports whether a file can be read.

@@ -84,13 +84,16 @@ func reclaimable(stat []byte) int64 {
 	return 0
 }
 
+// sysctl is where macOS has it.
+var sysctl = []string{"sysctl", "/usr/sbin/sysctl"}
+
 // darwinMemory is hw.memsize, and of vm_stat's pages those that nobody needs.
 func (d *detection) darwinMemory(ctx context.Context) Memory {
 	var m Memory
-	if out, err := d.run(ctx, Command{Name: "sysctl", Args: []string{"hw.memsize"}}); err == nil {
+	if _, out, err := d.runFirst(ctx, sysctl, "hw.memsize"); err == nil {
 		m.Total = scaled(keyed(out.Stdout)["hw.memsize"], 1)
 	}
-	if out, err := d.run(ctx, Command{Name: "vm_stat"}); err == nil {
+	if _, out, err := d.runFirst(ctx, []string{"vm_stat", "/usr/bin/vm_stat"}); err == nil {
 		m.Available = vmStat(out.Stdout)
 	}
 	if m.Total != nil && m.Available != nil && *m.Available > *m.Total {

@@ -169,3 +169,49 @@ func FuzzMemory(f *testing.F) {
 		}
 	})
 }
+
+func FuzzChoose(f *testing.F) {
+	for _, list := range []string{"", "0,1", "GPU-1,GPU-0", "MIG-22", "1x, 0", "-1", "0,,1", "GPU-,\x00", "+2,2"} {
+		f.Add(list, true, true)
+		f.Add(list, true, false)
+		f.Add(list, false, false)
+	}
+	f.Fuzz(func(t *testing.T, list string, uuids, strict bool) {
+		r := cards(t, "nvidia:0 a", "nvidia:1 b", "nvidia:1:0 c", "nvidia:2 d")
+		c := newChooser("X", list)
+		c.choose(r.GPUs, []int{0, 1, 3}, listRules{uuids, strict})
+		seen := map[int]bool{}
+		for _, i := range c.chosen {
+			if seen[i] || i < 0 || i >= len(r.GPUs) || !uuids && i == 2 {
+				t.Errorf("%q: chose %v", list, c.chosen)
+			}
+			seen[i] = true
+		}
+		if len(c.chosen) > strings.Count(list, ",")+1 || len(c.Value) > 400 {
+			t.Errorf("%q: chose %v of %q", list, c.chosen, c.Value)
+		}
+		for _, n := range c.Notes {
+			if n != plainLong(n) {
+				t.Errorf("%q: note %q", list, n)
+			}
+		}
+	})
+}
+
+// The beginning of a UUID is one, however it is written; nothing else is.
+func FuzzBeginsUUID(f *testing.F) {
+	f.Add("GPU-d01abca6-2831", "GPU-d01a")
+	f.Add("GPU-", "GPU-0")
+	f.Add("-", "-0")
+	f.Fuzz(func(t *testing.T, uuid, entry string) {
+		if got := beginsUUID(uuid, entry); got && (len(entry) < 2 || len(uuid) < 2 || entry[0] != uuid[0]) {
+			t.Errorf("%q begins %q", entry, uuid)
+		}
+		digits := strings.Trim(strings.ToLower(uuid), " -")
+		if !strings.ContainsAny(digits, " -") && digits != "" && digits == strings.ToLower(strings.ToUpper(digits)) {
+			if !beginsUUID("GPU-"+digits, "GPU-"+digits) || !beginsUUID("GPU-"+digits, "GPU-"+digits+"xyz") || beginsUUID("GPU-"+digits, "MIG-"+digits) {
+				t.Errorf("GPU-%s is not itself", digits)
+			}
+		}
+	})
+}

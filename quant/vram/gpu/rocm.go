@@ -15,18 +15,11 @@ import (
 // amdTool asks one of AMD's tools.
 func (d *detection) amdTool(ctx context.Context, name string, programs, args []string, read func([]byte) ([]GPU, error)) Probe {
 	p := Probe{Name: name, State: None, Detail: "there is no " + name}
-	var out Output
-	var err error
-	for _, program := range programs {
-		c := Command{Name: program, Args: args}
-		if out, err = d.run(ctx, c); !absent(err) {
-			p.Command = c.words()
-			break
-		}
-	}
+	c, out, err := d.runFirst(ctx, programs, args...)
 	if absent(err) {
 		return p
 	}
+	p.Command = c.words()
 	p.State, p.Advice = Failed, "run '"+name+"': it may say what is wrong; --vram or QBRANCH_VRAM states the memory"
 	switch {
 	case errors.Is(err, errSlow):

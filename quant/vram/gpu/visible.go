@@ -119,7 +119,7 @@ func (c *chooser) byUUID(entry string, gpus []GPU, known bool) (int, bool) {
 func beginsUUID(uuid, entry string) bool {
 	kind, digits, ok := strings.Cut(uuid, "-")
 	rest, same := strings.CutPrefix(entry, kind+"-")
-	if !ok || !same || kind == "" {
+	if !ok || !same || digits == "" {
 		return false
 	}
 	rest, _, _ = strings.Cut(rest, " ")
