@@ -9,7 +9,7 @@ import (
 // Advice is one thing that would make a checkpoint fit, or at least tight.
 type Advice struct {
 	Kind    string  `json:"kind"`
-	Text    string  `json:"text"`
+	Text    string  `json:"text"`    // goes on from "it would fit with"
 	Verdict Verdict `json:"verdict"` // what the verdict would be: fits or tight
 	Context int     `json:"context,omitempty"`
 	KV      KVType  `json:"kv,omitempty"`
@@ -112,19 +112,19 @@ func (p *plan) machine() []Advice {
 		r := p.Request
 		r.Cards = []Card{{Name: c.Name, Total: c.Total, Free: c.Total}}
 		list = append(list, Advice{Kind: AdviseFree, Verdict: r.Summary().Verdict, Bytes: c.Total - c.Free, effort: 3,
-			Text: fmt.Sprintf("end other programs, which hold %s", GiBText(c.Total-c.Free))})
+			Text: fmt.Sprintf("the %s that other programs hold", GiBText(c.Total-c.Free))})
 	}
 	if p.Engine.Fraction > 0 && p.Engine.Fraction < 950 {
 		r := p.Request
 		r.Engine.Fraction = 950
 		list = append(list, Advice{Kind: AdviseFraction, Verdict: r.Summary().Verdict, effort: 4,
-			Text: fmt.Sprintf("let %s take 0.95 of the card", p.Engine.Name)})
+			Text: fmt.Sprintf("0.95 of the card for %s", p.Engine.Name)})
 	}
 	if len(p.Cards) > 1 && p.Engine.Layers {
 		r := p.Request
 		r.Split = SplitLayers
 		list = append(list, Advice{Kind: AdviseSplit, Verdict: r.Summary().Verdict, effort: 5,
-			Text: fmt.Sprintf("lay the layers on %d cards", len(p.Cards))})
+			Text: fmt.Sprintf("the layers laid on %d cards", len(p.Cards))})
 	}
 	return list
 }
@@ -174,7 +174,8 @@ func ofCard(fraction int) string {
 // others is another engine, or another branch.
 func (p *plan) others() []Advice {
 	var list []Advice
-	if !p.Engine.EmbedInRAM && !p.Engine.RAM {
+	// ExLlamaV2 has kernels for 4 bits only.
+	if !p.Engine.EmbedInRAM && !p.Engine.RAM && (p.Bits == 4 || p.Bits == 0) {
 		r := p.Request
 		r.Engine, _ = ProfileFor("exllamav2")
 		if after := r.Summary(); after.RAM > 0 {
