@@ -60,6 +60,7 @@ const (
 	KindConvert RefKind = "convert" // a conversion that the hub made
 	KindPull    RefKind = "pull"    // a pull request
 	KindCommit  RefKind = "commit"  // not a ref: a commit that was asked for
+	KindFolder  RefKind = "folder"  // not of a hub: a folder of this machine
 )
 
 // AbsentBranch is a branch that the card lists and the repository does not have,
@@ -111,6 +112,9 @@ type Listing struct {
 	Notes    []Note         `json:"notes"`
 	Requests int            `json:"requests"` // sent to the hub
 	AsOf     time.Time      `json:"as_of"`    // when the hub said so: in the past only when offline
+
+	card     *Card    // nil when there is none
+	branches []string // all of the repository, by name
 }
 
 // The largest files that are read whole.
@@ -159,7 +163,7 @@ func (a *App) survey(ctx context.Context, ref Ref, o ListOptions, inspect bool) 
 	if err := errors.Join(ctx.Err(), noneReadable(facts)); err != nil {
 		return nil, nil, err
 	}
-	l := &Listing{Repo: repo.String(), Endpoint: a.Endpoint(), AsOf: all.AsOf.UTC().Truncate(time.Second), Branches: []BranchRow{}, Absent: []AbsentBranch{}, Notes: []Note{}}
+	l := &Listing{branches: branchNames(all.Branches), Repo: repo.String(), Endpoint: a.Endpoint(), AsOf: all.AsOf.UTC().Truncate(time.Second), Branches: []BranchRow{}, Absent: []AbsentBranch{}, Notes: []Note{}}
 	if a.offline {
 		l.note("", "OFFLINE", "offline: the branches are those that the hub listed %s ago, at %s", agoText(time.Since(all.AsOf)), all.AsOf.Local().Format("2006-01-02 15:04"))
 	}
@@ -226,6 +230,7 @@ func (l *Listing) readCard(md []byte, err error) *Card {
 		return &Card{}
 	}
 	c := card.Parse(md)
+	l.card = c
 	if len(c.Rows) == 0 {
 		l.note("", "NO_CARD_TABLE", "no table of branches was found in the card")
 	}

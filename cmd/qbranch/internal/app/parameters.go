@@ -52,7 +52,7 @@ func sizeParameter(row *BranchRow, onCard *card.Row) Parameter {
 	}
 	if row.WeightBytes > 0 {
 		p.Agree = p.Value == nil || roundsTo(row.WeightBytes, *onCard.SizeBytes)
-		p.Value, p.From, p.Why, p.Says[0].Value = row.WeightBytes, FromTree, "the hub's sizes of the weight files, together", row.WeightBytes
+		p.Value, p.From, p.Why, p.Says[0].Value = row.WeightBytes, FromTree, "the sizes of the weight files, together", row.WeightBytes
 	}
 	return p
 }

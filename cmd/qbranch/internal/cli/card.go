@@ -58,7 +58,10 @@ func cardJSON(c *app.Card) cardObject {
 }
 
 // cardText is the card's facts, its rows and the remarks.
-func cardText(c *app.Card) string {
+func cardText(c *app.Card) string { return cardFacts(c) + cardTables(c) }
+
+// cardFacts is what the card says of the whole repository.
+func cardFacts(c *app.Card) string {
 	var b strings.Builder
 	fact := func(name, value string) {
 		if value != "" {
@@ -85,6 +88,12 @@ func cardText(c *app.Card) string {
 		b.WriteString(block("terms "+g.Heading, g.Prompt))
 	}
 	b.WriteString(block("prompt template "+deref(c.PromptName), c.PromptTemplate))
+	return b.String()
+}
+
+// cardTables is what the card says of branches or files, and the remarks.
+func cardTables(c *app.Card) string {
+	var b strings.Builder
 	if rows := cardRows(c); rows != "" {
 		b.WriteString("\n" + rows)
 	} else {

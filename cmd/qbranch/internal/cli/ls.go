@@ -21,7 +21,8 @@ func (r *run) lsCommand() *cobra.Command {
 		Short:      "List the branches of a repository",
 		Long: `List the branches of a repository: bits, group size (GS), act-order, size and commit, and
 what the store holds of each. The size of the weights is the real one; the column Card is
-what the model card says. Where card, name, config and files disagree, a note says so.
+what the model card says. Where card, name, config and files disagree, a note says so; --explain
+shows for every parameter who says what, what is believed, and why.
 
 With --fit the headers of the weights are read, too, to say which branches fit a graphics card;
 "qbranch fit" says why others do not. --sort quality puts the most bits first, then the
@@ -48,9 +49,13 @@ smallest groups, then act-order.`,
 				return r.emit(lsJSON(l))
 			}
 			fmt.Fprint(r.out, lsText(l, r.outWidth()))
+			if o.AllSources {
+				fmt.Fprint(r.out, lsExplained(l))
+			}
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&o.AllSources, "explain", false, "show for every parameter who says what, what is believed, and why")
 	cmd.Flags().BoolVar(&o.AllRefs, "all-refs", false, "list tags, conversions and pull requests, too")
 	f.register(cmd)
 	r.jsonFlag(cmd)
@@ -139,7 +144,7 @@ type lsObject struct {
 // lsJSON has empty lists, not null, where there is nothing.
 func lsJSON(l *app.Listing) lsObject {
 	o := lsObject{Schema: "qbranch/ls/v1", Listing: *l}
-	o.Branches, o.Notes = list(o.Branches), list(o.Notes)
+	o.Branches, o.Absent, o.Notes = list(o.Branches), list(o.Absent), list(o.Notes)
 	return o
 }
 

@@ -1,0 +1,176 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/qbranch/qbranch/cmd/qbranch/internal/app"
+)
+
+func (r *run) diffCommand() *cobra.Command {
+	var f fitFlags
+	cmd := &cobra.Command{
+		Use:        "diff REF REF",
+		GroupID:    groupFetch,
+		SuggestFor: []string{"compare", "switch"},
+		Short:      "Compare two branches: parameters, files, what switching costs",
+		Long: `Compare two branches, of one repository or of two: their parameters side by side, the files
+they share by content, the bytes that switching from the first to the second costs, the memory
+they need, the engines that load one and not the other, and what is wrong with one only. Either
+may be a folder.`,
+		Example: `  qbranch diff TheBloke/Llama-2-7B-GPTQ:main TheBloke/Llama-2-7B-GPTQ:gptq-4bit-32g-actorder_True
+  qbranch diff ./Llama-2-7B-GPTQ TheBloke/Llama-2-7B-GPTQ:main`,
+		Args:              args(2, 2, "two branches or folders"),
+		ValidArgsFunction: r.completeRefs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var sides [2]app.Target
+			for i := range sides {
+				var err error
+				if sides[i], err = app.ParseTarget(args[i]); err != nil {
+					return badArgument(err)
+				}
+			}
+			o, err := r.fitOptions(cmd, &f)
+			if err != nil {
+				return err
+			}
+			a, err := r.open(0)
+			if err != nil {
+				return err
+			}
+			d, err := a.Diff(cmd.Context(), sides[0], sides[1], o)
+			if err != nil {
+				return err
+			}
+			if r.json {
+				return r.emit(diffJSON(d))
+			}
+			fmt.Fprint(r.out, diffText(d))
+			return nil
+		},
+	}
+	f.register(cmd)
+	r.jsonFlag(cmd)
+	return cmd
+}
+
+// diffObject is the JSON of diff.
+type diffObject struct {
+	Schema string `json:"schema"`
+	app.Diff
+}
+
+// diffJSON has empty lists, not null, where there is nothing.
+func diffJSON(d *app.Diff) diffObject {
+	o := diffObject{Schema: "qbranch/diff/v1", Diff: *d}
+	o.Parameters, o.Shared, o.Changed = list(o.Parameters), list(o.Shared), list(o.Changed)
+	o.OnlyA, o.OnlyB, o.Unknown = list(o.OnlyA), list(o.OnlyB), list(o.Unknown)
+	o.Engines, o.FindingsA, o.FindingsB = list(o.Engines), list(o.FindingsA), list(o.FindingsB)
+	o.A.Unread, o.B.Unread = list(o.A.Unread), list(o.B.Unread)
+	return o
+}
+
+func diffText(d *app.Diff) string {
+	var out strings.Builder
+	for i, s := range []app.DiffSide{d.A, d.B} {
+		fmt.Fprintf(&out, "%c  %s", 'A'+i, clean(s.Target))
+		if s.Commit != "" {
+			fmt.Fprintf(&out, " at %s", short(s.Commit))
+		}
+		fmt.Fprintf(&out, " (%s)\n", s.From)
+	}
+	out.WriteString("\n" + diffParameters(d))
+	out.WriteString("\n" + diffFiles(d))
+	if len(d.Engines) > 0 {
+		out.WriteString("\nengines that treat them differently\n")
+		var rows [][]string
+		for _, e := range d.Engines {
+			why := ""
+			if len(e.Why) > 0 {
+				why = clean(e.Why[0])
+			}
+			rows = append(rows, []string{"  " + e.Name, string(e.A), string(e.B), why})
+		}
+		out.WriteString(table([]column{{title: "  Engine"}, {title: "A"}, {title: "B"}, {title: "Because"}}, rows))
+	}
+	for i, findings := range [][]app.Finding{d.FindingsA, d.FindingsB} {
+		for _, f := range findings {
+			fmt.Fprintf(&out, "only %c: %s %s: %s: %s\n", 'A'+i, f.Severity, f.Code, clean(f.Where), clean(f.Message))
+		}
+	}
+	for _, s := range []app.DiffSide{d.A, d.B} {
+		for _, u := range s.Unread {
+			fmt.Fprintf(&out, "not read: %s: %s\n", clean(s.Target), clean(u))
+		}
+	}
+	return out.String()
+}
+
+// diffParameters lists parameters and needs side by side.
+func diffParameters(d *app.Diff) string {
+	mark := func(same bool) string {
+		if same {
+			return ""
+		}
+		return "differs"
+	}
+	var rows [][]string
+	for _, p := range d.Parameters {
+		if p.A == nil && p.B == nil {
+			continue
+		}
+		rows = append(rows, []string{p.Name, said(p.Name, p.A), said(p.Name, p.B), mark(p.Same)})
+	}
+	needs := func(s app.DiffSide) string {
+		if s.Estimate.Need.High == 0 {
+			return unknown
+		}
+		text := gib(s.Estimate.Need.Low) + "-" + app.GiBText(s.Estimate.Need.High)
+		if s.Estimate.Verdict != app.VerdictUnknown {
+			text += ", " + verdictText(string(s.Estimate.Verdict))
+		}
+		return text
+	}
+	a, b := needs(d.A), needs(d.B)
+	rows = append(rows, []string{fmt.Sprintf("memory (context %d)", d.B.Estimate.Context), a, b, mark(a == b)})
+	return table([]column{{title: "Parameter"}, {title: "A"}, {title: "B"}, {title: ""}}, rows)
+}
+
+// diffFiles says what the two share, and what switching costs.
+func diffFiles(d *app.Diff) string {
+	var out strings.Builder
+	line := func(what string, files []app.DiffFile) {
+		if len(files) == 0 {
+			return
+		}
+		var names []string
+		for _, f := range files {
+			name := clean(f.PathB)
+			switch {
+			case f.PathB == "":
+				name = clean(f.PathA)
+			case f.PathA != "" && f.PathA != f.PathB:
+				name += " (" + clean(f.PathA) + ")"
+			}
+			names = append(names, name)
+		}
+		more := ""
+		if len(names) > 8 {
+			names, more = names[:8], fmt.Sprintf(" and %d more", len(names)-8)
+		}
+		fmt.Fprintf(&out, "%-10s %s%s\n", what, strings.Join(names, ", "), more)
+	}
+	line("shared", d.Shared)
+	line("changed", d.Changed)
+	line("only A", d.OnlyA)
+	line("only B", d.OnlyB)
+	line("unknown", d.Unknown)
+	fmt.Fprintf(&out, "switching from A to B moves %s; %s are shared", app.BytesText(d.SwitchBytes), app.BytesText(d.SharedBytes))
+	if d.FetchBytes != d.SwitchBytes {
+		fmt.Fprintf(&out, "; as A is not all here, fetching B takes %s now", app.BytesText(d.FetchBytes))
+	}
+	out.WriteString("\n")
+	return out.String()
+}
