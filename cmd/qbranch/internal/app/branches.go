@@ -194,12 +194,13 @@ func (f *branchFacts) listConfigs() {
 // contentReader reads small files for a listing: from the store when it has
 // them, and from the hub once, however many branches have the same content.
 type contentReader struct {
-	app   *App
-	st    *store.Store // nil when there is none
-	repo  RepoID
-	once  sync.Map              // store.Want → func() ([]byte, error)
-	have  map[store.Want][]byte // what came early or followed; complete before read is called
-	seeds map[string][][]byte   // by kind: configurations that are here, which others may follow from
+	app    *App
+	st     *store.Store // nil when there is none
+	repo   RepoID
+	budget budget                // of Inspect
+	once   sync.Map              // store.Want → func() ([]byte, error)
+	have   map[store.Want][]byte // what came early or followed; complete before read is called
+	seeds  map[string][][]byte   // by kind: configurations that are here, which others may follow from
 }
 
 // earlyFiles are what was read of a branch before its tree was known, by path.

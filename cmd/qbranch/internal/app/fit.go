@@ -212,7 +212,7 @@ func (r *FitRow) judge(i *Inspection, engine EngineRow) {
 
 // diskBytes is the size of the weight files.
 func (i *Inspection) diskBytes() (n int64) {
-	for _, name := range i.input().WeightFiles() {
+	for _, name := range i.WeightFiles {
 		if f, ok := find(i.Files, name); ok {
 			n += f.Size
 		}

@@ -47,7 +47,10 @@ func newFitter(o FitOptions) (*fitter, error) {
 	if o.Context < 0 || o.Batch < 0 {
 		return nil, &optionError{"ctx", "context and batch must be above 0", ""}
 	}
-	if o.VRAM == "" || o.VRAM == "auto" {
+	if from, flag := strings.CutPrefix(o.VRAMFrom, "--"); f.profile.RAM && (len(o.GPUs) > 0 || flag && o.VRAM != "" && o.VRAM != "auto") {
+		return nil, &optionError{"engine", f.rows[0].Name + " runs in main memory, not on a card", "leave out --" + cmp.Or(from, "gpu")}
+	}
+	if o.VRAM == "" || o.VRAM == "auto" || f.profile.RAM {
 		return f, nil
 	}
 	for i, text := range strings.Split(o.VRAM, ",") {
@@ -83,8 +86,8 @@ func (f *fitter) setEngine() error {
 
 // findMemory looks for what there is to run in, unless that was said.
 func (f *fitter) findMemory(ctx context.Context, a *App) error {
-	if len(f.cards) > 0 && !f.profile.RAM {
-		return nil
+	if len(f.cards) > 0 {
+		return nil // that was said
 	}
 	r, err := a.GPUs(ctx, GPUOptions{VRAM: "auto", Indexes: f.o.GPUs, System: f.o.System})
 	if err != nil {
@@ -138,9 +141,8 @@ func (i *Inspection) Subject() engines.Subject {
 	if p := i.Settled.ActOrder; p != nil && s.DescAct == nil {
 		s.DescAct = &p.Value
 	}
-	names := i.input().WeightFiles()
-	s.Shards = len(names)
-	for _, name := range names {
+	s.Shards = len(i.WeightFiles)
+	for _, name := range i.WeightFiles {
 		h := i.Headers[name]
 		if h == nil {
 			continue

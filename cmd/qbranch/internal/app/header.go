@@ -27,7 +27,8 @@ type shardHeader struct {
 // cache, and only then from the hub.
 type headerReader struct {
 	ranged
-	st *store.Store // nil when there is none
+	st     *store.Store // nil when there is none
+	budget *budget      // nil = as many as there are
 }
 
 // readAll reads the header of every safetensors file among files.
@@ -74,13 +75,16 @@ const headerRead = 128 << 10
 // readHeader reads one header. What was read need not be fetched again, unless
 // the file is here in part: then only the header is read.
 func (g *headerReader) readHeader(ctx context.Context, h *shardHeader) (err error) {
+	if err := g.budget.file(); err != nil {
+		return err
+	}
 	w := fetch.Wanted(h.file)
 	if g.st != nil {
 		if d, ok := g.st.Find(w); ok {
 			return h.parseBlob(g.st, d)
 		}
 	}
-	if head, ok := g.app.hub.KeptHead(h.file); ok {
+	if head, ok := g.app.hub.KeptHead(h.file); ok && g.budget.bytes(int64(len(head))) == nil {
 		if h.header, err = safetensors.Parse(bytes.NewReader(head), h.file.Size); err == nil {
 			return nil
 		}
@@ -102,6 +106,9 @@ func (g *headerReader) readHeader(ctx context.Context, h *shardHeader) (err erro
 	length, err := safetensors.HeaderLen(buf[:min(8, n)], h.file.Size)
 	if err != nil {
 		return asBad(err, &h.bad)
+	}
+	if err := g.budget.bytes(length); err != nil {
+		return err
 	}
 	if buf, err = g.readRange(ctx, h.file, buf, length); err != nil {
 		return err

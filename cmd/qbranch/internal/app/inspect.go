@@ -2,8 +2,10 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -21,9 +23,10 @@ type Inspection struct {
 	Commit string
 	Files  []hub.File // sorted by path; none when the tree could not be read
 
-	JSON    map[string][]byte              // the configurations and indexes that could be read, by path
-	Headers map[string]*safetensors.Header // by path; empty when none could be read
-	Unread  []string                       // what could not be read, and why
+	WeightFiles []string                       // those that make up the checkpoint, sorted
+	JSON        map[string][]byte              // the configurations and indexes that could be read, by path
+	Headers     map[string]*safetensors.Header // by path; empty when none could be read
+	Unread      []string                       // what could not be read, and why
 
 	Config   quant.Config // what follows from all configurations and headers
 	Model    *quant.Model // nil when there is no config.json that can be read
@@ -57,8 +60,7 @@ func (i *Inspection) Fatal() []Finding { return fatalOf(i.Findings) }
 func (i *Inspection) Weights() vram.Weights {
 	var headers []*safetensors.Header
 	var bytes int64
-	names := i.input().WeightFiles()
-	for _, name := range names {
+	for _, name := range i.WeightFiles {
 		if h := i.Headers[name]; h != nil {
 			headers = append(headers, h)
 		}
@@ -66,7 +68,7 @@ func (i *Inspection) Weights() vram.Weights {
 			bytes += f.Size
 		}
 	}
-	if len(names) > 0 && len(headers) == len(names) {
+	if len(headers) > 0 && len(headers) == len(i.WeightFiles) {
 		return vram.Headers(headers)
 	}
 	if bytes > 0 {
@@ -110,6 +112,34 @@ func (a *App) Inspect(ctx context.Context, ref Ref) (*Listing, []Inspection, err
 	return a.survey(ctx, ref, ListOptions{}, true)
 }
 
+// What Inspect reads at most of all branches together, so that no repository can
+// ask for more memory and requests than there are. Eight branches of a Mixtral have 5
+// MB in 8 files, eight of the largest models 20 MB in 1300.
+const (
+	inspectBytes = 64 << 20 // of headers, configurations and indexes
+	inspectFiles = 4000     // of weights
+)
+
+// errInspectLimit says that a repository has more than that.
+var errInspectLimit = fmt.Errorf("the branches have more than %d MiB of headers and configurations, or %d weight files: name one branch to have it read", inspectBytes>>20, inspectFiles)
+
+// budget counts what was read; a nil one has no end.
+type budget struct{ usedBytes, usedFiles atomic.Int64 }
+
+func (b *budget) bytes(n int64) error {
+	if b != nil && b.usedBytes.Add(n) > inspectBytes {
+		return errInspectLimit
+	}
+	return nil
+}
+
+func (b *budget) file() error {
+	if b != nil && b.usedFiles.Add(1) > inspectFiles {
+		return errInspectLimit
+	}
+	return nil
+}
+
 // gather reads configurations, indexes and headers.
 func (r *contentReader) gather(ctx context.Context, f *branchFacts) evidence {
 	e := evidence{json: make(map[string][]byte)}
@@ -126,7 +156,7 @@ func (r *contentReader) gather(ctx context.Context, f *branchFacts) evidence {
 	var g errgroup.Group // what cannot be read is noted
 	g.SetLimit(judgeConns)
 	g.Go(func() error {
-		h := headerReader{ranged{r.app, r.repo, f.Commit, nil, new(Stats)}, r.st}
+		h := headerReader{ranged{r.app, r.repo, f.Commit, nil, new(Stats)}, r.st, &r.budget}
 		headers, err := h.readAll(ctx, f.files)
 		if err != nil {
 			failed(err)
@@ -142,7 +172,11 @@ func (r *contentReader) gather(ctx context.Context, f *branchFacts) evidence {
 			continue
 		}
 		g.Go(func() error {
-			data, err := r.read(ctx, f, file.Path, limit)
+			err := r.budget.bytes(file.Size)
+			var data []byte
+			if err == nil {
+				data, err = r.read(ctx, f, file.Path, limit)
+			}
 			if err != nil {
 				failed(err)
 				return nil
@@ -185,6 +219,7 @@ func inspected(f *branchFacts, onCard claims) Inspection {
 		i.Model, _ = quant.ParseModel(data) // what is wrong with it is a finding
 	}
 	in := i.input()
+	i.WeightFiles = in.WeightFiles()
 	i.Config, _ = in.Config() // Check has the findings of that
 	if len(i.JSON)+len(i.Headers) > 0 {
 		i.Findings = append(i.Findings, quant.Check(in)...)

@@ -83,7 +83,7 @@ func (g *getter) judge(ctx context.Context) error {
 
 // headers reads headers as a Get does: as fast as it may, and counted.
 func (g *getter) headers() *headerReader {
-	return &headerReader{ranged{g.app, g.repo, g.commit, g.limit, g.o.Stats}, g.st}
+	return &headerReader{ranged: ranged{g.app, g.repo, g.commit, g.limit, g.o.Stats}, st: g.st}
 }
 
 // canRun asks the runner what it thinks of the branch: that is no reason not to

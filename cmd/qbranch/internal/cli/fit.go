@@ -225,6 +225,9 @@ func fitHead(f *app.FitReport) string {
 	case len(f.Cards) > 1:
 		what += ", on the one card with the most free"
 	}
+	if f.Memory == app.MemoryRAM {
+		return f.MemoryText() + ": " + what
+	}
 	return f.MemoryText() + " (" + f.Memory + "): " + what
 }
 
