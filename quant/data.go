@@ -2,30 +2,38 @@ package quant
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
-	"math"
-	"strconv"
-	"strings"
+	"runtime"
+	"sync"
+	"sync/atomic"
 
 	"github.com/qbranch/qbranch/quant/gptq"
 	"github.com/qbranch/qbranch/quant/safetensors"
 )
 
-// CheckData judges the tensors themselves: g_idx, scales, zeros, biases.
-// open gives a reader over a whole safetensors file; a reader that is also an
-// io.Closer is closed. Headers that in does not have are read first; in.Files,
-// or a Size method of the reader, gives the length of their files. The error
-// is of open, of a reader, or of ctx; what is wrong with the data is a finding.
+// CheckData judges the tensors themselves: codes, scales, zero points, order of
+// rows, biases, and what stays in floating point. See [RecoverData].
 func CheckData(ctx context.Context, in Input, open func(path string) (io.ReaderAt, error)) ([]Finding, error) {
-	d := &dataChecker{ctx: ctx, readers: map[string]io.ReaderAt{}, buf: make([]byte, chunk)}
+	_, findings, err := RecoverData(ctx, in, open)
+	return findings, err
+}
+
+// RecoverData reads every tensor once, on all cores: it tells what the tensors
+// prove of the parameters, and judges them as [CheckData] does.
+//
+// open gives a reader over a whole safetensors file, from which several
+// goroutines read at a time; a reader that is also an io.Closer is closed.
+// Headers that in does not have are read first; in.Files, or a Size method of
+// the reader, gives the length of their files. The error is of open, of a
+// reader, or of ctx; what is wrong with the data is a finding.
+func RecoverData(ctx context.Context, in Input, open func(path string) (io.ReaderAt, error)) (DataRecovered, []Finding, error) {
+	d := &dataChecker{readers: map[string]io.ReaderAt{}}
 	defer d.closeAll()
-	in, broken, err := d.openAll(in, open)
+	in, broken, err := d.openAll(ctx, in, open)
 	if err != nil {
-		return nil, err
+		return DataRecovered{}, nil, err
 	}
 	d.checker = newChecker(in)
 	d.findings = broken // what Check finds is not repeated here
@@ -34,50 +42,73 @@ func CheckData(ctx context.Context, in Input, open func(path string) (io.ReaderA
 		d.model = nil // J13's
 	}
 	d.expectedBias()
-	for _, m := range d.inv.modules {
-		if err := d.checkModuleData(m); err != nil {
-			return nil, err
+	d.plan()
+	if err := d.run(ctx); err != nil {
+		return DataRecovered{}, nil, err
+	}
+	for i := range d.facts {
+		for _, f := range d.facts[i].found {
+			d.count(f.kind, f.Finding)
 		}
 	}
-	d.judgeActOrder()
-	d.judgeZeros()
-	if err := d.checkPlainData(); err != nil {
-		return nil, err
+	d.compareSiblings()
+	if OtherMethod(d.cfg) == "" { // else J2's: what GPTQ's keys mean is not asked of it
+		d.judgeActOrder()
+		d.judgeZeros()
 	}
-	return d.sorted(), nil
+	return d.recovered(), d.sorted(), nil
 }
 
-// chunk is how much of a tensor is held in memory.
-const chunk = 1 << 20
+// chunk is how much of a tensor a worker holds at a time: small enough to be
+// looked at while it is still in the core's cache.
+const chunk = 256 << 10
 
-// dataChecker reads one tensor after the other.
+// maxWorkers bounds the memory: each worker has a chunk, a table of 128 KiB and
+// what one g_idx needs.
+const maxWorkers = 32
+
+// dataChecker reads every tensor once. What a worker finds out stays in its
+// facts until all are done, so that findings come in the order of the tensors
+// whatever the number of workers.
 type dataChecker struct {
 	*checker
-	ctx     context.Context
 	readers map[string]io.ReaderAt
-	buf     []byte // (chunk)
-
-	noBias   map[string]bool // modules whose architecture has no bias
-	act      actOrder
-	zeros    zeroCount
-	siblings map[string]sibling // by parent and kind, the first g_idx seen
+	noBias  map[string]bool // modules whose architecture has no bias
+	facts   []facts         // one for each module, then one for each other tensor
 }
 
-// sibling is a module that shares its input with others.
-type sibling struct {
-	name string
-	hash [sha256.Size]byte
+// facts is what was found out about a module, or about one other tensor.
+type facts struct {
+	m     *module
+	shape gptq.Shape
+	plain *placed // instead of a module
+
+	groupSize int // of the module, as it is declared
+
+	found []kinded
+	rows  rowOrder
+	gidx  [32]byte // SHA-256 of g_idx, when rows says that there is a sound one
+	codes codeStats
+	zeros zeroStats
 }
+
+// kinded is a finding and its kind, as [list.count] wants it.
+type kinded struct {
+	kind string
+	Finding
+}
+
+func (f *facts) count(kind string, finding Finding) { f.found = append(f.found, kinded{kind, finding}) }
 
 // openAll opens the weight files and completes the headers.
-func (d *dataChecker) openAll(in Input, open func(string) (io.ReaderAt, error)) (Input, []Finding, error) {
+func (d *dataChecker) openAll(ctx context.Context, in Input, open func(string) (io.ReaderAt, error)) (Input, []Finding, error) {
 	headers := make(map[string]*safetensors.Header, len(in.Headers))
 	for name, h := range in.Headers {
 		headers[name] = h
 	}
 	var broken []Finding
 	for _, file := range in.WeightFiles() {
-		if err := d.ctx.Err(); err != nil {
+		if err := ctx.Err(); err != nil {
 			return in, nil, err
 		}
 		if _, listed := in.Files[file]; in.Files != nil && !listed {
@@ -126,188 +157,20 @@ func (d *dataChecker) expectedBias() {
 	d.model.each(d.newNaming, func(x linear) { d.noBias[x.name] = !x.bias }, func(plain) {})
 }
 
-// errStop ends a stream early without being an error.
-var errStop = errors.New("seen enough")
-
-// stream calls visit with successive pieces of a tensor, each a whole number of
-// units, at most [chunk] bytes or one unit; first is the index of the first
-// unit of a piece.
-func (d *dataChecker) stream(t *placed, unit int, visit func(first int64, piece []byte) error) error {
-	buf := d.buf
-	if unit > len(buf) {
-		buf = make([]byte, unit)
-	}
-	buf = buf[:len(buf)/unit*unit]
-	r := t.Section(d.readers[t.file])
-	for at := int64(0); at < t.Size; {
-		if err := d.ctx.Err(); err != nil {
-			return err
-		}
-		piece := buf[:min(int64(len(buf)), t.Size-at)]
-		if n, err := r.ReadAt(piece, at); n < len(piece) {
-			return fmt.Errorf("reading tensor %q of %s at byte %d: %w", t.Name, t.file, t.Offset+at+int64(n), noEOF(err))
-		}
-		if err := visit(at/int64(unit), piece); err != nil {
-			if err == errStop {
-				return nil
-			}
-			return err
-		}
-		at += int64(len(piece))
-	}
-	return nil
-}
-
-// noEOF: the header promised the bytes, so the end of the file is unexpected.
-func noEOF(err error) error {
-	if err == io.EOF {
-		return io.ErrUnexpectedEOF
-	}
-	return err
-}
-
-func (d *dataChecker) checkModuleData(m *module) error {
-	if !m.whole() {
-		return nil // H3's
-	}
-	s, err := m.shape()
-	if err != nil || m.isAWQ() || !gptq.Supported(s.Bits) {
-		return nil // H4's, H7's, J3's
-	}
-	for _, check := range []func(*module, gptq.Shape) error{d.checkCodes, d.checkScales, d.checkGroups, d.checkZeros, d.checkBias} {
-		if err := check(m, s); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// checkCodes: a layer that was skipped or badly packed is all zeros or all
-// ones. Reading stops at the first word that is neither.
-func (d *dataChecker) checkCodes(m *module, _ gptq.Shape) error {
-	zeros, ones := true, true
-	err := d.stream(m.qweight, 4, func(_ int64, piece []byte) error {
-		for i := 0; i+4 <= len(piece); i += 4 {
-			w := binary.LittleEndian.Uint32(piece[i:])
-			zeros, ones = zeros && w == 0, ones && w == math.MaxUint32
-			if !zeros && !ones {
-				return errStop
-			}
-		}
-		return nil
-	})
-	if err == nil && (zeros || ones) {
-		word := "00000000"
-		if ones {
-			word = "FFFFFFFF"
-		}
-		d.count(word, Finding{
-			Code: "D9", Severity: Fatal, Where: m.qweight.Name,
-			Got:     word,
-			Message: fmt.Sprintf("every word is %s: the layer was not quantised or not written", word),
-			Hint:    "the export is broken: choose another branch",
-		})
-	}
-	return err
-}
-
-// checkScales: finite, and above zero.
-func (d *dataChecker) checkScales(m *module, s gptq.Shape) error {
-	if !isFloat(m.scales.DType) {
-		return nil // H6's
-	}
-	odd, firstOdd := int64(0), ""
-	err := d.floats(m.scales, func(i int64, v float32) error {
-		if v != v || math.IsInf(float64(v), 0) {
-			d.count("finite", Finding{
-				Code: "D6", Severity: Fatal, Where: m.scales.Name,
-				Got: fmt.Sprint(v), Want: "a finite number",
-				Message: fmt.Sprintf("[%d][%d] is %v: so is every output of this column", i/int64(s.N), i%int64(s.N), v),
-				Hint:    "the export is broken: choose another branch",
-			})
-			return errStop
-		}
-		if v <= 0 {
-			if odd == 0 {
-				firstOdd = fmt.Sprintf("[%d][%d] is %v", i/int64(s.N), i%int64(s.N), v)
-			}
-			odd++
-		}
-		return nil
-	})
-	if odd > 0 {
-		d.count("sign", Finding{
-			Code: "D6", Severity: Warn, Where: m.scales.Name,
-			Got: strconv.FormatInt(odd, 10), Want: "above 0",
-			Message: fmt.Sprintf("%d scales are zero or negative, the first, %s; quantisers never write such", odd, firstOdd),
-			Hint:    "the layer may have seen no calibration text",
-		})
-	}
-	return err
-}
-
-// floats visits every value of a float tensor with its index.
-func (d *dataChecker) floats(t *placed, visit func(i int64, v float32) error) error {
-	unit := 2
-	if t.DType == "F32" {
-		unit = 4
-	}
-	return d.stream(t, unit, func(first int64, piece []byte) error {
-		for i := 0; i < len(piece); i += unit {
-			var v float32
-			switch t.DType {
-			case "F16":
-				v = gptq.F16ToF32(binary.LittleEndian.Uint16(piece[i:]))
-			case "BF16":
-				v = gptq.BF16ToF32(binary.LittleEndian.Uint16(piece[i:]))
-			default:
-				v = math.Float32frombits(binary.LittleEndian.Uint32(piece[i:]))
-			}
-			if err := visit(first+int64(i/unit), v); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-// checkBias: where the architecture has none, engines differ in whether they
-// add it, so it must be zero.
-func (d *dataChecker) checkBias(m *module, _ gptq.Shape) error {
-	if m.bias == nil || !isFloat(m.bias.DType) {
-		return nil
-	}
-	return d.floats(m.bias, func(i int64, v float32) error {
-		switch {
-		case v != v || math.IsInf(float64(v), 0):
-			d.notFinite(m.bias, i, v)
-			return errStop
-		case v != 0 && d.noBias[m.name]:
-			d.count("bias", Finding{
-				Code: "D8", Severity: Warn, Where: m.bias.Name,
-				Got: fmt.Sprint(v), Want: "0",
-				Message: fmt.Sprintf("[%d] is %v, though the architecture has no bias: AutoGPTQ adds it, transformers drops it", i, v),
-				Hint:    "compare the output of two engines",
-			})
-			return errStop
-		}
-		return nil
-	})
-}
-
-func (d *dataChecker) notFinite(t *placed, i int64, v float32) {
-	d.count("plain", Finding{Code: "D11", Severity: Fatal, Where: t.Name, Got: fmt.Sprint(v), Want: "a finite number",
-		Message: fmt.Sprintf("value %d of %v is %v", i, t.Shape, v), Hint: "the export is broken: choose another branch"})
-}
-
-// checkPlainData: the tensors that stay in floating point are finite.
-func (d *dataChecker) checkPlainData() error {
-	part := map[string]bool{}
+// plan lists what is to be read.
+func (d *dataChecker) plan() {
+	part := map[*placed]bool{}
 	for _, m := range d.inv.modules {
-		for _, t := range []*placed{m.scales, m.bias} {
-			if t != nil {
-				part[t.Name] = true
-			}
+		for _, t := range []*placed{m.qweight, m.qzeros, m.scales, m.gidx, m.bias} {
+			part[t] = true
+		}
+		if !m.whole() {
+			continue // H3's
+		}
+		s, err := m.shape()
+		if err == nil && !m.isAWQ() && gptq.Supported(s.Bits) { // else H4's, H7's, J3's
+			_, size, _, _ := d.rules.forModule(m.name)
+			d.facts = append(d.facts, facts{m: m, shape: s, groupSize: size})
 		}
 	}
 	for _, file := range d.inv.files {
@@ -316,21 +179,49 @@ func (d *dataChecker) checkPlainData() error {
 			continue
 		}
 		for _, t := range h.Tensors {
-			p := d.inv.tensors[t.Name]
-			if part[t.Name] || !isFloat(t.DType) || p.file != file || strings.HasSuffix(t.Name, ".inv_freq") {
-				continue
-			}
-			err := d.floats(p, func(i int64, v float32) error {
-				if v != v || math.IsInf(float64(v), 0) {
-					d.notFinite(p, i, v)
-					return errStop
-				}
-				return nil
-			})
-			if err != nil {
-				return err
+			if p := d.inv.tensors[t.Name]; p.file == file && isFloat(t.DType) && !part[p] {
+				d.facts = append(d.facts, facts{plain: p})
 			}
 		}
 	}
-	return nil
+}
+
+// run reads everything, on all cores. The error is of the first tensor that
+// failed.
+func (d *dataChecker) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var (
+		next atomic.Int64
+		wg   sync.WaitGroup
+		mu   sync.Mutex
+		at   = len(d.facts) // the tensor that first failed
+		fail error
+	)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	for range min(runtime.GOMAXPROCS(0), maxWorkers, len(d.facts)) {
+		wg.Go(func() {
+			w := newWorker(ctx, d)
+			for {
+				i := int(next.Add(1) - 1)
+				if i >= len(d.facts) {
+					return
+				}
+				if err := w.read(&d.facts[i]); err != nil {
+					mu.Lock()
+					// What fails because another has failed is not the reason.
+					if fail == nil || i < at && !errors.Is(err, context.Canceled) {
+						at, fail = i, err
+					}
+					mu.Unlock()
+					cancel()
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return fail
 }

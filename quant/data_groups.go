@@ -1,27 +1,32 @@
 package quant
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"strconv"
 	"strings"
-
-	"github.com/qbranch/qbranch/quant/gptq"
 )
 
-// actOrder counts what the g_idx tensors are, over modules of several groups.
-type actOrder struct {
-	sequential, zero, permuted, absent int
-	first                              string // the first permuted module
-}
+// rowOrder is how the rows of a matrix are assigned to groups.
+type rowOrder int
 
-// checkGroups: every row points at a group that exists, and every group has the
+const (
+	rowsUnread   rowOrder = iota // its g_idx cannot be read, or is damaged
+	rowsOneGroup                 // one group: no order makes a difference
+	rowsAbsent                   // several groups and no g_idx
+	rowsZero                     // a g_idx of zeros beside several groups
+	rowsInOrder
+	rowsPermuted // act-order
+)
+
+// readGroups: every row points at a group that exists, and every group has the
 // rows it should have.
-func (d *dataChecker) checkGroups(m *module, s gptq.Shape) error {
+func (w *worker) readGroups(f *facts) error {
+	m, s := f.m, f.shape
 	if m.gidx == nil {
-		if s.G > 1 {
-			d.act.absent++
+		f.rows = rowsAbsent
+		if s.G == 1 {
+			f.rows = rowsOneGroup
 		}
 		return nil
 	}
@@ -33,43 +38,47 @@ func (d *dataChecker) checkGroups(m *module, s gptq.Shape) error {
 	default:
 		return nil // H6's
 	}
-	_, size, _, _ := d.rules.forModule(m.name)
+	size := f.groupSize
 	if !s.Fits(size) || size <= 0 {
 		size = s.GroupSize()
 	}
 	if s.G > s.K {
 		return nil // H5's: no group size gives more groups than rows
 	}
-	g := groupTally{s: s, size: size, rows: make([]int32, s.G), sequential: true, zero: true, bad: -1}
-	hash := sha256.New()
-	err := d.stream(m.gidx, unit, func(first int64, piece []byte) error {
-		hash.Write(piece) // never fails
-		for i := 0; i < len(piece); i += unit {
+	if cap(w.rows) < s.G {
+		w.rows = make([]int32, s.G)
+	}
+	g := groupTally{groups: s.G, size: size, rows: w.rows[:s.G], sequential: true, zero: true, bad: -1}
+	clear(g.rows)
+	w.sum.Reset()
+	err := w.stream(m.gidx, func(at int64, piece []byte) bool {
+		w.sum.Write(piece) // never fails
+		row := at / int64(unit)
+		for i := 0; i+unit <= len(piece); i += unit {
 			v := int64(int32(binary.LittleEndian.Uint32(piece[i:])))
 			if unit == 8 {
 				v = int64(binary.LittleEndian.Uint64(piece[i:]))
 			}
-			if !g.add(first+int64(i/unit), v) {
-				return errStop
+			if !g.add(row, v) {
+				return false
 			}
+			row++
 		}
-		return nil
+		return true
 	})
 	if err != nil {
 		return err
 	}
-	d.judgeGroups(m, &g)
-	if g.bad < 0 {
-		d.compareSiblings(m, [sha256.Size]byte(hash.Sum(nil)))
-	}
+	f.judgeGroups(&g)
+	w.sum.Sum(f.gidx[:0])
 	return nil
 }
 
 // groupTally is one g_idx as it is read.
 type groupTally struct {
-	s          gptq.Shape
+	groups     int
 	size       int
-	rows       []int32 // (G) rows of each group
+	rows       []int32 // (groups) rows of each group
 	sequential bool    // row i is in group i/size
 	zero       bool    // all zeros
 	bad        int64   // the row that points outside, -1 for none
@@ -77,7 +86,7 @@ type groupTally struct {
 }
 
 func (g *groupTally) add(row, group int64) bool {
-	if group < 0 || group >= int64(g.s.G) {
+	if group < 0 || group >= int64(g.groups) {
 		g.bad, g.badGroup = row, group
 		return false
 	}
@@ -87,42 +96,38 @@ func (g *groupTally) add(row, group int64) bool {
 	return true
 }
 
-func (d *dataChecker) judgeGroups(m *module, g *groupTally) {
-	name := m.gidx.Name
-	if g.bad >= 0 {
-		d.count("range", Finding{
+func (f *facts) judgeGroups(g *groupTally) {
+	name, s := f.m.gidx.Name, f.shape
+	switch {
+	case g.bad >= 0:
+		f.count("range", Finding{
 			Code: "D2", Severity: Fatal, Where: name,
-			Got: strconv.FormatInt(g.badGroup, 10), Want: fmt.Sprintf("0 to %d", g.s.G-1),
-			Message: fmt.Sprintf("row %d points at group %d of %d: kernels would read outside the tensor", g.bad, g.badGroup, g.s.G),
+			Got: strconv.FormatInt(g.badGroup, 10), Want: fmt.Sprintf("0 to %d", s.G-1),
+			Message: fmt.Sprintf("row %d points at group %d of %d: kernels would read outside the tensor", g.bad, g.badGroup, s.G),
 			Hint:    "do not run this file: choose another branch",
 		})
 		return
-	}
-	if g.s.G == 1 {
+	case s.G == 1:
+		f.rows = rowsOneGroup
 		return
-	}
-	switch {
 	case g.zero:
-		d.act.zero++
+		f.rows = rowsZero
 		return
 	case g.sequential:
-		d.act.sequential++
+		f.rows = rowsInOrder
 		return
 	}
-	d.act.permuted++
-	if d.act.first == "" {
-		d.act.first = name
-	}
-	if !g.s.Fits(g.size) {
+	f.rows = rowsPermuted
+	if !s.Fits(g.size) {
 		return // H5's
 	}
 	for group, rows := range g.rows {
 		want := g.size
-		if group == g.s.G-1 {
-			want = g.s.K - g.size*(g.s.G-1)
+		if group == s.G-1 {
+			want = s.K - g.size*(s.G-1)
 		}
 		if int(rows) != want {
-			d.count("rows", Finding{
+			f.count("rows", Finding{
 				Code: "D3", Severity: Fatal, Where: name,
 				Got: strconv.Itoa(int(rows)), Want: strconv.Itoa(want),
 				Message: fmt.Sprintf("group %d has %d rows, want %d", group, rows, want),
@@ -135,69 +140,89 @@ func (d *dataChecker) judgeGroups(m *module, g *groupTally) {
 
 // compareSiblings: matrices that share their input share the order of their
 // rows, which fusing engines rely on.
-func (d *dataChecker) compareSiblings(m *module, hash [sha256.Size]byte) {
-	dot := strings.LastIndexByte(m.name, '.')
-	if dot < 0 {
-		return
+func (d *dataChecker) compareSiblings() {
+	first := map[string]*facts{} // by parent and kind
+	for i := range d.facts {
+		f := &d.facts[i]
+		if f.m == nil || f.m.gidx == nil || f.rows == rowsUnread {
+			continue
+		}
+		dot := strings.LastIndexByte(f.m.name, '.')
+		kind := siblingKind(f.m.name[dot+1:])
+		if dot < 0 || kind == "" {
+			continue
+		}
+		key := f.m.name[:dot] + "." + kind
+		if first[key] == nil {
+			first[key] = f
+		} else if first[key].gidx != f.gidx {
+			d.count(kind, Finding{
+				Code: "D5", Severity: Warn, Where: f.m.gidx.Name,
+				Got: "two orders", Want: "one order",
+				Message: fmt.Sprintf("%s and %s share their input but not their g_idx: TGI cannot fuse them", first[key].m.name, f.m.name),
+				Hint:    "engines that keep the matrices apart are not affected",
+			})
+		}
 	}
-	kind := ""
-	switch m.name[dot+1:] {
+}
+
+func siblingKind(name string) string {
+	switch name {
 	case "q_proj", "k_proj", "v_proj":
-		kind = "qkv"
+		return "qkv"
 	case "gate_proj", "up_proj", "w1", "w3":
-		kind = "gate-up"
-	default:
-		return
+		return "gate-up"
 	}
-	if d.siblings == nil {
-		d.siblings = map[string]sibling{}
+	return ""
+}
+
+// counted orders of all matrices.
+func (d *dataChecker) orders() (n map[rowOrder]int, permuted string) {
+	n = map[rowOrder]int{}
+	for i := range d.facts {
+		f := &d.facts[i]
+		if f.m == nil {
+			continue
+		}
+		if n[f.rows]++; f.rows == rowsPermuted && permuted == "" {
+			permuted = f.m.gidx.Name
+		}
 	}
-	key := m.name[:dot] + "." + kind
-	first, ok := d.siblings[key]
-	if !ok {
-		d.siblings[key] = sibling{m.name, hash}
-		return
-	}
-	if first.hash != hash {
-		d.count(kind, Finding{
-			Code: "D5", Severity: Warn, Where: m.gidx.Name,
-			Message: fmt.Sprintf("%s and %s share their input but not their g_idx: TGI cannot fuse them", first.name, m.name),
-			Hint:    "engines that keep the matrices apart are not affected",
-		})
-	}
+	return n, permuted
 }
 
 // judgeActOrder compares what the g_idx are with what is claimed.
 func (d *dataChecker) judgeActOrder() {
-	a, cfg := d.act, d.cfg
+	n, first := d.orders()
+	cfg := d.cfg
+	claimed := isTrue(cfg.DescAct) && !isTrue(cfg.StaticGroups)
+	f := Finding{Code: "D4", Severity: Warn, Where: "g_idx", Field: "desc_act", Got: "rows in order", Want: "act-order",
+		Hint: "compare the file's digest with the hub's"}
 	switch {
-	case a.permuted > 0 && cfg.DescAct != nil && !*cfg.DescAct:
-		d.add(Finding{
-			Code: "D4", Severity: Fatal, Where: a.first,
-			Got: "act-order", Want: "desc_act true",
-			Message: fmt.Sprintf("%d matrices are in act-order, but desc_act is false: engines that believe it answer with noise", a.permuted),
-			Hint:    "set desc_act to true in both configuration files",
-		})
-	case a.permuted == 0 && a.sequential > 0 && isTrue(cfg.DescAct) && !isTrue(cfg.StaticGroups):
-		d.add(Finding{
-			Code: "D4", Severity: Warn, Where: "g_idx",
-			Got: "rows in order", Want: "act-order",
-			Message: "desc_act is true, but every matrix has its rows in order: either static_groups was used or the file is another branch's",
-			Hint:    "compare the file's digest with the hub's",
-		})
-	case a.absent > 0 && isTrue(cfg.DescAct) && !isTrue(cfg.StaticGroups):
-		d.add(Finding{
-			Code: "D4", Severity: Warn, Where: "g_idx",
-			Got: "no g_idx", Want: "act-order",
-			Message: fmt.Sprintf("desc_act is true, but %d matrices have no g_idx: their rows are taken in order", a.absent),
-			Hint:    "if the output is noise the order is lost: choose another branch",
-		})
+	case n[rowsPermuted] > 0 && cfg.DescAct == nil && len(d.sources) > 0:
+		f.Where, f.Got, f.Want = first, "nothing", "desc_act true"
+		f.Message = fmt.Sprintf("%d matrices are in act-order, and desc_act is not stated: GPTQModel and transformers take it for false", n[rowsPermuted])
+		f.Hint = "set desc_act to true in both configuration files"
+		d.add(f)
+	case n[rowsPermuted] > 0 && cfg.DescAct != nil && !*cfg.DescAct:
+		f.Severity, f.Where, f.Got, f.Want = Fatal, first, "act-order", "desc_act true"
+		f.Message = fmt.Sprintf("%d matrices are in act-order, but desc_act is false: engines that believe it answer with noise", n[rowsPermuted])
+		f.Hint = "set desc_act to true in both configuration files"
+		d.add(f)
+	case n[rowsPermuted] == 0 && n[rowsInOrder]+n[rowsZero] > 0 && claimed:
+		f.Message = "desc_act is true, but every matrix has its rows in order: either static_groups was used or the file is another branch's"
+		d.add(f)
+	case n[rowsAbsent] > 0 && claimed:
+		f.Got = "no g_idx"
+		f.Message = fmt.Sprintf("desc_act is true, but %d matrices have no g_idx: their rows are taken in order", n[rowsAbsent])
+		f.Hint = "if the output is noise the order is lost: choose another branch"
+		d.add(f)
 	}
-	if a.zero > 0 {
+	if n[rowsZero] > 0 {
 		d.add(Finding{
-			Code: "D4", Severity: Info, Where: "g_idx",
-			Got:     "all zeros",
-			Message: fmt.Sprintf("%d matrices have a g_idx of zeros beside several groups, as writers before act-order left it: rows are taken in order", a.zero),
+			Code: "D4", Severity: Info, Where: "g_idx", Field: "desc_act",
+			Got: "all zeros", Want: "rows in order",
+			Message: fmt.Sprintf("%d matrices have a g_idx of zeros beside several groups, as writers before act-order left it: rows are taken in order", n[rowsZero]),
 		})
 	}
 }

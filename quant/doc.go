@@ -26,8 +26,10 @@
 // arch.go that reads from top to bottom.
 //
 // Guarantees: no input makes it panic; findings hold no control characters;
-// [CheckData] keeps a mebibyte of one tensor in memory, or one row of qzeros if
-// that is more, whatever the size of the file.
+// [CheckData] reads every byte once, and keeps half a mebibyte for each core (32
+// at most), two rows of qzeros for each shape, and a count for each group of one
+// matrix in memory, whatever the size of the file: below 64 MiB beside the
+// headers.
 // Not guaranteed: that a checkpoint without findings is a good model, or that
 // every architecture is known. Those of arch.go are judged tensor by tensor; of
 // others only what the headers themselves imply is judged, and a finding says

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -93,11 +94,12 @@ func (f *fake) linear(name string, bits, size, k, n int) {
 	if size > 0 {
 		g = (k-1)/size + 1
 	}
-	words := make([]uint32, gptq.Words(k, bits)*n)
-	for i := range words {
-		words[i] = rnd.Uint32()
+	codes := make([]uint8, k*n) // a bell around zero, as weights are
+	for i := range codes {
+		v := math.Round(rnd.NormFloat64()*float64(int(1)<<bits)/6) + float64(gptq.SymZero(bits))
+		codes[i] = uint8(min(max(v, 0), float64(gptq.MaxCode(bits))))
 	}
-	f.put(name+".qweight", "I32", le(words), int64(gptq.Words(k, bits)), int64(n))
+	f.setCodes(name, bits, k, n, codes)
 	f.setZeros(name, bits, g, n, gptq.SymZero(bits)-1)
 	f.put(name+".scales", "F16", bytes.Repeat([]byte{0x00, 0x20}, g*n), int64(g), int64(n))
 	gidx := make([]uint32, k)
@@ -108,6 +110,10 @@ func (f *fake) linear(name string, bits, size, k, n int) {
 		}
 	}
 	f.put(name+".g_idx", "I32", le(gidx), int64(k))
+}
+
+func (f *fake) setCodes(name string, bits, k, n int, codes []uint8) {
+	f.put(name+".qweight", "I32", le(gptq.PackRows(codes, bits, k, n)), int64(gptq.Words(k, bits)), int64(n))
 }
 
 // setZeros stores one value in every field of qzeros.

@@ -52,6 +52,13 @@ func HeaderFinding(path string, err error) Finding {
 	return f
 }
 
+// DigestFinding is the finding for a file whose bytes are not what its digest
+// names; where says which bytes, as far as that is known.
+func DigestFinding(path, where string) Finding {
+	return Finding{Code: "D1", Severity: Fatal, Where: printable(path), Got: printable(where), Want: "the bytes its digest names",
+		Message: "its bytes have changed since they were fetched", Hint: "'qbranch verify REF --repair' fetches only the bad parts"}
+}
+
 // list collects findings; equal ones about many tensors are counted, so that a
 // thousand layers with one fault make one finding.
 type list struct {

@@ -32,7 +32,8 @@ type (
 	// Stats are counters sampled while a fetch runs.
 	Stats = fetch.Stats
 	// Finding is something noticed about a checkpoint.
-	Finding = quant.Finding
+	Finding   = quant.Finding
+	Recovered = quant.DataRecovered
 	// Card is what a model card says.
 	Card = card.Card
 	// Snapshot is a fetched branch.

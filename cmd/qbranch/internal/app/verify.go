@@ -66,6 +66,10 @@ type VerifyReport struct {
 	Repaired int64         `json:"repaired_bytes"`
 	OK       bool          `json:"ok"`
 	Elapsed  time.Duration `json:"-"`
+
+	// Recovered is what the tensors alone say of the parameters; nil where they
+	// were not read, and of several branches.
+	Recovered *Recovered `json:"recovered,omitempty"`
 }
 
 // Compared reports whether every file was compared with digests recorded when
@@ -148,6 +152,7 @@ func (a *App) verify(target string, o VerifyOptions, look func(v *verifier) erro
 	}
 	err := look(v)
 	v.rep.Elapsed = time.Since(start)
+	v.digests()
 	if bad := v.rep.verdict(); bad != nil {
 		if err == nil {
 			return v.rep, bad
@@ -159,6 +164,20 @@ func (a *App) verify(target string, o VerifyOptions, look func(v *verifier) erro
 	}
 	v.rep.OK = true
 	return v.rep, nil
+}
+
+// digests makes a finding of every file whose bytes have changed.
+func (v *verifier) digests() {
+	var found []Finding
+	for _, f := range v.rep.Files {
+		if !f.OK && !f.Missing {
+			found = append(found, quant.DigestFinding(f.name(), "bytes "+rangesText(f.Ranges)))
+		}
+	}
+	if len(found) > 0 {
+		v.rep.Findings = append(v.rep.Findings, found...)
+		v.notify(Event{Findings: found})
+	}
 }
 
 // verdict turns what was found into an error.
@@ -326,6 +345,12 @@ func (a *App) repair(ctx context.Context, st *store.Store, snap Snapshot, notify
 	return stats.Received.Load(), st.PutSnapshot(snap) // keeps the name of its branch
 }
 
+// Files that say which tokens were added to the vocabulary.
+const (
+	addedTokens     = "added_tokens.json"
+	tokenizerConfig = "tokenizer_config.json"
+)
+
 // openFile is a file of a checkpoint, in the store or in a folder.
 type openFile interface {
 	io.Reader
@@ -343,9 +368,12 @@ type checkpoint struct {
 
 // judge holds config, headers and tensors against each other.
 func (v *verifier) judge(ctx context.Context, c checkpoint) error {
-	findings, err := c.judge(ctx)
+	findings, recovered, err := c.judge(ctx)
 	if err != nil {
 		return err
+	}
+	if !v.all {
+		v.rep.Recovered = recovered
 	}
 	for i := range findings {
 		findings[i].Where = c.of + findings[i].Where
@@ -357,7 +385,8 @@ func (v *verifier) judge(ctx context.Context, c checkpoint) error {
 	return nil
 }
 
-func (c checkpoint) judge(ctx context.Context) ([]Finding, error) {
+// judge reads the tensors, too, unless what stands before them makes no sense.
+func (c checkpoint) judge(ctx context.Context) ([]Finding, *Recovered, error) {
 	in := quant.Input{Branch: c.branch, Files: c.files, JSON: make(map[string][]byte), Headers: make(map[string]*safetensors.Header)}
 	weights := make(map[string]openFile)
 	defer func() {
@@ -368,12 +397,15 @@ func (c checkpoint) judge(ctx context.Context) ([]Finding, error) {
 	var findings []Finding
 	for _, path := range slices.Sorted(maps.Keys(c.files)) {
 		limit := jsonLimit(path)
+		if path == addedTokens || path == tokenizerConfig {
+			limit = configLimit
+		}
 		if limit == 0 && !isWeights(path) {
 			continue
 		}
 		f, err := c.open(path)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if limit > 0 {
 			in.JSON[path], err = readAtMost(f, limit)
@@ -390,19 +422,19 @@ func (c checkpoint) judge(ctx context.Context) ([]Finding, error) {
 			}
 		}
 		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", path, err)
+			return nil, nil, fmt.Errorf("read %s: %w", path, err)
 		}
 	}
 	findings = append(findings, quant.Check(in)...)
 	if len(fatalOf(findings)) > 0 {
-		return findings, nil // the tensors cannot be interpreted
+		return findings, nil, nil // the tensors cannot be interpreted
 	}
-	data, err := quant.CheckData(ctx, in, func(path string) (io.ReaderAt, error) {
+	recovered, data, err := quant.RecoverData(ctx, in, func(path string) (io.ReaderAt, error) {
 		f, ok := weights[path]
 		if !ok {
 			return nil, fmt.Errorf("open %s: %w", path, os.ErrNotExist)
 		}
 		return f, nil
 	})
-	return append(findings, data...), err
+	return append(findings, data...), &recovered, err
 }

@@ -76,6 +76,12 @@ func TestVerify(t *testing.T) {
 	if !rep.OK || rep.Bytes != all || sum != all || done != all || len(checked) != len(branches[main32]) || len(rep.Files) != len(checked) {
 		t.Errorf("report %+v; %d of %d bytes, files %q; want %d bytes", rep, done, sum, checked, all)
 	}
+	if r := rep.Recovered; r == nil || r.Bits != 3 || r.GroupSize == nil || *r.GroupSize != 32 || r.ActOrder == nil || !*r.ActOrder || r.Format != "gptq" {
+		t.Errorf("recovered %+v", r)
+	}
+	if slices.ContainsFunc(rep.Findings, func(f app.Finding) bool { return f.Code == "D1" }) {
+		t.Errorf("findings %+v", rep.Findings)
+	}
 	if rep.Commit != w.hub.Commit(repoID, main32) || rep.Target != repoID+":"+main32 {
 		t.Errorf("report of %s at %s", rep.Target, rep.Commit)
 	}
@@ -106,6 +112,9 @@ func TestVerifyDamage(t *testing.T) {
 		t.Errorf("error %q does not say where", err)
 	}
 	wantHint(t, err, "qbranch verify "+repoID+":"+main32+" --repair")
+	if d := rep.Findings; len(d) != 1 || d[0].Code != "D1" || d[0].Severity != app.Fatal || d[0].Where != weights || !strings.Contains(d[0].Got, "1048576-") {
+		t.Errorf("findings %+v, want the changed bytes", d)
+	}
 	for _, f := range rep.Files {
 		if want := f.Path != weights; f.OK != want {
 			t.Errorf("%s: ok %v, want %v", f.Path, f.OK, want)
