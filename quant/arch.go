@@ -110,7 +110,7 @@ type plain struct {
 // tensors cost no more memory than their user wants.
 type walk struct {
 	m         *Model
-	newNaming bool // the names transformers has had since version 5
+	newNaming bool // the names transformers has had since version 5, or GPTQModel gives
 
 	linears func(linear)
 	plains  func(plain)
@@ -306,12 +306,17 @@ func phi(w *walk) {
 	w.head("lm_head", true)
 }
 
+// phi3 fuses gate and up; files that GPTQModel split have them apart.
 func phi3(w *walk) {
 	w.embedding("model.embed_tokens")
 	for range w.layers("model.layers.") {
 		w.rms("input_layernorm", w.m.Hidden)
 		w.fusedAttention("self_attn.qkv_proj", "self_attn.o_proj")
 		w.rms("post_attention_layernorm", w.m.Hidden)
+		if w.newNaming {
+			w.gated(RoleMLP, "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj", w.m.Inter)
+			continue
+		}
 		w.linear(RoleMLP, "mlp.gate_up_proj", w.m.Hidden, 2*w.m.Inter, false)
 		w.linear(RoleMLP, "mlp.down_proj", w.m.Inter, w.m.Hidden, false)
 	}

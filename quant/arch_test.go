@@ -259,6 +259,34 @@ func TestRecoverHeaders(t *testing.T) {
 	}
 }
 
+// Names of other writers, and a router that can be packed.
+func TestOtherWriters(t *testing.T) {
+	for _, kind := range []string{"mixtral", "phi3", "gpt-neox"} {
+		all := tensorsOf(t, architectures[kind], small4x32, LayoutOptions{NewNaming: true})
+		if got, findings := headersSay(t, architectures[kind], small4x32, all); len(got) > 0 || maps.Equal(shapes(all), shapes(tensorsOf(t, architectures[kind], small4x32, LayoutOptions{}))) {
+			t.Errorf("%s: %v\n%+v", kind, got, findings)
+		}
+	}
+	model := strings.Replace(architectures["qwen3-moe"], `"num_experts":4`, `"num_experts":64`, 1)
+	all := tensorsOf(t, model, small4x32, LayoutOptions{})
+	const gate = "model.layers.1.mlp.gate"
+	delete(all, gate+".weight")
+	for part, shape := range map[string][]int64{"qweight": {32, 64}, "qzeros": {8, 8}, "scales": {8, 64}, "g_idx": {256}} {
+		all[gate+"."+part] = LayoutTensor{DType: map[bool]string{true: "F16", false: "I32"}[part == "scales"], Shape: shape}
+	}
+	if got, findings := headersSay(t, model, small4x32, all); !slices.Equal(got, []string{"H9 warn"}) {
+		t.Errorf("quantised router: %v\n%+v", got, findings)
+	}
+}
+
+func shapes(all map[string]LayoutTensor) map[string]string {
+	m := map[string]string{}
+	for name, x := range all {
+		m[name] = fmt.Sprint(x.Shape)
+	}
+	return m
+}
+
 // Other formats by the tensors that show them.
 func TestForeignFormats(t *testing.T) {
 	for format, tensors := range map[string][]string{

@@ -23,7 +23,7 @@ type checker struct {
 
 	only      moduleList // what may be quantised
 	rules     *ruleBook  // how
-	newNaming bool       // the tensors have the names of transformers 5
+	newNaming bool       // the tensors have the newer of their architecture's names
 }
 
 // Check judges the configuration files and, where present, the headers.

@@ -304,6 +304,13 @@ func (c *checker) checkPlain(p plain) {
 		t.asked = true
 	}
 	switch {
+	case ok && c.inv.byName[base] != nil && p.role == RoleRouter && p.shape[0]%32 == 0:
+		c.count("router", Finding{
+			Code: "H9", Severity: Warn, Where: base,
+			Got: "quantised", Want: "F16, BF16 or F32",
+			Message: "the router is quantised: vLLM and others stop at its g_idx",
+			Hint:    "load it with GPTQModel, or choose another branch",
+		})
 	case ok && c.inv.byName[base] != nil:
 		c.count("quantised", Finding{
 			Code: "H9", Severity: Fatal, Where: base,

@@ -1,6 +1,7 @@
 package quant
 
 import (
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -226,6 +227,21 @@ var headerCases = []spoiled{
 		f.drop(gate + ".weight")
 		f.linear(gate, 4, 32, fakeHidden, 8)
 	}, []string{"H12 info", "H9 fatal"}},
+	{"quantised router of 32 experts", "mixtral", func(f *fake) {
+		f.config["num_local_experts"] = 32
+		listed := []string{"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj"}
+		for e := range 32 {
+			x := fmt.Sprintf("block_sparse_moe.experts.%d.", e)
+			listed = append(listed, x+"w1", x+"w2", x+"w3")
+			f.linear("model.layers.0."+x+"w1", 4, 32, fakeHidden, fakeInter)
+			f.linear("model.layers.0."+x+"w3", 4, 32, fakeHidden, fakeInter)
+			f.linear("model.layers.0."+x+"w2", 4, 32, fakeInter, fakeHidden)
+		}
+		f.config["quantization_config"].(map[string]any)["modules_in_block_to_quantize"] = listed
+		gate := "model.layers.0.block_sparse_moe.gate"
+		f.drop(gate + ".weight")
+		f.linear(gate, 4, 32, fakeHidden, 32)
+	}, []string{"H9 warn"}},
 	{"tied embedding without lm_head", "", func(f *fake) { f.config["tie_word_embeddings"] = true; f.drop("lm_head.weight") }, nil},
 	{"zero bias", "", func(f *fake) { f.put(oProj+".bias", "F16", make([]byte, 128), 64) }, []string{"H10 info"}},
 	{"bias the architecture has", "", func(f *fake) {

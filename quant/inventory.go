@@ -252,18 +252,26 @@ func digitsFrom(s string, i int) int {
 	return n
 }
 
-// newNaming says that the tensors carry the names transformers has had since
-// version 5: those of a Mixtral's experts, and of GPT-NeoX's head.
+// newNaming says that the tensors carry the newer of the names an architecture
+// has: of a Mixtral's experts, of GPT-NeoX's head, of Phi-3's gate and up.
 func (inv *inventory) newNaming(m *Model) bool {
 	switch m.Kind {
 	case "mixtral":
-		for name := range inv.tensors {
-			if strings.Contains(name, ".mlp.experts.") {
-				return true
-			}
-		}
+		return inv.has(".mlp.experts.")
+	case "phi3":
+		return inv.has(".mlp.gate_proj.")
 	case "gpt_neox":
 		return inv.tensors["embed_out.weight"] == nil && inv.tensors["lm_head.weight"] != nil
+	}
+	return false
+}
+
+// has says that the name of some tensor holds part.
+func (inv *inventory) has(part string) bool {
+	for name := range inv.tensors {
+		if strings.Contains(name, part) {
+			return true
+		}
 	}
 	return false
 }

@@ -36,7 +36,7 @@ type LayoutOptions struct {
 	ZeroBias  bool              // every quantised Linear has a bias, also where the architecture has none
 	TiedHead  bool              // the head is stored although it is the embedding
 	NoGIdx    bool              // there is no g_idx, as before May 2023
-	NewNaming bool              // the names transformers has had since version 5 for Mixtral's experts and GPT-NeoX's head
+	NewNaming bool              // the names transformers has had since version 5 for Mixtral's experts and GPT-NeoX's head; Phi-3's gate and up apart
 	Rotary    bool              // every layer carries its rotary frequencies in F32, as Llama files did until August 2023
 	Plain     string            // type of what is not quantised; "" = F16
 	Scales    string            // type of scales and of biases beside them; "" = F16
