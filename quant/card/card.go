@@ -104,6 +104,7 @@ type reader struct {
 	ids   []string // owner/name, where commands and examples have them
 
 	rowRepos []string // where the rows, or files, link to
+	linked   []string // those of these links that lead to a branch or a file
 }
 
 func (r *reader) note(code, where, message string) {
@@ -148,6 +149,7 @@ func (r *reader) readBody() {
 		r.readLinks()
 	}
 	r.findRepo()
+	r.settleMethod()
 	r.readSiblings()
 	r.remark()
 }

@@ -110,7 +110,6 @@ var (
 // sentence does not.
 func (r *reader) readLinks() {
 	var rows []Row
-	repos := map[string]bool{}
 	seen := map[string]bool{}
 	repo := ""
 	for _, l := range r.links(r.docs) {
@@ -121,10 +120,7 @@ func (r *reader) readLinks() {
 		if !ok || repo != "" && l.repo != repo || len(rows) == maxRows {
 			continue
 		}
-		repo, repos[l.repo], seen[l.repo+":"+l.rest] = l.repo, true, true
-		if m := r.card.Method; m != "" && m != "gptq" && row.ActOrder != nil {
-			row.Method = m
-		}
+		repo, seen[l.repo+":"+l.rest] = l.repo, true
 		rows = append(rows, row)
 	}
 	if len(rows) < 2 {
@@ -132,7 +128,7 @@ func (r *reader) readLinks() {
 	}
 	r.card.Layout, r.card.Rows = "links", rows
 	for range rows {
-		r.rowRepos = append(r.rowRepos, repo)
+		r.linked = append(r.linked, repo)
 	}
 }
 

@@ -77,6 +77,28 @@ func (r *reader) methodOfCard() string {
 	return ""
 }
 
+// settleMethod takes the method from the repository's name or the layout, where
+// the card did not say it before.
+func (r *reader) settleMethod() {
+	c := &r.card
+	if c.Method == "" && c.Repo != nil {
+		c.Method = methodInName(*c.Repo)
+	}
+	if c.Method != "" {
+		return
+	}
+	switch c.Layout {
+	case "gptq8", "gptq10", "gptq-files":
+		c.Method = "gptq"
+	case "awq6":
+		c.Method = "awq"
+	case "exl2-vram":
+		c.Method = "exl2"
+	case "gguf-files":
+		c.Method = "gguf"
+	}
+}
+
 // display is how people write a method.
 func display(method string) string {
 	switch method {

@@ -12,7 +12,7 @@ import (
 type sheetRow struct {
 	Row
 	repo   string // its link leads there
-	branch bool   // the link names a branch of it
+	inside bool   // the link names a branch or a file of it
 	notes  []Finding
 }
 
@@ -30,7 +30,14 @@ func (r *reader) readTables() {
 			continue
 		}
 		rows[i] = r.readSheet(sheets[i])
-		sheets[i].layout = layoutOfRows(sheets[i].layout, rows[i])
+		if layout := layoutOfRows(sheets[i].layout, rows[i]); layout != sheets[i].layout {
+			sheets[i].layout = layout
+			for n := range rows[i] {
+				if layout != "other" { // else the layout says the method
+					rows[i][n].Method = ""
+				}
+			}
+		}
 		if len(rows[i]) == 0 {
 			sheets[i].layout = ""
 		}
@@ -128,6 +135,9 @@ func (r *reader) keep(sheets []sheet, rows [][]sheetRow, best int) {
 			r.card.Rows = append(r.card.Rows, row.Row)
 		}
 		r.rowRepos = append(r.rowRepos, row.repo)
+		if row.inside {
+			r.linked = append(r.linked, row.repo)
+		}
 	}
 }
 
@@ -195,6 +205,9 @@ func (r *reader) readSheet(s sheet) []sheetRow {
 			row.Method = r.methodOfRow(row, has)
 		} else {
 			row.Method = ""
+		}
+		if p := quant.ParseBranchName(row.Branch); !has[colBits] && !has[colBPW] && p.BPW != nil {
+			row.Bits = p.BPW
 		}
 		rows = append(rows, row)
 	}
@@ -283,7 +296,7 @@ func (row *sheetRow) readCell(h heading, c cell) bool {
 			row.VRAMBytes[h.unit] = *v
 		}
 	case colDataset, colGPTQDataset, colAWQDataset:
-		if !blank(c.text) {
+		if !blank(c.text) && !strings.EqualFold(c.text, "none") {
 			row.Dataset = ptr(c.text)
 			if len(c.links) > 0 {
 				row.DatasetURL = c.links[0].dest
@@ -314,8 +327,8 @@ func (row *sheetRow) readCell(h heading, c cell) bool {
 func (row *sheetRow) readBranch(c cell) {
 	s := plain(c.text)
 	if l := branchLink(c); l != nil {
-		row.repo, row.branch = l.repo, true
-		if name := plain(l.text); name != l.rest && looksLikeBranch(name) {
+		row.repo, row.inside = l.repo, true
+		if name := plain(l.text); looksLikeBranch(name) && !strings.Contains(l.rest, name) {
 			row.notes = append(row.notes, Finding{"BRANCH_LINK", name, fmt.Sprintf("links to branch %q", l.rest)})
 		}
 		row.Branch = l.rest
@@ -365,7 +378,7 @@ func (row *sheetRow) readFile(c cell) {
 		name := l.rest[strings.LastIndexByte(l.rest, '/')+1:]
 		switch {
 		case l.kind == "blob" || l.kind == "resolve" || l.kind == "tree" && strings.Contains(l.rest, "/"):
-			row.repo, row.File = l.repo, name
+			row.repo, row.inside, row.File = l.repo, true, name
 			if len(c.links) > 1 && i == 0 && partOfFile.MatchString(name) || l.kind == "tree" {
 				row.Split = ptr(true)
 			}

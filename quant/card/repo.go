@@ -89,13 +89,14 @@ func (r *reader) readSiblings() {
 	if len(r.card.Repositories) > 1 {
 		return // the card's own list is complete as far as it goes
 	}
-	own := ""
+	own, repo := stem("/"+r.title), ""
 	if r.card.Repo != nil {
-		own = stem(*r.card.Repo)
+		repo = *r.card.Repo
+		own = stem(repo)
 	}
 	for _, m := range r.hub {
 		switch {
-		case own != "" && stem(m.repo) == own && (m.kind == "" || r.card.Repo != nil && m.repo != *r.card.Repo):
+		case own != "" && stem(m.repo) == own && m.repo != repo:
 			add(r.kindOf(m), m.repo)
 		case !m.code && m.kind == "" && originalOf.MatchString(m.before):
 			add("original", m.repo)
@@ -168,7 +169,7 @@ func stem(repo string) string {
 // the card's own method among the sister repositories, and the commands that
 // fetch it; the first two that agree win, else the first there is.
 func (r *reader) findRepo() {
-	linked := mostOf(r.rowRepos)
+	linked := mostOf(r.linked)
 	listed := r.listedRepo()
 	named := r.namedRepo()
 	repo := linked
@@ -182,10 +183,9 @@ func (r *reader) findRepo() {
 	if repo == "" {
 		repo = r.inferredRepo()
 	}
-	if repo == "" {
-		return
+	if repo != "" {
+		r.card.Repo = ptr(repo)
 	}
-	r.card.Repo = ptr(repo)
 	for i, to := range r.rowRepos {
 		if to == "" || strings.EqualFold(to, repo) {
 			continue

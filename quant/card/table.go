@@ -149,7 +149,7 @@ func (r *reader) sheetOf(t grid) sheet {
 	if s.layout == "" && len(t.heads) > 0 {
 		turned := sheet{grid: t.turned()}
 		turned.heads = turned.columns()
-		if known(turned.heads) >= 4 && !turned.isBenchmark() {
+		if known(turned.heads) >= 4 && turned.any(0, func(c cell) bool { return branchLink(c) != nil || namesBranch(c.text) }) {
 			turned.layout = layoutOf(turned.heads)
 		}
 		if turned.layout != "" {
@@ -279,10 +279,6 @@ var decoyWords = []struct {
 	{"speed", regexp.MustCompile(`(?i)\b(?:speed|tokens?/s(?:ec)?|t/s|tok/s|latency|throughput|tps)\b`)},
 	{"memory", regexp.MustCompile(`(?i)\b(?:v?ram|gpu memory|memory|peak|usage)\b`)},
 	{"training", regexp.MustCompile(`(?i)\b(?:training|params|parameters|epochs?|learning rate|lr|loss|optimizer|gpus?|hours|carbon)\b`)},
-}
-
-func (s sheet) isBenchmark() bool {
-	return slices.ContainsFunc(s.grid.heads, func(c cell) bool { return decoyWords[0].words.MatchString(c.text) })
 }
 
 // decoy names a table that is not read.
