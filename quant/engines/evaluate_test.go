@@ -181,7 +181,7 @@ func TestForgetting(t *testing.T) {
 		"g_idx": func(s *Subject) { s.GIdx = nil }, "router": func(s *Subject) { s.RouterListed = nil }, "width": func(s *Subject) { s.Hidden = 0 },
 	}
 	rows := Engines()
-	for range 400 {
+	for range 120 {
 		s := random(r)
 		for fact, f := range forget {
 			less := s
@@ -200,7 +200,7 @@ func TestForgetting(t *testing.T) {
 // everything can be written as JSON and a line.
 func TestVerdictsAreWhole(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
-	for range 300 {
+	for range 150 {
 		verdicts := Evaluate(random(r))
 		for _, v := range verdicts {
 			if v.Loads.rank() < 0 || (v.Loads == Yes) != (len(v.Why) == 0) {
