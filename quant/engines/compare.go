@@ -13,16 +13,11 @@ type Statement struct {
 	Text   string // as the card has it, shortened
 }
 
-// Remark is a place where a card and the table differ. Codes are listed in
-// docs/findings.md.
+// Remark is a place where a card and the table differ.
 type Remark struct {
-	Code    string `json:"code"`
-	Engine  string `json:"engine"`
-	Message string `json:"message"`
+	Engine  string // ID of the program
+	Message string // what both say
 }
-
-// CodeCard is the code of a [Remark] about a card's statement.
-const CodeCard = "ENGINE_CARD"
 
 // claim is a way in which cards speak of a program; its one group names it.
 type claim struct {
@@ -146,16 +141,16 @@ func Compare(said []Statement, families []FamilyVerdict) []Remark {
 		switch {
 		case s.Loads == loads && (loads || !next):
 		case s.Loads == loads:
-			remarks = append(remarks, Remark{CodeCard, "exllamav2", fmt.Sprintf(
-				"the card says “%s”, which is right of ExLlama, the first one (%s); ExLlamaV2: %s", s.Text, first(f.Why), successor.Line())})
+			remarks = append(remarks, Remark{"exllamav2", fmt.Sprintf(
+				"the card says “%s”: right of the first ExLlama (%s), but ExLlamaV2 loads it: %s", s.Text, first(f.Why), successor.Line())})
 		case loads:
-			remarks = append(remarks, Remark{CodeCard, f.ID, fmt.Sprintf("the card says “%s”; %s loads it by now: %s", s.Text, f.Name, f.Line())})
+			remarks = append(remarks, Remark{f.ID, fmt.Sprintf("the card says “%s”; %s loads it by now: %s", s.Text, f.Name, f.Line())})
 		default:
 			text := fmt.Sprintf("the card says “%s”; %s does not load it: %s", s.Text, f.Name, first(f.Why))
 			if next {
 				text += "; ExLlamaV2: " + successor.Line()
 			}
-			remarks = append(remarks, Remark{CodeCard, f.ID, text})
+			remarks = append(remarks, Remark{f.ID, text})
 		}
 	}
 	return remarks

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/qbranch/qbranch/quant"
+	"github.com/qbranch/qbranch/quant/safetensors"
 )
 
 // What decides, alone and together, in the words that are shown.
@@ -289,6 +290,35 @@ func TestSubjectOf(t *testing.T) {
 	}
 	if empty := SubjectOf(quant.Config{}, nil, quant.Layout{}); empty.GroupSize != 0 || empty.Arch != "" || empty.Matrices != nil {
 		t.Errorf("of nothing: %+v", empty)
+	}
+}
+
+// What the headers show counts more than what a configuration implies.
+func TestMeasure(t *testing.T) {
+	tensor := func(name string, shape ...int64) safetensors.Tensor {
+		return safetensors.Tensor{Name: name, DType: "I32", Shape: shape}
+	}
+	linear := func(name string, bits, k, n, groups int64) []safetensors.Tensor {
+		return []safetensors.Tensor{tensor(name+".qweight", k*bits/32, n), tensor(name+".qzeros", groups, n*bits/32), tensor(name+".scales", groups, n), tensor(name+".g_idx", k)}
+	}
+	q, down := linear("l.0.q_proj", 4, 128, 64, 4), linear("l.0.down_proj", 4, 256, 128, 8)
+	s := dense(func(s *Subject) { s.GIdx = nil })
+	s.Measure([]*safetensors.Header{{Tensors: q}, {Tensors: down}})
+	if !slices.Equal(s.Matrices, []Matrix{{128, 64, false}, {256, 128, true}}) || s.GIdx == nil || !*s.GIdx || s.Mixed {
+		t.Errorf("%+v", s)
+	}
+	s.Measure([]*safetensors.Header{{Tensors: q[:3]}, {Tensors: linear("l.0.k_proj", 8, 128, 64, 4)}})
+	if *s.GIdx || !s.Mixed {
+		t.Errorf("one without g_idx, one of 8 bits: %+v", s)
+	}
+	before := s
+	s.Measure([]*safetensors.Header{{Tensors: []safetensors.Tensor{tensor("norm.weight", 4)}}})
+	if !slices.Equal(s.Matrices, before.Matrices) || s.GIdx != before.GIdx {
+		t.Errorf("nothing quantised: %+v", s)
+	}
+	s.Measure([]*safetensors.Header{{Tensors: []safetensors.Tensor{tensor("x.qweight", 4), tensor("y.qweight", 4, 4)}}})
+	if len(s.Matrices) != 0 || *s.GIdx {
+		t.Errorf("nonsense: %+v", s)
 	}
 }
 

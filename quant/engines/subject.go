@@ -2,8 +2,11 @@ package engines
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/qbranch/qbranch/quant"
+	"github.com/qbranch/qbranch/quant/gptq"
+	"github.com/qbranch/qbranch/quant/safetensors"
 )
 
 // Subject is what is known of a checkpoint and of the machine. A zero or nil
@@ -48,7 +51,8 @@ type Machine struct {
 }
 
 // SubjectOf gathers what configuration, model and tensors say; m may be nil, l
-// the zero value. Shards, GIdx and the machine are the caller's to add.
+// the zero value. Shards and the machine are the caller's to add, and what the
+// headers show ([Subject.Measure]).
 func SubjectOf(cfg quant.Config, m *quant.Model, l quant.Layout) Subject {
 	s := Subject{
 		Bits: cfg.Bits, DescAct: cfg.DescAct, StaticGroups: cfg.StaticGroups, Sym: cfg.Sym, Format: cfg.Format,
@@ -91,4 +95,41 @@ func matricesOf(l quant.Layout, bits int) []Matrix {
 		}
 	}
 	return list
+}
+
+// Measure takes shapes, g_idx and differing bits from the headers of all weight
+// files, which are more certain than what a configuration implies. Tensors that
+// make no sense are passed over: they are faults of the checkpoint.
+func (s *Subject) Measure(headers []*safetensors.Header) {
+	shapes := make(map[string][]int64)
+	for _, h := range headers {
+		for _, t := range h.Tensors {
+			shapes[t.Name] = t.Shape
+		}
+	}
+	indexed, quantised := true, false
+	var matrices []Matrix
+	bits := 0
+	for _, h := range headers {
+		for _, t := range h.Tensors {
+			base, ok := strings.CutSuffix(t.Name, ".qweight")
+			if !ok {
+				continue
+			}
+			gidx := shapes[base+".g_idx"]
+			quantised, indexed = true, indexed && gidx != nil
+			shape, err := gptq.DeriveShape(t.Shape, shapes[base+".qzeros"], shapes[base+".scales"], gidx)
+			if err != nil {
+				continue
+			}
+			s.Mixed = s.Mixed || bits != 0 && bits != shape.Bits
+			bits = shape.Bits
+			if m := (Matrix{K: shape.K, N: shape.N, Row: splitsRows(t.Name)}); !slices.Contains(matrices, m) {
+				matrices = append(matrices, m)
+			}
+		}
+	}
+	if quantised {
+		s.GIdx, s.Matrices = &indexed, matrices
+	}
 }

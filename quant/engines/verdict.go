@@ -20,6 +20,9 @@ const (
 // rank orders verdicts, the best 0.
 func (l Loads) rank() int { return slices.Index([]Loads{Yes, Caveat, Unknown, No}, l) }
 
+// Better reports whether it is better to have this verdict than the other.
+func (l Loads) Better(than Loads) bool { return l.rank() < than.rank() }
+
 // worse is the worse of two.
 func (l Loads) worse(o Loads) Loads {
 	if o.rank() > l.rank() {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/qbranch/qbranch/quant"
 	"github.com/qbranch/qbranch/quant/engines"
+	"github.com/qbranch/qbranch/quant/safetensors"
 	"github.com/qbranch/qbranch/quant/vram"
 )
 
@@ -142,23 +143,20 @@ func (i *Inspection) Subject() engines.Subject {
 		s.DescAct = &p.Value
 	}
 	s.Shards = len(i.WeightFiles)
+	var headers []*safetensors.Header
 	for _, name := range i.WeightFiles {
-		h := i.Headers[name]
-		if h == nil {
-			continue
+		if h := i.Headers[name]; h != nil {
+			headers = append(headers, h)
 		}
-		for _, t := range h.Tensors {
-			if strings.HasSuffix(t.Name, ".g_idx") || strings.HasSuffix(t.Name, ".qweight") && s.GIdx == nil {
-				has := strings.HasSuffix(t.Name, ".g_idx")
-				s.GIdx = &has
-			}
-		}
+	}
+	if len(headers) > 0 && len(headers) == len(i.WeightFiles) {
+		s.Measure(headers)
 	}
 	return s
 }
 
-// loads is the best verdict of the kernels that were asked for; with none asked
-// for, of all.
+// loads is the verdict of the kernel or the program that was asked for, which
+// does as well as its best kernel; with none asked for, the best of all.
 func (f *fitter) loads(all []engines.Verdict) EngineRow {
 	var wanted []engines.Verdict
 	for _, v := range all {
@@ -166,16 +164,21 @@ func (f *fitter) loads(all []engines.Verdict) EngineRow {
 			wanted = append(wanted, v)
 		}
 	}
-	order := []engines.Loads{engines.Yes, engines.Caveat, engines.Unknown, engines.No}
-	slices.SortStableFunc(wanted, func(a, b engines.Verdict) int {
-		return cmp.Compare(slices.Index(order, a.Loads), slices.Index(order, b.Loads))
-	})
-	if len(wanted) == 0 {
+	var best *engines.FamilyVerdict
+	families := engines.Families(wanted)
+	for i := range families {
+		if best == nil || families[i].Loads.Better(best.Loads) {
+			best = &families[i]
+		}
+	}
+	switch {
+	case best == nil:
 		return EngineRow{Loads: engines.Yes} // a table without rows objects to nothing
+	case len(f.rows) == 0:
+		return EngineRow{"", "any engine of the table", best.Loads, best.Why}
+	case best.Loads == engines.No && len(best.Kernels) > 1:
+		return EngineRow{best.ID, best.Name, best.Loads, best.Why}
 	}
-	best := EngineRow{wanted[0].ID, wanted[0].Name, wanted[0].Loads, wanted[0].Why}
-	if len(f.rows) == 0 {
-		best.ID, best.Name = "", "any engine of the table"
-	}
-	return best
+	kernel := best.Kernels[0]
+	return EngineRow{kernel.ID, kernel.Name, kernel.Loads, kernel.Why}
 }

@@ -87,6 +87,7 @@ type AbsentBranch struct {
 //	NO_CONFIG             the branch has no quantisation configuration
 //	NOT_GPTQ              the branch is AWQ, EXL2, GGUF or something else
 //	NO_CARD, NO_CARD_TABLE, CARD_UNREADABLE     there is no card to compare with
+//	ENGINE_CARD           what the card says of a program, against the table of engines
 //	SAME_COMMIT           two branches stand at one commit
 //	SAME_WEIGHTS          two branches that claim to differ have the same weights
 //	MOVED                 the branch stands elsewhere than when it was fetched or listed
@@ -189,6 +190,7 @@ func (a *App) survey(ctx context.Context, ref Ref, o ListOptions, inspect bool) 
 		l.compareLast(all.Branches, st, last)
 	}
 	l.compareWeights(facts)
+	l.compareEngines(seen, c, md)
 	l.Requests = int(a.hub.Requests() - before)
 	return l, seen, nil
 }

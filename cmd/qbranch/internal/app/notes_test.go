@@ -70,6 +70,14 @@ var noteCases = []noteCase{
 	{"CONFIG_UNREADABLE", func(w *noteWorld) {
 		w.branches[main32]["quantize_config.json"] = append(slices.Clone(w.branches[main32]["quantize_config.json"]), ']', '}')
 	}, nil},
+	{"ENGINE_CARD", func(w *noteWorld) {
+		replace(w.TB, w.branches["main"], "README.md", "1.98 MB | No |", "1.98 MB | Yes |")
+		w.inspect = true
+	}, func(w *noteWorld) {
+		card := w.branches["main"]
+		card["README.md"] = bytes.ReplaceAll(card["README.md"], []byte(" MB | No |"), []byte(" MB | |"))
+		w.inspect = true
+	}},
 	{"METADATA_DIFFERS", func(w *noteWorld) { w.metadata(main32, `{"gptq_bits":"4"}`); w.inspect = true },
 		func(w *noteWorld) { w.metadata(main32, `{"gptq_bits":"3"}`); w.inspect = true }},
 	{"MOVED", func(w *noteWorld) { w.serve(); w.get(main32, app.GetOptions{}); w.move(main32) },
