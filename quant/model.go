@@ -3,6 +3,7 @@ package quant
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 )
@@ -111,22 +112,19 @@ type modelKeys struct {
 }
 
 // text gives the keys of the language model of a model for text and images,
-// over those beside it.
+// over those beside it, and those that some architectures keep in objects of
+// their own.
 func (k *modelKeys) text() map[string]json.RawMessage {
-	for _, name := range []string{"text_config", "llm_config", "language_config"} {
+	merged := k.keys
+	for _, name := range []string{"text_config", "llm_config", "language_config", "attn_config", "ffn_config"} {
 		var inner map[string]json.RawMessage
-		if json.Unmarshal(k.keys[name], &inner) != nil || inner == nil {
+		if k.strict || json.Unmarshal(k.keys[name], &inner) != nil {
 			continue
 		}
-		merged := make(map[string]json.RawMessage, len(k.keys)+len(inner))
-		for _, from := range []map[string]json.RawMessage{k.keys, inner} {
-			for key, v := range from {
-				merged[key] = v
-			}
-		}
-		return merged
+		merged = maps.Clone(merged)
+		maps.Copy(merged, inner)
 	}
-	return k.keys
+	return merged
 }
 
 func (k *modelKeys) dimensions(m *Model, f family) {
@@ -200,7 +198,7 @@ func (k *modelKeys) attention(m *Model, f family) {
 	if !k.strict {
 		missing = 0 // old names of one another: n_head_kv, multi_query
 	}
-	m.KVHeads = k.dim(missing, 1<<12, "num_key_value_heads", "num_kv_heads", "n_head_kv", "multi_query_group_num")
+	m.KVHeads = k.dim(missing, 1<<12, "num_key_value_heads", "num_kv_heads", "n_head_kv", "multi_query_group_num", "kv_n_heads")
 	m.newStyle = m.Kind == "RefinedWeb" // Falcon 40B before it was in transformers
 	k.decode(&m.newStyle, "true or false", "new_decoder_architecture")
 	multi := f.multiQuery
@@ -312,12 +310,16 @@ func (k *modelKeys) windows(m *Model) {
 		}
 		return
 	}
+	pattern := k.optional(1<<10, "sliding_window_pattern")
+	if pattern == 0 && strings.HasPrefix(m.Kind, "gemma3") {
+		pattern = 6
+	}
 	m.WindowLayers = m.Layers
 	switch {
 	case m.Kind == "gemma2":
 		m.WindowLayers = (m.Layers + 1) / 2 // every other layer, from the first
-	case k.optional(1<<10, "sliding_window_pattern") > 0:
-		m.WindowLayers -= m.Layers / k.optional(1<<10, "sliding_window_pattern")
+	case pattern > 0:
+		m.WindowLayers -= m.Layers / pattern // the last of so many attends to everything
 	case strings.HasPrefix(m.Kind, "qwen"):
 		m.WindowLayers = max(0, m.Layers-k.optional(1<<10, "max_window_layers"))
 	}
