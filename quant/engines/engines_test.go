@@ -12,7 +12,7 @@ func ptr[T any](v T) *T { return &v }
 // measured by: act-order, symmetric, one file, AutoGPTQ's writing.
 func mixtral(bits, groupSize int) Subject {
 	return Subject{
-		Bits: bits, GroupSize: groupSize, DescAct: ptr(true), Sym: ptr(true), Format: "gptq", Arch: "mixtral",
+		Bits: bits, GroupSize: groupSize, DescAct: ptr(true), Sym: ptr(true), Format: "gptq", Arch: "mixtral", DType: "float16",
 		Experts: 8, Hidden: 4096, ExpertInter: 14336, RouterListed: ptr(true), Shards: 1, GIdx: ptr(true),
 		Matrices: []Matrix{{4096, 4096, false}, {4096, 4096, true}, {4096, 1024, false}, {4096, 14336, false}, {14336, 4096, true}},
 	}
@@ -25,7 +25,7 @@ func TestReferenceBranches(t *testing.T) {
 		"tgi/marlin tgi/triton tgi/ipex exllamav2 transformers textgen/exllamav2 textgen/autogptq textgen/transformers mistralrs llamacpp neural-speed qbranch"
 	eight := "autogptq/triton gptqmodel/marlin gptqmodel/machete gptqmodel/triton gptqmodel/torch gptqmodel/torch_int8 " +
 		"vllm/marlin vllm/gptq sglang/gptq_marlin sglang/gptq tgi/marlin tgi/triton transformers textgen/transformers mistralrs llamacpp neural-speed qbranch"
-	three := "autogptq/cuda gptqmodel/torch vllm/gptq sglang/gptq transformers textgen/autogptq textgen/transformers qbranch"
+	three := "autogptq/cuda gptqmodel/triton gptqmodel/torch vllm/gptq sglang/gptq transformers textgen/autogptq textgen/transformers qbranch"
 	for _, tc := range []struct {
 		bits, group int
 		want        string

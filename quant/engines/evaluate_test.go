@@ -69,6 +69,11 @@ func TestEvaluate(t *testing.T) {
 		{"a Mistral as a Llama", "exllama", dense(func(s *Subject) { s.Arch = "mistral" }), Caveat, []string{"sliding window"}},
 		{"a router that is not listed away, of no Mixtral", "transformers", dense(nil), Caveat, nil},
 
+		{"bfloat16, old vLLM", "vllm/gptq", dense(func(s *Subject) { s.DType = "bfloat16" }), Caveat, []string{"--dtype half"}},
+		{"bfloat16, Marlin", "vllm/marlin", dense(func(s *Subject) { s.DType = "bfloat16" }), Yes, nil},
+		{"no type stated", "sglang/gptq", dense(func(s *Subject) { s.DType = "" }), Caveat, []string{"if it is torch_dtype bfloat16 (not known)"}},
+		{"v2, machete", "gptqmodel/machete", dense(func(s *Subject) { s.Format = "gptq_v2" }), No, []string{"format gptq_v2: GPTQModel machete reads gptq only"}},
+
 		// Experts.
 		{"experts Marlin cannot take", "vllm/marlin", moe(func(s *Subject) { s.ExpertInter = 1400 }), No, []string{"falls back to moe_wna16"}},
 		{"experts, groups larger than a part", "vllm/marlin", moe(func(s *Subject) { s.TensorParallel = 4 }), No, []string{"falls back"}},
@@ -239,7 +244,7 @@ func TestFamilyLines(t *testing.T) {
 		{"exllamav2", mixtral(4, 128), "yes"},
 		{"vllm", mixtral(4, 128), "yes (marlin)"},
 		{"exllama", mixtral(3, 128), "no: 3-bit: ExLlama has 4-bit kernels only (and 1 reason more)"},
-		{"gptqmodel", mixtral(3, 128), "with a caveat (torch): the slowest kernel: it unpacks every layer each time it is used"},
+		{"gptqmodel", mixtral(3, 128), "with a caveat (triton, torch): 3-bit needs a version of 2026: before, its Triton kernel did not compile or read wrong values"},
 		{"openvino", dense(func(s *Subject) { s.DescAct = nil }), "unknown: desc_act is not known; with act-order: OpenVINO drops g_idx, loads and computes nonsense"},
 	} {
 		for _, f := range Families(Evaluate(tc.s)) {

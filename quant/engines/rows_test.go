@@ -11,7 +11,7 @@ import (
 // dense is a plain Llama in the most common quantisation there is.
 func dense(change func(*Subject)) Subject {
 	s := Subject{
-		Bits: 4, GroupSize: 128, DescAct: ptr(false), Sym: ptr(true), Format: "gptq", Arch: "llama", Hidden: 4096,
+		Bits: 4, GroupSize: 128, DescAct: ptr(false), Sym: ptr(true), Format: "gptq", Arch: "llama", DType: "float16", Hidden: 4096,
 		RouterListed: ptr(false), Shards: 1, GIdx: ptr(true),
 		Matrices: []Matrix{{4096, 4096, false}, {4096, 4096, true}, {4096, 11008, false}, {11008, 4096, true}},
 	}
@@ -52,7 +52,7 @@ func TestEveryRow(t *testing.T) {
 		{id: "gptqmodel/machete", loads: dense(nil), want: Yes, refuses: dense(func(s *Subject) { s.Shards = 3 }), because: "3 weight files"},
 		{id: "gptqmodel/swordfish", loads: dense(nil), want: Yes, refuses: dense(func(s *Subject) { s.Machine = &Machine{Vendor: "nvidia", CC: "9.0"} }), because: "10.0 to below 12.0; this card has 9.0"},
 		{id: "gptqmodel/exllamav2", loads: dense(nil), want: Yes, refuses: three, because: "4-bit kernels only"},
-		{id: "gptqmodel/triton", loads: dense(nil), want: Yes, refuses: three, because: "2-, 4- and 8-bit kernels only"},
+		{id: "gptqmodel/triton", loads: three, want: Caveat, refuses: dense(func(s *Subject) { s.GroupSize = 48 }), because: "group size 48"},
 		{id: "gptqmodel/bitblas", loads: dense(nil), want: Yes, refuses: dense(func(s *Subject) { s.DescAct = ptr(true) }), because: "no kernel for it"},
 		{id: "gptqmodel/torch", loads: three, want: Caveat, refuses: dense(func(s *Subject) { s.GroupSize = 96 }), because: "group size 96"},
 		{id: "gptqmodel/torch_aten", loads: dense(nil), want: Yes, refuses: dense(func(s *Subject) { s.GroupSize = -1 }), because: "one group per column (-1)"},

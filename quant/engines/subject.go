@@ -24,6 +24,7 @@ type Subject struct {
 	LMHead       bool   // the head is quantised too
 
 	Arch         string // model_type of config.json
+	DType        string // torch_dtype of config.json: "float16", "bfloat16", …
 	Experts      int    // routed experts of a layer; 0 = none
 	Hidden       int    // width of the residual stream
 	ExpertInter  int    // width inside one routed expert
@@ -68,6 +69,7 @@ func SubjectOf(cfg quant.Config, m *quant.Model, l quant.Layout) Subject {
 		s.Format = "marlin"
 	}
 	if m != nil {
+		s.DType = m.DType
 		s.Arch, s.Experts, s.Hidden, s.ExpertInter = m.Kind, m.Experts, m.Hidden, m.MoEInter
 		if m.Kind == "mixtral" && s.ExpertInter == 0 {
 			s.ExpertInter = m.Inter

@@ -69,23 +69,22 @@ func gptqModel() []Engine {
 			e.Asym = AsymV2
 		}
 		e.Mixed, e.Head = true, true
-		if e.Formats = append([]string{"gptq", "gptq_v2"}, e.Formats...); kernel == "swordfish" {
+		if e.Formats = append([]string{"gptq", "gptq_v2"}, e.Formats...); kernel == "swordfish" || kernel == "machete" {
 			e.Formats = []string{"gptq"}
 		}
 		e.Sources = append(e.Sources, "GPTQModel models/loader.py", "GPTQModel models/auto.py")
 		return e
 	}
-	cuda := func(cc string) Needs { return Needs{Devices: []string{"cuda"}, MinCC: cc} }
 	cpu := Needs{Devices: []string{"cpu"}}
-	marlin := cuda("7.5")
-	marlin.OS = []string{"linux"}
+	linux := func(cc string) Needs { return Needs{Devices: []string{"cuda"}, MinCC: cc, OS: []string{"linux"}} }
+	desktop := Needs{Devices: []string{"cuda"}, OS: []string{"linux", "windows"}}
 	return []Engine{
-		row("marlin", Engine{Bits: []int{4, 8}, Groups: sizes(-1, 32, 64, 128), ActOrder: ActYes, Asym: AsymNo, Shapes: Shapes{N: 64},
-			Needs: marlin, Unsure: []string{"marlin"},
+		row("marlin", Engine{Bits: []int{4, 8}, Groups: whole(-1, 32, 64, 128), ActOrder: ActYes, Asym: AsymNo, Shapes: Shapes{N: 64},
+			Needs: linux("7.5"), Formats: []string{"marlin"},
 			Notes:   []Note{{[]When{WhenTuring}, Caveat, "this card is of compute capability 7.5: float16 only, no bfloat16", gmQlinear + "/marlin.py"}},
 			Sources: []string{gmQlinear + "/marlin.py"}}),
 		row("machete", Engine{Bits: []int{4, 8}, Groups: sizes(-1, 64, 128), ActOrder: ActYes, Asym: AsymYes, Shapes: Shapes{K: 64, N: 128},
-			Single: true, Needs: cuda("9.0"), Sources: []string{gmQlinear + "/machete.py"}}),
+			Single: true, Needs: linux("9.0"), Sources: []string{gmQlinear + "/machete.py"}}),
 		row("swordfish", Engine{Bits: []int{4, 8}, Groups: whole(-1, 32, 64, 128), ActOrder: ActYes, Asym: AsymYes, Shapes: Shapes{K: 64, N: 64},
 			Single: true, Needs: Needs{Devices: []string{"cuda"}, MinCC: "10.0", BelowCC: "12.0", OS: []string{"linux"}},
 			Notes: []Note{
@@ -94,11 +93,13 @@ func gptqModel() []Engine {
 			},
 			Sources: []string{gmQlinear + "/swordfish.py"}}),
 		row("exllamav2", Engine{Bits: []int{4}, Groups: sizes(-1, 32, 64, 128), ActOrder: ActYes, Asym: AsymYes, Shapes: Shapes{K: 32, N: 32},
-			Needs: cuda(""), Sources: []string{gmQlinear + "/exllamav2.py"}}),
-		row("triton", Engine{Bits: []int{2, 4, 8}, Groups: anyGroup(), ActOrder: ActYes, Asym: AsymYes, Shapes: Shapes{K: 32, N: 32},
-			Needs: cuda(""), Sources: []string{gmQlinear + "/tritonv2.py", "GPTQModel #2949"}}),
+			Needs: linux(""), Sources: []string{gmQlinear + "/exllamav2.py"}}),
+		row("triton", Engine{Bits: []int{2, 3, 4, 8}, Groups: sizes(-1, 16, 32, 64, 96, 128, 192, 256, 384, 512, 1024), ActOrder: ActYes, Asym: AsymYes,
+			Formats: []string{"gptq_p"}, Shapes: Shapes{K: 32, N: 32}, Needs: desktop,
+			Notes:   []Note{{[]When{WhenBits3}, Caveat, "3-bit needs a version of 2026: before, its Triton kernel did not compile or read wrong values", "GPTQModel #2258"}},
+			Sources: []string{gmQlinear + "/tritonv2.py", "GPTQModel #2258", "GPTQModel #2949"}}),
 		row("bitblas", Engine{Bits: []int{2, 4, 8}, Groups: sizes(-1, 32, 64, 128), ActOrder: ActNo, Asym: AsymYes, Formats: []string{"bitblas"},
-			Shapes: Shapes{K: 16, N: 16}, Needs: cuda(""), Sources: []string{gmQlinear + "/bitblas.py"}}),
+			Shapes: Shapes{K: 16, N: 16}, Needs: desktop, Sources: []string{gmQlinear + "/bitblas.py"}}),
 		row("torch", Engine{Bits: []int{2, 3, 4, 5, 6, 7, 8}, Groups: sizes(-1, 16, 32, 64, 128, 256, 512, 1024), ActOrder: ActYes, Asym: AsymYes,
 			Formats: []string{"gptq_p"}, Needs: Needs{Devices: []string{"cuda", "rocm", "xpu", "mps", "cpu"}},
 			Notes:   []Note{{[]When{WhenAlways}, Caveat, "the slowest kernel: it unpacks every layer each time it is used", gmQlinear + "/torch.py"}},

@@ -19,6 +19,7 @@ func vllm() []Engine {
 	marlinGroups := whole(-1, 32, 64, 128)
 	const noRouter = "some exports quantise the router of a mixture of experts; vLLM stops with a KeyError"
 	router := Note{[]When{WhenOtherMoE}, Caveat, noRouter, "vLLM #22017"}
+	half := Note{[]When{WhenBF16}, Caveat, "the model says bfloat16, these kernels compute in float16: start it with --dtype half, or it stops", "vLLM #1823"}
 	qwen := func(a Archs) Archs { return archs(true, "qwen2_moe qwen3 qwen3_moe "+joinedArchs(a)) }
 	now := "vLLM at 055e47c, 2026"
 	list := []Engine{
@@ -52,6 +53,7 @@ func vllm() []Engine {
 			Notes: []Note{
 				{[]When{WhenMixtral}, Caveat, "the experts run one after another (QuantMixtralForCausalLM), not as one kernel", "vLLM #2028"},
 				{[]When{WhenOtherMoE}, Unknown, "not known whether these kernels run its experts", "vLLM quantization/gptq.py"},
+				half,
 				{[]When{WhenV2}, Caveat, "format gptq_v2 needs a version of October 2025 or later; earlier ones write “!!!!”", "vLLM #26092"},
 			},
 			Sources: []string{"vLLM quantization/gptq.py", "vLLM csrc/quantization/gptq/q_gemm.cu", vllmDrop}}),
@@ -60,6 +62,7 @@ func vllm() []Engine {
 			Needs: Needs{Devices: []string{"cpu"}, OS: []string{"linux"}, CPU: []string{"avx512f"}},
 			Notes: []Note{
 				{[]When{WhenMoE}, Unknown, "not known whether it runs quantised experts", "vLLM kernels/linear/mixed_precision/cpu.py"},
+				{[]When{WhenAlways}, Caveat, "a recent version: older ones turn float16 into bfloat16 on a CPU and then refuse it", "vLLM #12794"},
 				{[]When{WhenAlways}, Caveat, "a build of its own; a build for AVX-512 crashes on a CPU that has AVX2 only", "vLLM #55613"},
 			},
 			Sources: []string{"vLLM kernels/linear/mixed_precision/cpu.py"}}),
@@ -96,6 +99,7 @@ func servers() []Engine {
 		sglang("gptq", Engine{Bits: []int{2, 3, 4, 8}, Groups: Groups{None: true, Whole: true}, ActOrder: ActYes, Asym: AsymYes, Default: "the zero points",
 			Formats: []string{"gptq"}, Unsure: []string{"gptq_v2"}, Needs: Needs{Devices: []string{"cuda"}, MinCC: "6.0", OS: linux},
 			Notes: []Note{
+				{[]When{WhenBF16}, Caveat, "the model says bfloat16, these kernels compute in float16: start it with --dtype half", "SGLang layers/quantization/gptq.py"},
 				{[]When{WhenMixtral}, Caveat, "through its class QuantMixtralForCausalLM, as far as its loader shows; nobody reports it", "SGLang layers/quantization/gptq.py"},
 				{[]When{WhenOtherMoE}, No, "it runs experts with gptq_marlin only", "SGLang layers/quantization/gptq.py"},
 			}}),

@@ -25,6 +25,7 @@ const (
 	WhenV2           When = "format gptq_v2"
 	WhenPlanar       When = "format gptq_p"
 	WhenNoGIdx       When = "without g_idx"
+	WhenBF16         When = "torch_dtype bfloat16"
 	WhenOnCPU        When = "run on a CPU"
 	WhenNotOnCPU     When = "not run on a CPU"
 	WhenSplit        When = "split over several cards"
@@ -63,6 +64,11 @@ func (w When) holds(s *Subject) answer {
 			return unsure
 		}
 		return is(!*s.GIdx)
+	case WhenBF16:
+		if s.DType == "" {
+			return unsure
+		}
+		return is(s.DType == "bfloat16")
 	case WhenSplit:
 		return is(s.TensorParallel > 1)
 	case WhenSymMissing:
