@@ -165,7 +165,11 @@ func (a *App) survey(ctx context.Context, ref Ref, o ListOptions, inspect bool) 
 		return nil, nil, err
 	}
 	l := &Listing{branches: branchNames(all.Branches), Repo: repo.String(), Endpoint: a.Endpoint(), AsOf: all.AsOf.UTC().Truncate(time.Second), Branches: []BranchRow{}, Absent: []AbsentBranch{}, Notes: []Note{}}
-	if a.offline {
+	switch {
+	case !a.offline:
+	case len(all.Branches) == 0 && ref.Revision != "":
+		l.note("", "OFFLINE", "offline: the branch is as it was fetched %s ago, at %s", agoText(time.Since(all.AsOf)), all.AsOf.Local().Format("2006-01-02 15:04"))
+	default:
 		l.note("", "OFFLINE", "offline: the branches are those that the hub listed %s ago, at %s", agoText(time.Since(all.AsOf)), all.AsOf.Local().Format("2006-01-02 15:04"))
 	}
 	if asked != repo {

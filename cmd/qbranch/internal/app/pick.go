@@ -105,6 +105,9 @@ func (e *NothingFitsError) Hint() string {
 		return "'qbranch fit " + e.Repo + "' says why not"
 	}
 	text := fmt.Sprintf("the nearest is %s: %s", e.Nearest.Branch, e.Nearest.Why)
+	if e.Nearest.Verdict == VerdictTight {
+		return text + ", which is tight; --allow-tight takes it"
+	}
 	if help := e.Nearest.Help(false); len(help) > 0 {
 		text += "; it would fit with " + help[0]
 	}

@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -86,7 +87,8 @@ func (r *run) fitCommand() *cobra.Command {
 and what would make the others fit. Configurations and the headers of the weights are read, the
 weights are not. A branch fits when even the highest need is free, and it is tight when only the
 expected one is: engines differ in what they take beside weights and cache. Without a card the
-need alone is shown, and whether main memory is enough for "qbranch gen".
+need alone is shown, and whether main memory is enough for "qbranch gen". QBRANCH_VRAM=24GiB in
+the environment stands for --vram 24GiB.
 
 What is wrong with a branch is listed below the table: what its card, its name, its
 configurations and its tensors contradict one another in. --explain shows every term of the
@@ -159,7 +161,12 @@ func fitText(f *app.FitReport, width int, explain bool) string {
 	}
 	text := table(columns, rows)
 	if width > 0 && tableWidth(text) > width {
-		text = table(without(columns, rows, 4))
+		const weights = 4
+		columns = slices.Delete(columns, weights, weights+1)
+		for i := range rows {
+			rows[i] = slices.Delete(rows[i], weights, weights+1)
+		}
+		text = table(columns, rows)
 	}
 	out.WriteString(text)
 	out.WriteString(fitRemarks(f))
@@ -179,28 +186,6 @@ func fitText(f *app.FitReport, width int, explain bool) string {
 		out.WriteString("best: none fits\n")
 	}
 	return out.String()
-}
-
-// without leaves a column out.
-func without(columns []column, rows [][]string, at int) ([]column, [][]string) {
-	cut := func(i int) bool { return i != at }
-	var c []column
-	var all [][]string
-	for i := range columns {
-		if cut(i) {
-			c = append(c, columns[i])
-		}
-	}
-	for _, row := range rows {
-		var cells []string
-		for i := range row {
-			if cut(i) {
-				cells = append(cells, row[i])
-			}
-		}
-		all = append(all, cells)
-	}
-	return c, all
 }
 
 // fitHead says what the branches are measured against.
@@ -247,6 +232,9 @@ func fitCells(r *app.FitRow, cards bool) []string {
 	weights := unknown
 	if r.Bytes > 0 {
 		weights = gib(r.Bytes)
+	}
+	if weights == gib(0) {
+		weights = "<0.01"
 	}
 	q := r.Settled
 	cells := []string{clean(r.Branch), number(value(q.Bits)), groupText(value(q.GroupSize)), yesNo(value(q.ActOrder)), weights, need}
