@@ -78,6 +78,12 @@ func OtherMethod(c Config) string {
 		return ""
 	case "bitsandbytes", "compressed-tensors":
 		return c.Method
+	case "quip":
+		return "QuIP#"
+	case "auto-round", "intel/auto-round":
+		return "AutoRound"
+	case "modelopt":
+		return "ModelOpt"
 	}
 	return strings.ToUpper(c.Method)
 }

@@ -366,9 +366,14 @@ func (c *checker) checkExtra() {
 	})
 }
 
-// isBuffer recognises what old checkpoints carry although it follows from the
-// configuration: rotary frequencies and attention masks.
+// isBuffer recognises what some writers store although it follows from the
+// configuration: rotary frequencies and attention masks of old ones, and the
+// parameters that TGI's own quantiser puts beside the weights.
 func isBuffer(name string) bool {
+	switch name {
+	case "gptq_bits", "gptq_groupsize", "gptq_sym":
+		return true
+	}
 	for _, suffix := range []string{".rotary_emb.inv_freq", ".attention.bias", ".attention.masked_bias", ".attn.bias", ".attn.masked_bias",
 		".attn.causal_mask", ".attn.embed_positions"} {
 		if strings.HasSuffix(name, suffix) {

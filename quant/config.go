@@ -247,8 +247,16 @@ func (k *configKeys) readFormat() {
 		c.newerFormat = newer
 	}
 	c.HasFormat = c.Format != ""
-	if c.Method == "" && (zeroPoint != nil || strings.HasPrefix(version, "gem")) {
-		c.Method = "awq" // zero_point and version GEMM or GEMV are AWQ's
+	switch { // by the keys that only one method has
+	case c.Method != "":
+	case zeroPoint != nil || strings.HasPrefix(version, "gem"):
+		c.Method = "awq" // version GEMM or GEMV
+	case k.any("load_in_4bit", "load_in_8bit", "_load_in_4bit", "_load_in_8bit") != nil:
+		c.Method = "bitsandbytes"
+	case k.any("config_groups") != nil:
+		c.Method = "compressed-tensors"
+	case k.any("quant_algo") != nil:
+		c.Method = "modelopt"
 	}
 	if c.Sym == nil && zeroPoint != nil {
 		sym := !*zeroPoint

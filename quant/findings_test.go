@@ -45,6 +45,14 @@ var configCases = []spoiled{
 		f.quant = nil
 		f.config["quantization_config"] = map[string]any{"quant_method": "awq", "bits": 4, "version": "gemm", "zero_point": true}
 	}, []string{"J2 fatal"}},
+	{"bitsandbytes by its keys alone", "", func(f *fake) {
+		f.quant = nil
+		f.config["quantization_config"] = map[string]any{"load_in_4bit": true, "bnb_4bit_quant_type": "nf4"}
+	}, []string{"J2 fatal"}},
+	{"compressed-tensors by its keys alone", "", func(f *fake) {
+		f.quant = nil
+		f.config["quantization_config"] = map[string]any{"config_groups": map[string]any{}, "format": "pack-quantized"}
+	}, []string{"J2 fatal"}},
 	{"AWQ by its keys alone", "", func(f *fake) {
 		f.config["quantization_config"] = nil
 		f.quant = map[string]any{"w_bit": 4, "q_group_size": 128, "zero_point": true, "version": "GEMM"}
@@ -273,6 +281,10 @@ var headerCases = []spoiled{
 		f.shard[qProj+".qweight"] = "a.safetensors"
 	}, nil},
 	{"extra tensors", "", func(f *fake) { f.plain("model.layers.1.mlp.down_proj.weight", 4) }, []string{"H15 warn"}},
+	{"parameters of TGI's quantiser", "", func(f *fake) {
+		f.put("gptq_bits", "I64", make([]byte, 8), 1)
+		f.put("gptq_groupsize", "I64", make([]byte, 8), 1)
+	}, nil},
 	{"rotary frequencies of old writers", "", func(f *fake) { f.plain("model.layers.0.self_attn.rotary_emb.inv_freq", 8) }, nil},
 }
 
