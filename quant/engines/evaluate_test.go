@@ -114,7 +114,7 @@ func TestEvaluate(t *testing.T) {
 		{"8-bit with desc_act, swordfish", "gptqmodel/swordfish", act(func(s *Subject) { s.Bits, s.GroupSize = 8, -1 }), No, []string{"refuses that"}},
 		{"a card without a number", "vllm/marlin", on(Machine{OS: "linux", Vendor: "nvidia"}), Caveat, []string{"that of this card is not known"}},
 		{"Turing", "gptqmodel/marlin", on(Machine{OS: "linux", Vendor: "nvidia", CC: "7.5"}), Caveat, []string{"float16 only"}},
-		{"another system", "vllm/marlin", on(Machine{OS: "windows", Vendor: "nvidia", CC: "8.9"}), No, []string{"runs on linux only"}},
+		{"another system", "vllm/marlin", on(Machine{OS: "windows", Vendor: "nvidia", CC: "8.9"}), No, []string{"runs on Linux only"}},
 		{"AMD", "exllamav2", on(Machine{OS: "linux", Vendor: "amd"}), Yes, nil},
 		{"AMD, CUDA only", "gptqmodel/marlin", on(Machine{OS: "linux", Vendor: "amd"}), No, []string{"this card is AMD"}},
 		{"Apple", "exllamav2", on(Machine{OS: "darwin", Vendor: "apple"}), No, []string{"this card is Apple"}},

@@ -13,7 +13,7 @@ func (j *judge) machine() {
 		return
 	}
 	if need.OS != nil && m.OS != "" && !slices.Contains(need.OS, m.OS) {
-		j.add(No, "%s runs on %s only", j.e.Name, orList(need.OS))
+		j.add(No, "%s runs on %s only", j.e.Name, osText(need.OS))
 	}
 	device := map[string]string{"nvidia": "cuda", "amd": "rocm", "intel": "xpu", "apple": "mps", "none": "cpu"}[m.Vendor]
 	switch {
@@ -92,11 +92,21 @@ func vendorName(vendor string) string {
 	return vendor
 }
 
+// osText names systems as people do.
+func osText(list []string) string {
+	names := map[string]string{"linux": "Linux", "windows": "Windows", "darwin": "macOS"}
+	words := make([]string, len(list))
+	for i, os := range list {
+		words[i] = names[os]
+	}
+	return orList(words)
+}
+
 // String says what is needed as a person would: "an NVIDIA card of compute
 // capability 8.0, Linux".
 func (n Needs) String() string {
 	names := map[string]string{
-		"cuda": "an NVIDIA card", "rocm": "an AMD card", "xpu": "an Intel card", "mps": "an Apple card", "cpu": "a CPU",
+		"cuda": "an NVIDIA card", "rocm": "an AMD card", "xpu": "an Intel card", "mps": "an Apple GPU", "cpu": "a CPU",
 	}
 	var devices []string
 	for _, d := range n.Devices {
@@ -111,7 +121,7 @@ func (n Needs) String() string {
 	}
 	text := orList(devices)
 	if n.OS != nil {
-		text += ", " + orList(n.OS)
+		text += ", " + osText(n.OS)
 	}
 	return text
 }

@@ -124,6 +124,9 @@ func TestRowsAreWhole(t *testing.T) {
 		if _, ok := vram.ProfileFor(e.Profile); !ok || e.Profile == "" {
 			t.Errorf("%s: no memory profile %q", e.ID, e.Profile)
 		}
+		if text := e.Needs.String(); text == "" || strings.Contains(text, ", or") || strings.HasSuffix(text, ", ") {
+			t.Errorf("%s needs %q", e.ID, text)
+		}
 		for _, n := range e.Notes {
 			if n.Source == "" || n.Text == "" || len(n.When) == 0 || n.Loads == Yes || n.Loads.rank() < 0 {
 				t.Errorf("%s: note %+v", e.ID, n)
