@@ -101,7 +101,7 @@ func (a *App) readBranches(ctx context.Context, repo RepoID, facts []branchFacts
 	}
 	var g errgroup.Group // each branch keeps its own error
 	g.SetLimit(listConns)
-	r := contentReader{app: a, st: st, repo: repo, have: make(map[store.Want][]byte), seeds: make(map[string][][]byte)}
+	r := contentReader{app: a, st: st, repo: repo, have: make(map[store.Want][]byte), tries: maxTries, seeds: make(map[string][][]byte)}
 	trees := make(map[hub.Commit]*branchFacts) // refs that stand at one commit share its tree
 	early, sent := r.readEarly(ctx, &g, &facts[0])
 	for i := range facts {
@@ -131,9 +131,14 @@ func (a *App) readBranches(ctx context.Context, repo RepoID, facts []branchFacts
 		left = len(facts) * len(configNames)
 	}
 	r.plan(facts, left)
+	return r.readListed(ctx, &g, facts, trees, inspect)
+}
+
+// readListed reads what the trees list and the plan has marked, and the card.
+func (r *contentReader) readListed(ctx context.Context, g *errgroup.Group, facts []branchFacts, trees map[hub.Commit]*branchFacts, inspect bool) (md []byte, cardErr error) {
 	for i := range facts {
 		f := &facts[i]
-		if first := trees[f.Commit]; inspect && first == f {
+		if inspect && trees[f.Commit] == f {
 			g.Go(func() error {
 				f.evidence = r.gather(ctx, f)
 				return nil
@@ -201,6 +206,7 @@ type contentReader struct {
 	once   sync.Map              // store.Want → func() ([]byte, error)
 	have   map[store.Want][]byte // what came early or followed; complete before read is called
 	seeds  map[string][][]byte   // by kind: configurations that are here, which others may follow from
+	tries  int64                 // bytes that may still be hashed to find out whether they do
 }
 
 // earlyFiles are what was read of a branch before its tree was known, by path.
@@ -312,7 +318,7 @@ func (r *contentReader) free(file hub.File) bool {
 		return true
 	}
 	for _, seed := range r.seeds[seedKind(file.Path)] {
-		if data, ok := foretell(seed, file); ok {
+		if data, ok := foretell(seed, file, &r.tries); ok {
 			return r.keep(file, data)
 		}
 	}

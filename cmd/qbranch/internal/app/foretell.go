@@ -33,11 +33,15 @@ func usualValues(key string) []string {
 	return []string{"true", "false"}
 }
 
+// maxTries is how many bytes a listing hashes to find configurations: then they
+// are asked for.
+const maxTries = 64 << 20
+
 // foretell returns the content of a listed configuration without asking for it, if
 // it is another one's text with other parameters. There is no guess in that: the
 // text is tried with all usual values, and only the one whose git id is the listed
-// one is it.
-func foretell(seed []byte, file hub.File) ([]byte, bool) {
+// one is it. What it hashes comes out of left, bytes.
+func foretell(seed []byte, file hub.File, left *int64) ([]byte, bool) {
 	if file.LFS || file.Size > maxForetold || len(seed) > maxForetold {
 		return nil, false
 	}
@@ -61,9 +65,10 @@ func foretell(seed []byte, file hub.File) ([]byte, bool) {
 		for _, p := range parts {
 			length += len(p.text) + len(choice[p.key])
 		}
-		if int64(length) != file.Size {
+		if int64(length) != file.Size || *left < file.Size {
 			return nil, false
 		}
+		*left -= file.Size
 		data := make([]byte, 0, length)
 		for _, p := range parts {
 			data = append(append(data, p.text...), choice[p.key]...)
@@ -85,20 +90,23 @@ type variable struct {
 	values []string
 }
 
-// dissect cuts a configuration at its parameters.
+// dissect cuts a configuration at its parameters. One that states a parameter
+// twice, with different values, is no text that others follow from.
 func dissect(seed []byte) (parts []textPart, keys []variable) {
-	at := 0
+	at, plain, stated := 0, true, make(map[string]string)
 	cut := func(from, to int, key string) {
 		parts = append(parts, textPart{seed[at:from], key})
 		at = to
-		i := slices.IndexFunc(keys, func(v variable) bool { return v.key == key })
-		if i < 0 {
-			i = len(keys)
-			keys = append(keys, variable{key, usualValues(key)})
+		own := string(seed[from:to])
+		if stated[key] == "" {
+			stated[key] = own
+			values := usualValues(key)
+			if !slices.Contains(values, own) {
+				values = append(values, own)
+			}
+			keys = append(keys, variable{key, values})
 		}
-		if own := string(seed[from:to]); !slices.Contains(keys[i].values, own) {
-			keys[i].values = append(keys[i].values, own)
-		}
+		plain = plain && stated[key] == own
 	}
 	for _, m := range declaration.FindAllSubmatchIndex(seed, maxDeclared+1) {
 		if m[2] >= 0 { // "bits": 4
@@ -108,7 +116,7 @@ func dissect(seed []byte) (parts []textPart, keys []variable) {
 			cut(m[8], m[9], "group_size")
 		}
 	}
-	if len(parts) > maxDeclared {
+	if len(parts) > maxDeclared || !plain {
 		return nil, nil
 	}
 	return append(parts, textPart{seed[at:], ""}), keys

@@ -4,9 +4,9 @@ import (
 	"encoding/json"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/qbranch/qbranch/quant"
-	"github.com/qbranch/qbranch/quant/card"
 	"github.com/qbranch/qbranch/quant/safetensors"
 )
 
@@ -84,22 +84,23 @@ func nameClaims(branch string) claims {
 	return claims{source: FromName, bits: p.Bits, group: p.GroupSize, act: p.ActOrder}
 }
 
-// cardClaims reads a row of the card. A row that says bits and no group size
-// says that there is none (the tables print "None").
-func cardClaims(r *card.Row) claims {
+// cardClaims reads the card's row of a branch. One of GPTQ that says bits and no
+// group size says that there is none (the tables print "None").
+func cardClaims(c *Card, branch string) claims {
+	r := cardRow(c, branch)
 	if r == nil {
 		return claims{source: FromCard}
 	}
-	c := claims{source: FromCard, group: r.GroupSize, act: r.ActOrder, damp: r.Damp, dataset: r.Dataset, seqLen: r.SeqLen, size: r.SizeBytes}
+	said := claims{source: FromCard, group: r.GroupSize, act: r.ActOrder, damp: r.Damp, dataset: r.Dataset, seqLen: r.SeqLen, size: r.SizeBytes}
 	if r.Bits != nil {
 		if bits := int(*r.Bits); float64(bits) == *r.Bits { // 4.65 bits are not GPTQ's
-			c.bits = &bits
+			said.bits = &bits
 		}
-		if none := -1; r.GroupSize == nil {
-			c.group = &none
+		if none := -1; r.GroupSize == nil && r.Method == "" && strings.HasPrefix(c.Layout, "gptq") {
+			said.group = &none
 		}
 	}
-	return c
+	return said
 }
 
 // metadataClaims reads what AutoGPTQ writes into the weight files: the first file
@@ -146,7 +147,7 @@ type hearing struct {
 }
 
 // hear asks every source.
-func hear(f *branchFacts, onCard *card.Row) hearing {
+func hear(f *branchFacts, c *Card) hearing {
 	h := hearing{tensors: claims{source: FromTensors}}
 	headers := make(map[string]*safetensors.Header)
 	for _, s := range f.evidence.headers {
@@ -162,15 +163,15 @@ func hear(f *branchFacts, onCard *card.Row) hearing {
 		state = SourceRead
 	}
 	h.heard = []Source{{Source: FromTensors, State: state}, {Source: FromMetadata, State: state}}
-	for _, c := range slices.Backward(f.configs) { // config.json first, as it is believed
-		h.heard = append(h.heard, h.hearConfig(f, c))
+	for _, file := range slices.Backward(f.configs) { // config.json first, as it is believed
+		h.heard = append(h.heard, h.hearConfig(f, file))
 	}
 	slices.Reverse(h.configs)
-	h.others = []claims{metadataClaims(headers), nameClaims(f.Name), cardClaims(onCard)}
+	h.others = []claims{metadataClaims(headers), nameClaims(f.Name), cardClaims(c, f.Name)}
 	h.heard = append(h.heard, Source{Source: FromName, State: SourceRead})
-	state = SourceRead
-	if onCard == nil {
-		state = SourceAbsent
+	state = SourceAbsent
+	if cardRow(c, f.Name) != nil {
+		state = SourceRead
 	}
 	h.heard = append(h.heard, Source{Source: FromCard, State: state})
 	return h

@@ -198,7 +198,7 @@ func inspectAll(facts []branchFacts, c *Card) []Inspection {
 	seen := make([]Inspection, len(facts))
 	var wg sync.WaitGroup
 	for i := range facts {
-		wg.Go(func() { seen[i] = inspected(&facts[i], cardClaims(cardRow(c, facts[i].Name))) })
+		wg.Go(func() { seen[i] = inspected(&facts[i], cardClaims(c, facts[i].Name)) })
 	}
 	wg.Wait()
 	return seen

@@ -184,7 +184,7 @@ func (a *App) survey(ctx context.Context, ref Ref, o ListOptions, inspect bool) 
 		seen = inspectAll(facts, c)
 	}
 	for _, f := range facts {
-		row := l.addRow(f, cardRow(c, f.Name))
+		row := l.addRow(f, c)
 		row.Local, row.LocalBytes = localState(st, repo.String(), f)
 		l.history(&row, st, last)
 		l.Branches = append(l.Branches, row)
@@ -263,7 +263,8 @@ func cardRow(c *Card, branch string) *card.Row {
 }
 
 // addRow makes the row of a branch and notes its contradictions.
-func (l *Listing) addRow(f branchFacts, onCard *card.Row) BranchRow {
+func (l *Listing) addRow(f branchFacts, c *Card) BranchRow {
+	onCard := cardRow(c, f.Name)
 	row := BranchRow{Branch: f.Name, Kind: f.kind, Commit: string(f.Commit), Files: len(f.files)}
 	for _, file := range f.files {
 		row.TotalBytes += file.Size
@@ -275,8 +276,11 @@ func (l *Listing) addRow(f branchFacts, onCard *card.Row) BranchRow {
 		row.Error = f.treeErr.Error()
 	}
 	l.noteConfigs(&f, &row)
-	l.settle(&row, hear(&f, onCard))
-	row.Parameters = append(row.Parameters, sizeParameter(&row, onCard), listedParameter(onCard))
+	l.settle(&row, hear(&f, c))
+	row.Parameters = append(row.Parameters, sizeParameter(&row, onCard))
+	if f.kind == KindBranch {
+		row.Parameters = append(row.Parameters, listedParameter(onCard))
+	}
 	if onCard == nil {
 		return row
 	}
@@ -359,7 +363,7 @@ func (l *Listing) compareRefs(c *Card, refs []hub.Branch) {
 	for _, r := range c.Rows {
 		if !slices.ContainsFunc(refs, func(b hub.Branch) bool { return b.Name == r.Branch }) {
 			l.note(r.Branch, "CARD_MISSING_BRANCH", "the card lists this branch, the repository does not have it")
-			said := cardClaims(&r)
+			said := cardClaims(c, r.Branch)
 			l.Absent = append(l.Absent, AbsentBranch{r.Branch, said.bits, said.group, said.act, said.size})
 		}
 	}

@@ -192,11 +192,12 @@ const smallFile = 4 << 20
 
 // one makes the listing of one branch.
 func (l *Listing) one(f *branchFacts, md []byte, cardErr error) *Inspection {
-	onCard := cardRow(l.readCard(md, cardErr), f.Name)
-	row := l.addRow(*f, onCard)
+	c := l.readCard(md, cardErr)
+	row := l.addRow(*f, c)
 	row.Parameters = slices.DeleteFunc(row.Parameters, func(p Parameter) bool { return p.Name == "listed" }) // nobody has asked the hub
 	l.Branches = append(l.Branches, row)
-	i := inspected(f, cardClaims(onCard))
+	i := inspected(f, cardClaims(c, f.Name))
+	l.compareEngines([]Inspection{i}, c, md)
 	return &i
 }
 

@@ -96,6 +96,7 @@ func showText(s *app.Shown, files, kernels bool) string {
 	if s.Card != nil {
 		section("card", indent(cardFacts(s.Card)))
 	}
+	section("other branches", otherBranches(s))
 	if files {
 		section("files", filesText(s.Files))
 	}
@@ -259,6 +260,27 @@ func needs(s string) string {
 		return ""
 	}
 	return "; needs " + clean(s)
+}
+
+// otherBranches names the branches beside this one, three in a line.
+func otherBranches(s *app.Shown) string {
+	var out strings.Builder
+	n := 0
+	for _, name := range s.Siblings {
+		if name == s.Branch.Branch {
+			continue
+		}
+		if n++; n%3 == 1 {
+			out.WriteString("  ")
+		}
+		out.WriteString(clean(name))
+		if n%3 == 0 {
+			out.WriteString("\n")
+		} else {
+			out.WriteString("  ")
+		}
+	}
+	return strings.TrimRight(out.String(), " \n") + strings.Repeat("\n", min(n, 1))
 }
 
 // filesText lists files, digests first: they are what is compared.
