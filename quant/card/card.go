@@ -101,7 +101,6 @@ type reader struct {
 	title string   // the first heading
 	tags  []string // of the front matter
 	hub   []mention
-	ids   []string // owner/name, where commands and examples have them
 
 	rowRepos []string // where the rows, or files, link to
 	linked   []string // those of these links that lead to a branch or a file

@@ -3,6 +3,7 @@ package card
 import (
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -292,6 +293,20 @@ func FuzzParse(f *testing.F) {
 			f.Fatal(err)
 		}
 		f.Add(md)
+	}
+	cards, err := filepath.Glob("testdata/cards/*.md")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, name := range cards {
+		md, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(md)
+	}
+	for _, p := range wildInputs {
+		f.Add(wildCard(p, 400))
 	}
 	f.Add([]byte(head10 + "| [a](https://huggingface.co/a/b/tree/c%1bd) | 4 | 32 | Yes | 0.1 | `a\\|` | 1 | 1 GB | Yes | &#x1b;[2J |"))
 	f.Fuzz(func(t *testing.T, md []byte) {

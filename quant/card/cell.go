@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // The functions below read one cell. They return nil and true for a cell that
@@ -17,6 +18,9 @@ var footnote = regexp.MustCompile(`\s*(?:\[\^?[A-Za-z0-9]{1,4}\]|\([0-9]\)|[*†
 func plain(s string) string {
 	s = strings.Trim(strings.ReplaceAll(s, "\ufe0f", ""), " \u00a0`*_~")
 	for range 3 {
+		if c, _ := utf8.DecodeLastRuneInString(s); c < 0x80 && c != ']' && c != ')' && c != '*' {
+			break
+		}
 		s = footnote.ReplaceAllString(s, "")
 	}
 	return strings.Join(strings.Fields(strings.ReplaceAll(s, "\u00a0", " ")), " ")

@@ -12,6 +12,9 @@ import (
 )
 
 var (
+	filesHeading = regexp.MustCompile(`(?i)^(?:(?:provided|available|model|gptq|quantized|quantised) )?files\b`)
+	inBranch     = regexp.MustCompile(`(?i)\b(?:in|to|from|use) the ([A-Za-z0-9._/-]{1,100}) branch\b`)
+
 	weightFile   = regexp.MustCompile(`[A-Za-z0-9][A-Za-z0-9._-]*\.(?:safetensors|pt)\b`)
 	fileBits     = regexp.MustCompile(`(?:^|[-_.])([2348])-?bit(?:[-_.]|$)`)
 	parameters   = regexp.MustCompile(`(?i)groupsize\s*=\s*(-?[0-9]+|none)`)
@@ -24,19 +27,23 @@ var (
 // list item per file, its parameters in a list of its own. It says whether
 // there are such files.
 func (r *reader) readFileList() bool {
-	within, title := false, ""
+	within, title, branch := false, "", "main"
 	for n := r.docs.FirstChild(); n != nil; n = n.NextSibling() {
 		switch n.Kind() {
 		case ast.KindHeading:
-			within = strings.HasPrefix(strings.ToLower(r.text(n, false)), "provided files")
+			within, branch = filesHeading.MatchString(r.text(n, false)), "main"
 		case ast.KindParagraph:
 			// A paragraph that is one bold file name is the file's title.
 			if e, ok := n.FirstChild().(*ast.Emphasis); within && ok && e.Level == 2 && n.ChildCount() == 1 {
 				title = weightFile.FindString(r.text(e, false))
+				branch = "main"
+			} else if m := inBranch.FindStringSubmatch(r.text(n, false)); within && m != nil && r.codeIs(n, m[1]) {
+				branch = m[1]
 			}
 		case ast.KindList:
 			for item := n.FirstChild(); within && item != nil; item = item.NextSibling() {
 				if row, ok := r.readFileItem(item); ok && len(r.card.Files) < maxRows {
+					row.Branch = branch
 					r.card.Files = append(r.card.Files, row)
 				}
 			}
@@ -51,6 +58,17 @@ func (r *reader) readFileList() bool {
 		only.File = title
 	}
 	return true
+}
+
+// codeIs says that a word is in a code span under n, as names of branches are:
+// "the Triton branch" is one of another program.
+func (r *reader) codeIs(n ast.Node, word string) bool {
+	for c := n.FirstChild(); c != nil; c = c.NextSibling() {
+		if c.Kind() == ast.KindCodeSpan && r.text(c, false) == word {
+			return true
+		}
+	}
+	return false
 }
 
 func (r *reader) readFileItem(item ast.Node) (Row, bool) {

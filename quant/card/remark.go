@@ -47,6 +47,11 @@ func (r *reader) remarkRows() {
 		}) {
 			r.note("DESC_SUPERLATIVE", row.Branch, "the description says maximum VRAM usage, but a larger branch is listed")
 		}
+		if strings.Contains(strings.ToLower(d), "lowest possible vram") && r.anyRow(func(o Row) bool {
+			return o.SizeBytes != nil && row.SizeBytes != nil && *o.SizeBytes < *row.SizeBytes
+		}) {
+			r.note("DESC_SUPERLATIVE", row.Branch, "the description says lowest possible VRAM, but a smaller branch is listed")
+		}
 		if strings.Contains(d, "Lower inference quality than other options") && r.anyRow(func(o Row) bool {
 			return o.Bits != nil && row.Bits != nil && *o.Bits < *row.Bits
 		}) {
@@ -157,7 +162,7 @@ var (
 // remarkText looks at sentences and commands that are known to go wrong.
 func (r *reader) remarkText() {
 	c := &r.card
-	if m := mainEmpty.Find(r.src); m != nil && len(c.Rows) > 0 && !r.anyRow(func(o Row) bool { return o.Branch == "main" }) {
+	if len(c.Rows) > 0 && !r.anyRow(func(o Row) bool { return o.Branch == "main" }) && mainEmpty.Match(r.src) {
 		r.note("MAIN_WITHOUT_WEIGHTS", "main", "holds no weights, by the text: a branch has to be named")
 	}
 	listed := map[string]bool{}

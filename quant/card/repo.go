@@ -18,7 +18,6 @@ type mention struct {
 }
 
 var (
-	anyHubURL    = regexp.MustCompile("(?i)https?://(?:www\\.)?(?:huggingface\\.co|hf\\.co|hf-mirror\\.com)/[^\\s()<>\"'\\[\\]|`*{}]{3,400}")
 	quotedID     = regexp.MustCompile("(?:[\"'`]|download |serve |--model |--model-id )([A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95})(?:[\"'`:\\s]|$)")
 	headingLine  = regexp.MustCompile(`(?i)^\s{0,3}(?:#{1,6}\s+|<h[1-6][^>]{0,200}>\s*|\*\*)(.*)$`)
 	listsRepos   = regexp.MustCompile(`(?i)repositor(?:y|ies) available|available repositor|repositories|other (?:formats?|quants?|quanti[sz]ations?|versions?)|(?:quant\w*|available) versions|quantized models|related models`)
@@ -40,6 +39,9 @@ func (r *reader) mentions() {
 		case strings.HasPrefix(trimmed, "```"), strings.HasPrefix(trimmed, "~~~"):
 			fence = trimmed[:3]
 		default:
+			if c := strings.TrimLeft(s, " "); c == "" || !strings.ContainsRune("#<*", rune(c[0])) {
+				break
+			}
 			if m := headingLine.FindStringSubmatch(s); m != nil {
 				section = listsRepos.MatchString(m[1])
 			}
@@ -53,21 +55,42 @@ func (r *reader) mentions() {
 
 func (r *reader) mentionsOf(s string, section, code bool) {
 	last := 0
-	for _, m := range anyHubURL.FindAllStringIndex(s, 64) {
-		if u, ok := parseHubURL(strings.TrimRight(s[m[0]:m[1]], ".,;:!?")); ok {
-			r.hub = append(r.hub, mention{u, s[max(last, m[0]-300):m[0]], section, code})
+	for n := 0; n < 64; n++ {
+		from := strings.Index(s[last:], "://")
+		if from < 0 {
+			return
 		}
-		last = m[1]
+		from += last
+		to := from + 3
+		for to < len(s) && !strings.ContainsRune(" \t()<>\"'[]|`*{}", rune(s[to])) {
+			to++
+		}
+		scheme := from
+		for scheme > last && s[scheme-1] >= 'A' && s[scheme-1] <= 'z' && scheme > from-5 {
+			scheme--
+		}
+		if u, ok := parseHubURL(strings.TrimRight(s[scheme:to], ".,;:!?\\")); ok {
+			r.hub = append(r.hub, mention{u, s[max(last, scheme-300):scheme], section, code})
+		}
+		last = to
 	}
-	if strings.IndexByte(s, '/') < 0 {
-		return
+}
+
+// ids lists what stands in code and examples as owner/name.
+func (r *reader) ids() []string {
+	var list []string
+	for line := range bytes.Lines(r.src) {
+		if bytes.IndexByte(line, '/') < 0 {
+			continue
+		}
+		for _, m := range quotedID.FindAllSubmatch(line, 8) {
+			list = append(list, string(m[1]))
+		}
+		if len(list) > maxMentions {
+			break
+		}
 	}
-	for _, m := range quotedID.FindAllStringSubmatch(s, 8) {
-		r.ids = append(r.ids, m[1])
-	}
-	if len(r.ids) > maxMentions {
-		r.ids = r.ids[:maxMentions]
-	}
+	return list
 }
 
 // readSiblings lists the same model's repositories: those below a heading that
@@ -169,16 +192,15 @@ func stem(repo string) string {
 // the card's own method among the sister repositories, and the commands that
 // fetch it; the first two that agree win, else the first there is.
 func (r *reader) findRepo() {
-	linked := mostOf(r.linked)
+	repo := mostOf(r.linked)
 	listed := r.listedRepo()
-	named := r.namedRepo()
-	repo := linked
 	switch {
-	case linked != "" && (listed == "" || named == "" || listed != named):
-	case linked == "" && listed != "":
+	case repo == "" && listed == "":
+		repo = r.namedRepo()
+	case repo == "":
 		repo = listed
-	default:
-		repo = named
+	case listed != "" && listed != repo && listed == r.namedRepo():
+		repo = listed
 	}
 	if repo == "" {
 		repo = r.inferredRepo()
@@ -263,7 +285,7 @@ func (r *reader) namedRepo() string {
 			return m.repo
 		}
 	}
-	for _, id := range r.ids {
+	for _, id := range r.ids() {
 		if fits(id) {
 			return id
 		}

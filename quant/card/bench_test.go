@@ -1,0 +1,51 @@
+package card
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// largestCard is the largest of our cards, or of the public ones where they are
+// there.
+func largestCard(b *testing.B) []byte {
+	b.Helper()
+	var largest []byte
+	for _, pattern := range []string{"testdata/*.md", "../../../shared/cards/*.md"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, file := range files {
+			md, err := os.ReadFile(file)
+			if err != nil {
+				b.Fatal(err)
+			}
+			if len(md) > len(largest) {
+				largest = md
+			}
+		}
+	}
+	return largest
+}
+
+// BenchmarkParse reads one card of the usual size.
+func BenchmarkParse(b *testing.B) {
+	md := largestCard(b)
+	b.SetBytes(int64(len(md)))
+	b.ReportAllocs()
+	for b.Loop() {
+		Parse(md)
+	}
+}
+
+// BenchmarkParseFull reads as much of a card as is read, 2 MiB, of tables.
+func BenchmarkParseFull(b *testing.B) {
+	md := []byte(strings.Repeat("text\n\n"+head10+"| main | 4 | 32 | Yes | 0.1 | c4 | 2048 | 1 GB | Yes | d |\n\n", maxCard/200))
+	b.SetBytes(int64(len(md)))
+	b.ReportAllocs()
+	for b.Loop() {
+		Parse(md)
+	}
+}
