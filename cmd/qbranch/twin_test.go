@@ -6,11 +6,14 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/qbranch/qbranch/cmd/qbranch/internal/cli"
 	"github.com/qbranch/qbranch/hub/hubtest"
 )
 
@@ -231,4 +234,47 @@ func TestMixtralTwin(t *testing.T) {
 			t.Errorf("%s: got a quantize_config.json of %d bytes, want 184 to 186", b.name, n)
 		}
 	}
+}
+
+// BenchmarkFit asks what fits a card, at 50 ms a round trip: with an empty cache,
+// with one, and without a network.
+func BenchmarkFit(b *testing.B) {
+	s, err := hubtest.Start(hubtest.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	data, err := mixtralTwin()
+	if err == nil {
+		err = s.Add(data)
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	s.SetLatency(50 * time.Millisecond)
+	fit := func(b *testing.B, cache string, args ...string) {
+		env := map[string]string{"HF_ENDPOINT": s.URL(), "XDG_CACHE_HOME": cache, "QBRANCH_STORE": b.TempDir()}
+		code := cli.Main(b.Context(), cli.Program{Args: append([]string{"fit", mixtralRepo, "--vram", "24GiB"}, args...),
+			Out: io.Discard, Err: io.Discard, Getenv: func(name string) string { return env[name] }})
+		if code != 0 {
+			b.Fatalf("code %d", code)
+		}
+	}
+	b.Run("cold", func(b *testing.B) {
+		for b.Loop() {
+			fit(b, b.TempDir())
+		}
+	})
+	cache := b.TempDir()
+	b.Run("warm", func(b *testing.B) {
+		fit(b, cache)
+		for b.Loop() {
+			fit(b, cache)
+		}
+	})
+	b.Run("offline", func(b *testing.B) {
+		for b.Loop() {
+			fit(b, cache, "--offline")
+		}
+	})
 }

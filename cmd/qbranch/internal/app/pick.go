@@ -20,7 +20,15 @@ type PickOptions struct {
 type Pick struct {
 	Ref    Ref
 	Row    FitRow
+	Passed []Passed   // over: the others
 	Report *FitReport // all branches
+}
+
+// Passed is a branch that was not picked.
+type Passed struct {
+	Branch  string       `json:"branch"`
+	Verdict vram.Verdict `json:"verdict"`
+	Why     string       `json:"why"`
 }
 
 // Pick names the branch of the highest expected quality that fits: the most bits,
@@ -37,7 +45,7 @@ func (a *App) Pick(ctx context.Context, repo RepoID, o PickOptions) (*Pick, erro
 	}
 	var wanted []FitRow
 	for _, row := range r.Branches {
-		if o.wants(&row) {
+		if o.unwanted(&row) == "" {
 			wanted = append(wanted, row)
 		}
 	}
@@ -49,14 +57,49 @@ func (a *App) Pick(ctx context.Context, repo RepoID, o PickOptions) (*Pick, erro
 	if err != nil {
 		return nil, err
 	}
-	return &Pick{Ref: Ref{Repo: id.Repo, Revision: best.Branch}, Row: *best, Report: r}, nil
+	return &Pick{Ref: Ref{Repo: id.Repo, Revision: best.Branch}, Row: *best, Passed: o.passed(r.Branches, best), Report: r}, nil
 }
 
-func (o *PickOptions) wants(r *FitRow) bool {
-	if o.MaxSize > 0 && (r.Disk == 0 || r.Disk > o.MaxSize) {
-		return false
+// passed says of all branches but the best why they were passed over.
+func (o *PickOptions) passed(rows []FitRow, best *FitRow) []Passed {
+	list := []Passed{}
+	for i := range rows {
+		r := &rows[i]
+		if r.Branch == best.Branch {
+			continue
+		}
+		p := Passed{r.Branch, r.Verdict, r.Why}
+		if why := o.unwanted(r); why != "" {
+			p.Why = why
+		} else if r.Usable(o.AllowTight) {
+			p.Why = fmt.Sprintf("less quality to be expected than of %s, or as much in a larger file", best.Branch)
+		}
+		list = append(list, p)
 	}
-	return len(o.Bits) == 0 || r.Settled.Bits != nil && slices.Contains(o.Bits, r.Settled.Bits.Value)
+	return list
+}
+
+// unwanted says why a branch is not what was asked for, "" when it is.
+func (o *PickOptions) unwanted(r *FitRow) string {
+	bits := sourcedOr(r.Settled.Bits, 0)
+	switch {
+	case len(o.Bits) > 0 && bits == 0:
+		return "nobody says how many bits it has"
+	case len(o.Bits) > 0 && !slices.Contains(o.Bits, bits):
+		return fmt.Sprintf("it has %d bits", bits)
+	case o.MaxSize > 0 && r.Disk == 0:
+		return "the size of its weight files is not known"
+	case o.MaxSize > 0 && r.Disk > o.MaxSize:
+		return fmt.Sprintf("its weight files have %s", vram.GiBText(r.Disk))
+	}
+	return ""
+}
+
+func sourcedOr[T any](s *Sourced[T], other T) T {
+	if s == nil {
+		return other
+	}
+	return s.Value
 }
 
 func (o *PickOptions) wantedText() string {

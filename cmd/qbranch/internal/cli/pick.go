@@ -68,26 +68,13 @@ and the error names the nearest branch and what it lacks.`,
 
 // pickObject is the JSON of pick.
 type pickObject struct {
-	Schema string     `json:"schema"`
-	Ref    string     `json:"ref"`
-	Repo   string     `json:"repo"`
-	Picked app.FitRow `json:"picked"`
-	Passed []passed   `json:"passed"` // over: the others
-}
-
-// passed is a branch that was not picked.
-type passed struct {
-	Branch  string `json:"branch"`
-	Verdict string `json:"verdict"`
-	Why     string `json:"why"`
+	Schema string       `json:"schema"`
+	Ref    string       `json:"ref"`
+	Repo   string       `json:"repo"`
+	Picked app.FitRow   `json:"picked"`
+	Passed []app.Passed `json:"passed"` // over: the others
 }
 
 func pickJSON(p *app.Pick) pickObject {
-	o := pickObject{Schema: "qbranch/pick/v1", Ref: p.Ref.String(), Repo: p.Report.Repo, Picked: p.Row, Passed: []passed{}}
-	for _, row := range p.Report.Branches {
-		if row.Branch != p.Row.Branch {
-			o.Passed = append(o.Passed, passed{row.Branch, string(row.Verdict), row.Why})
-		}
-	}
-	return o
+	return pickObject{"qbranch/pick/v1", p.Ref.String(), p.Report.Repo, p.Row, p.Passed}
 }
