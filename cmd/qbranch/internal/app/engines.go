@@ -1,6 +1,20 @@
 package app
 
-import "github.com/qbranch/qbranch/quant/engines"
+import (
+	"github.com/qbranch/qbranch/quant/engines"
+	"github.com/qbranch/qbranch/quant/vram"
+)
+
+// EngineIDs are the values of FitOptions.Engine: "cpu", every program, and with
+// kernels every kernel of one.
+func EngineIDs(kernels bool) []string {
+	return append([]string{"cpu"}, engines.IDs(kernels)...)
+}
+
+// KVTypes are the values of FitOptions.KV.
+func KVTypes() []string {
+	return []string{string(vram.KVFP16), string(vram.KVFP8), string(vram.KVQ8), string(vram.KVQ4)}
+}
 
 // compareEngines notes where the card says of a program what the table of
 // engines does not. It needs the branches inspected: without their tensors and

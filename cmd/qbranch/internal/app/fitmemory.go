@@ -78,7 +78,7 @@ func (f *fitter) setEngine() error {
 	}
 	var ok bool
 	if f.rows, ok = engines.Lookup(id); !ok {
-		return &optionError{"engine", fmt.Sprintf("%q is not known", f.o.Engine), "known are cpu, " + strings.Join(engines.IDs(false), ", ")}
+		return &optionError{"engine", fmt.Sprintf("%q is not known", f.o.Engine), "known are " + strings.Join(EngineIDs(false), ", ")}
 	}
 	f.profile, _ = vram.ProfileFor(f.rows[0].Profile)
 	f.o.Engine = id

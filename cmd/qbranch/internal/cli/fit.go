@@ -11,6 +11,23 @@ import (
 	"github.com/qbranch/qbranch/cmd/qbranch/internal/app"
 )
 
+// engineNames lists the programs that --engine takes, in lines of help.
+func engineNames() string {
+	var out strings.Builder
+	width := len("--engine takes a program or one of its kernels: ")
+	for i, id := range app.EngineIDs(false) {
+		if i > 0 {
+			id = ", " + id
+		}
+		if width+len(id) > 94 {
+			id, width = ",\n"+strings.TrimPrefix(id, ", "), 0
+		}
+		out.WriteString(id)
+		width += len(id)
+	}
+	return out.String()
+}
+
 // fitFlags say what branches are measured against.
 type fitFlags struct {
 	vram, kv, engine string
@@ -35,8 +52,17 @@ func (f *fitFlags) register(cmd *cobra.Command) {
 	fl.BoolVar(&f.tensor, "tensor-parallel", false, "split every matrix over the cards, instead of laying layers on them")
 	fl.IntVar(&f.batch, "batch", 1, "sequences at a time, `N`")
 	fl.StringVar(&f.kv, "kv", "", "type of the KV cache, `T`: fp16, fp8, q8 or q4 (default: the engine's own)")
-	fl.StringVar(&f.engine, "engine", "", "the engine to run in, `E`: exllamav2, vllm, autogptq, …; cpu is qbranch gen")
+	fl.StringVar(&f.engine, "engine", "", "the program to run in, `E`: vllm, vllm/marlin, …; cpu is qbranch gen")
 	fl.BoolVar(&f.tight, "allow-tight", false, "what fits tightly is good enough")
+	completeFrom(cmd, "engine", app.EngineIDs(true))
+	completeFrom(cmd, "kv", app.KVTypes())
+}
+
+// completeFrom lets a shell complete the value of a flag.
+func completeFrom(cmd *cobra.Command, flag string, values []string) {
+	if err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+		panic("qbranch: internal error: " + err.Error()) // there is no such flag
+	}
 }
 
 // options checks what flags alone can tell.
@@ -92,7 +118,10 @@ the environment stands for --vram 24GiB.
 
 What is wrong with a branch is listed below the table: what its card, its name, its
 configurations and its tensors contradict one another in. --explain shows every term of the
-need, and where it comes from.`,
+need, and where it comes from.
+
+--engine takes a program or one of its kernels: ` + engineNames() + `.
+What each of them loads, and why not, is in docs/engines.md.`,
 		Example: `  qbranch fit TheBloke/dolphin-2.5-mixtral-8x7b-GPTQ --vram 24GiB
   qbranch fit TheBloke/Llama-2-13B-chat-GPTQ --ctx 4096 --kv q8 --engine exllamav2
   qbranch fit TheBloke/Llama-2-70B-chat-GPTQ:main --split 24GiB,24GiB --explain`,
