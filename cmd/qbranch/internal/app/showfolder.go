@@ -41,9 +41,10 @@ func (a *App) lookFolder(dir string, s *Shown) (*Listing, *Inspection, error) {
 	case !errors.Is(err, store.ErrNotFound):
 		f.evidence.unread = append(f.evidence.unread, err.Error())
 	}
+	left := int64(maxHashed)
 	for _, path := range slices.Sorted(maps.Keys(files)) {
 		f.files = append(f.files, hub.File{Path: path, Size: files[path]})
-		s.Files = append(s.Files, folderFile(root, path, files[path], digests))
+		s.Files = append(s.Files, folderFile(root, path, files[path], digests, &left))
 	}
 	f.readFolder(root)
 	md, cardErr := readRoot(root, readme, cardLimit)
@@ -53,14 +54,19 @@ func (a *App) lookFolder(dir string, s *Shown) (*Listing, *Inspection, error) {
 	return l, l.one(&f, md, cardErr), nil
 }
 
+// maxHashed is how much of a folder's small files is hashed, in bytes: a checkpoint
+// has a few megabytes of them.
+const maxHashed = 64 << 20
+
 // folderFile describes a file of a folder: with its recorded digest, and what
-// can be computed of a small one.
-func folderFile(root *os.Root, path string, size int64, digests map[string]store.Digest) ShownFile {
+// can be computed of a small one, as far as there are bytes left.
+func folderFile(root *os.Root, path string, size int64, digests map[string]store.Digest, left *int64) ShownFile {
 	file := ShownFile{Path: path, Size: size}
 	if d, ok := digests[path]; ok {
 		file.SHA256 = d.String()
 	}
-	if size <= smallFile {
+	if size <= min(smallFile, *left) {
+		*left -= size
 		if data, err := readRoot(root, path, smallFile); err == nil { // else nothing is known of it
 			file.SHA256, file.GitOID = fmt.Sprintf("%x", sha256.Sum256(data)), hub.GitBlobOID(data).String()
 		}

@@ -8,11 +8,12 @@ import (
 	"github.com/qbranch/qbranch/cmd/qbranch/internal/app"
 )
 
-// lsExplained is, for each branch, what every source says of it.
-func lsExplained(l *app.Listing) string {
+// lsExplained is, for each branch, what every source says of it; width 0 is any
+// width.
+func lsExplained(l *app.Listing, width int) string {
 	var out strings.Builder
 	for _, b := range l.Branches {
-		fmt.Fprintf(&out, "\n%s\n%s", clean(b.Branch), parametersText(b))
+		fmt.Fprintf(&out, "\n%s\n%s", clean(b.Branch), parametersText(b, width))
 	}
 	if len(l.Absent) > 0 {
 		out.WriteString("\non the card only\n")
@@ -30,8 +31,9 @@ func lsExplained(l *app.Listing) string {
 }
 
 // parametersText is one line for each parameter: what is believed, why, who agrees,
-// and who says what else. What nobody says is left out.
-func parametersText(b app.BranchRow) string {
+// and who says what else. What nobody says is left out. A table that is wider than
+// the terminal names whom is believed and not why.
+func parametersText(b app.BranchRow, width int) string {
 	var rows [][]string
 	for _, p := range b.Parameters {
 		if p.Value == nil {
@@ -51,7 +53,15 @@ func parametersText(b app.BranchRow) string {
 		}
 		rows = append(rows, []string{"  " + p.Name, said(p.Name, p.Value), clean(p.From) + ": " + clean(p.Why), strings.Join(agree, ", "), strings.Join(differ, ", ")})
 	}
-	text := table([]column{{title: "  Parameter"}, {title: "Believed"}, {title: "Because"}, {title: "Agree"}, {title: "Differ"}}, rows)
+	columns := []column{{title: "  Parameter"}, {title: "Believed"}, {title: "Because"}, {title: "Agree"}, {title: "Differ"}}
+	text := table(columns, rows)
+	if width > 0 && tableWidth(text) > width {
+		columns[2].title = "From"
+		for _, row := range rows {
+			row[2], _, _ = strings.Cut(row[2], ":")
+		}
+		text = table(columns, rows)
+	}
 	return text + sourcesText(b)
 }
 

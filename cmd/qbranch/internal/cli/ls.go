@@ -50,7 +50,7 @@ smallest groups, then act-order.`,
 			}
 			fmt.Fprint(r.out, lsText(l, r.outWidth()))
 			if o.AllSources {
-				fmt.Fprint(r.out, lsExplained(l))
+				fmt.Fprint(r.out, lsExplained(l, r.outWidth()))
 			}
 			return nil
 		},

@@ -47,7 +47,7 @@ that is shown.`,
 			if r.json {
 				return r.emit(showJSON(s))
 			}
-			fmt.Fprint(r.out, showText(s, files, kernels || r.verbose))
+			fmt.Fprint(r.out, showText(s, r.outWidth(), files, kernels || r.verbose))
 			if t.Dir == "" && t.Ref.Revision == "" && len(s.Siblings) > 1 {
 				r.note("this is main: 'qbranch ls %s' lists all %d branches", clean(t.Ref.Repo.String()), len(s.Siblings))
 			}
@@ -79,8 +79,8 @@ func showJSON(s *app.Shown) showObject {
 	return o
 }
 
-// showText is the page, section by section.
-func showText(s *app.Shown, files, kernels bool) string {
+// showText is the page, section by section; width 0 is any width.
+func showText(s *app.Shown, width int, files, kernels bool) string {
 	var out strings.Builder
 	section := func(title, body string) {
 		if body != "" {
@@ -88,7 +88,7 @@ func showText(s *app.Shown, files, kernels bool) string {
 		}
 	}
 	out.WriteString(showHead(s))
-	section("parameters", parametersText(s.Branch))
+	section("parameters", parametersText(s.Branch, width))
 	section("programs that take it for something else", misledText(s))
 	section("findings", findingsText(s))
 	section("memory", estimateText(s))
