@@ -189,6 +189,28 @@ func TestRowsThatAreNone(t *testing.T) {
 	}
 }
 
+func TestReadFrom(t *testing.T) {
+	tests := []struct {
+		name, card, repo string
+		findings         []string
+	}{
+		{"names none", "# A model\n", "a/b", nil},
+		{"names the same", "```\ngit clone https://huggingface.co/a/b-GPTQ\n```\n", "A/b-gptq", nil}, // the hub takes either case
+		{"a copy", "# x GPTQ\n```\ngit clone https://huggingface.co/other/x-GPTQ\n```\n", "a/b", []string{"OTHER_REPO"}},
+		{"a guess", "---\ntags: [owl]\n---\n# Owl-7B-Int4\n", "a/b", nil}, // the guess is given up
+	}
+	for _, tt := range tests {
+		c := Parse([]byte(tt.card))
+		c.ReadFrom(tt.repo)
+		if c.Repo == nil || !slices.Equal(codes(c), tt.findings) || len(tt.findings) == 0 && !strings.EqualFold(*c.Repo, tt.repo) {
+			t.Errorf("%s: repo %s, findings %v", tt.name, str(c.Repo), c.Findings)
+		}
+	}
+	if c := Parse([]byte("---\ntags: [owl]\n---\n# Owl-7B-Int4\n")); str(c.Repo) != "Owl/Owl-7B-Int4" || !slices.Equal(codes(c), []string{"REPO_INFERRED"}) {
+		t.Errorf("a title that is a repository's name: %s, %v", str(c.Repo), c.Findings)
+	}
+}
+
 func TestFrontMatter(t *testing.T) {
 	tests := []struct {
 		name, md, base string

@@ -127,7 +127,7 @@ func (r *reader) remarkLayout() {
 		for _, d := range c.Decoys {
 			kinds = append(kinds, d.Kind)
 		}
-		r.note("DECOY_TABLE", "(text)", fmt.Sprintf("%d tables are none of this repository's quants and are not read: %s", c.DecoyTables, strings.Join(kinds, ", ")))
+		r.note("DECOY_TABLE", "(text)", "tables that are not read, as they list no quants of this repository: "+strings.Join(kinds, ", "))
 	}
 }
 
