@@ -113,12 +113,9 @@ func engineNamed(name string) string {
 	return name
 }
 
+// short is a claim in one line.
 func short(text string) string {
-	text = strings.Join(strings.Fields(text), " ")
-	if runes := []rune(text); len(runes) > 120 {
-		return string(runes[:120]) + "…"
-	}
-	return text
+	return shown(strings.Join(strings.Fields(text), " "), 120)
 }
 
 // Compare sets what a card says beside the verdicts and remarks where the two

@@ -18,6 +18,9 @@ type reason struct {
 // aboutBits marks the reason that a kernel is made for other bits.
 const aboutBits = "bits"
 
+// maxWord bounds what a reason repeats of a configuration, in runes.
+const maxWord = 40
+
 // answer is the answer to a question of which not everything may be known.
 type answer int
 
@@ -267,7 +270,7 @@ func (j *judge) format() {
 	case slices.Contains(j.e.Unsure, format):
 		j.add(Unknown, "format %s: not known whether %s reads it", format, j.e.Name)
 	default:
-		j.add(No, "format %s: %s reads %s only", format, j.e.Name, strings.Join(j.e.Formats, ", "))
+		j.add(No, "format %s: %s reads %s only", shown(format, maxWord), j.e.Name, strings.Join(j.e.Formats, ", "))
 	}
 }
 
@@ -276,10 +279,12 @@ func (j *judge) arch() {
 	if a.List == nil && !a.Open {
 		return // a converter or a runner that takes any
 	}
-	switch arch := j.s.Arch; {
+	arch := shown(j.s.Arch, maxWord)
+	known := slices.ContainsFunc(a.List, func(name string) bool { return strings.EqualFold(name, j.s.Arch) }) // Yi and yi are in use
+	switch {
 	case arch == "":
 		j.add(Unknown, "the architecture is not known")
-	case slices.Contains(a.List, arch):
+	case known:
 	case a.Open:
 		j.add(Unknown, "architecture %s: not known whether %s runs it", arch, j.e.Name)
 	case len(a.List) <= 4:

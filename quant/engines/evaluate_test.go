@@ -64,6 +64,7 @@ func TestEvaluate(t *testing.T) {
 		{"planar 4-bit", "qbranch", dense(func(s *Subject) { s.Format = "gptq_p" }), Yes, nil},
 		{"an architecture nobody knows", "vllm/marlin", dense(func(s *Subject) { s.Arch = "brand_new" }), Unknown, []string{"architecture brand_new"}},
 		{"an architecture that is refused", "autogptq/triton", dense(func(s *Subject) { s.Arch = "qwen3" }), No, []string{"qwen3"}},
+		{"Yi and yi", "autogptq/triton", dense(func(s *Subject) { s.Arch = "yi" }), Yes, nil},
 		{"no architecture", "exllama", dense(func(s *Subject) { s.Arch = "" }), Unknown, []string{"the architecture is not known"}},
 		{"Mixtral, AutoGPTQ", "autogptq/triton", mixtral(4, 128), Caveat, []string{"AutoGPTQ 0.6 and transformers 4.36"}},
 		{"a Mistral as a Llama", "exllama", dense(func(s *Subject) { s.Arch = "mistral" }), Caveat, []string{"sliding window"}},
@@ -229,6 +230,20 @@ func TestVerdictsAreWhole(t *testing.T) {
 		}
 		if _, err := json.Marshal(families); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// What a hostile configuration says is repeated in part, and without control
+// characters.
+func TestReasonsAreBounded(t *testing.T) {
+	long := "\x1b[2J" + strings.Repeat("x", 1<<20)
+	s := dense(func(s *Subject) { s.Arch, s.Format, s.Quantizer, s.DType = long, long, long, long })
+	for _, v := range Evaluate(s) {
+		for _, why := range v.Why {
+			if len(why) > 500 || strings.ContainsRune(why, '\x1b') {
+				t.Fatalf("%s: %.600q", v.ID, why)
+			}
 		}
 	}
 }

@@ -3,6 +3,7 @@ package engines
 import (
 	"fmt"
 	"strings"
+	"unicode"
 )
 
 // list writes numbers as people do: "2, 4 and 8".
@@ -22,6 +23,24 @@ func joined(words []string, last string) string {
 	}
 	n := len(words) - 1
 	return strings.Join(words[:n], ", ") + " " + last + " " + words[n]
+}
+
+// shown makes a word of a configuration or a card fit to stand in a reason: no
+// control characters, and no longer than limit runes.
+func shown(s string, limit int) string {
+	var out strings.Builder
+	n := 0
+	for _, r := range s {
+		if n++; n > limit {
+			out.WriteString("…")
+			break
+		}
+		if !unicode.IsPrint(r) {
+			r = unicode.ReplacementChar
+		}
+		out.WriteRune(r)
+	}
+	return out.String()
 }
 
 // bitsText is "4-bit", "4- and 8-bit", "2-, 4- and 8-bit".
