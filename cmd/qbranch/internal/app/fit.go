@@ -201,6 +201,8 @@ func (r *FitRow) judge(i *Inspection, engine EngineRow) {
 		r.Verdict, r.Why = VerdictUnusable, "not loaded by "+reason
 	case engine.Loads == engines.Unknown && engine.ID != "" && r.Verdict != VerdictTooBig:
 		r.Verdict, r.Why = VerdictUnknown, "it is not known whether it is loaded by "+reason
+	case r.Verdict == VerdictUnknown && i.Model == nil && i.lists(modelConfig):
+		r.Why = modelConfig + " cannot be read, so the KV cache is not known"
 	case r.Verdict == VerdictUnknown:
 		r.Why = r.Estimate.Why
 	case r.Verdict == VerdictTooBig:
@@ -209,6 +211,15 @@ func (r *FitRow) judge(i *Inspection, engine EngineRow) {
 		r.Why = fmt.Sprintf("%s free beyond the expected need", vram.GiBText(r.Estimate.Slack))
 	}
 }
+
+func (i *Inspection) lists(path string) bool {
+	_, ok := find(i.Files, path)
+	return ok
+}
+
+// ByFiles reports whether the weights are the sizes of the files, which are more
+// than the tensors by their headers.
+func (r *FitRow) ByFiles() bool { return r.Source == vram.FromTreeSizes }
 
 // diskBytes is the size of the weight files.
 func (i *Inspection) diskBytes() (n int64) {
@@ -275,7 +286,7 @@ func (r *FitReport) Require(tight bool) error {
 	if len(r.Cards) == 0 {
 		return &noMemoryError{}
 	}
-	return &NothingFitsError{Repo: r.Repo, Memory: r.MemoryText(), Nearest: nearestRow(r.Branches)}
+	return &NothingFitsError{Repo: r.Repo, Memory: r.MemoryText(), Nearest: nearestRow(r.Branches), Unknown: noneKnown(r.Branches)}
 }
 
 // EngineSummary names the programs that load the branch, in one line.

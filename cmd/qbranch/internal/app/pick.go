@@ -51,7 +51,7 @@ func (a *App) Pick(ctx context.Context, repo RepoID, o PickOptions) (*Pick, erro
 	}
 	best := bestOf(wanted, o.AllowTight)
 	if best == nil {
-		return nil, &NothingFitsError{Repo: r.Repo, Memory: r.MemoryText(), Nearest: nearestRow(wanted), Wanted: o.wantedText()}
+		return nil, &NothingFitsError{Repo: r.Repo, Memory: r.MemoryText(), Nearest: nearestRow(wanted), Wanted: o.wantedText(), Unknown: noneKnown(wanted)}
 	}
 	id, err := ParseRef(r.Repo)
 	if err != nil {
@@ -130,7 +130,8 @@ type NothingFitsError struct {
 	Repo    string
 	Memory  string  // what was there: "24.00 GiB"
 	Nearest *FitRow // the branch that needs the least more; nil = none could be measured
-	Wanted  string  // what else was asked of a branch: "at most 3 bits"; "" = nothing
+	Wanted  string  // what else was asked of a branch: "3 bits"; "" = nothing
+	Unknown bool    // of none of them it is known
 }
 
 // Error names the memory.
@@ -138,6 +139,9 @@ func (e *NothingFitsError) Error() string {
 	text := "no branch of " + e.Repo
 	if e.Wanted != "" {
 		text += " with " + e.Wanted
+	}
+	if e.Unknown {
+		return text + " is known to fit in " + e.Memory
 	}
 	return text + " fits in " + e.Memory
 }
@@ -155,6 +159,11 @@ func (e *NothingFitsError) Hint() string {
 		text += "; it would fit with " + help[0]
 	}
 	return text
+}
+
+// noneKnown reports whether there are rows, and nothing is known of any.
+func noneKnown(rows []FitRow) bool {
+	return len(rows) > 0 && !slices.ContainsFunc(rows, func(r FitRow) bool { return r.Verdict != VerdictUnknown })
 }
 
 // nearest is the row that needs the least more, nil when none was measured.

@@ -320,15 +320,16 @@ func (all *remarks) add(kind, branch, text string) {
 	*all = append(*all, &remark{kind, text, []string{branch}})
 }
 
-// text is "kind: branches: text", a line each; of is how many branches there are.
-func (all remarks) text(of int) string {
+// text is "kind: branches: text", a line each. Which branches there are is known:
+// one alone need not be named.
+func (all remarks) text(rows []app.FitRow) string {
 	var out strings.Builder
 	for _, t := range all {
 		where := strings.Join(t.branches, ", ") + ": "
 		switch n := len(t.branches); {
-		case t.branches[0] == "" || of == 1:
+		case t.branches[0] == "" || len(rows) == 1 && t.branches[0] == rows[0].Branch:
 			where = ""
-		case n == of:
+		case n == len(rows) && n > 1:
 			where = "all branches: "
 		case n > 4:
 			where = fmt.Sprintf("%s and %d more: ", t.branches[0], n-1)
@@ -349,6 +350,9 @@ func fitRemarks(f *app.FitReport) string {
 		}
 		for _, u := range r.Unread {
 			all.add("not read", r.Branch, u)
+		}
+		if r.ByFiles() {
+			all.add("weights", r.Branch, "by the sizes of the files, since not all headers could be read")
 		}
 	}
 	for i := range f.Branches {
@@ -371,7 +375,7 @@ func fitRemarks(f *app.FitReport) string {
 	for _, n := range f.Notes {
 		all.add("note", n.Branch, fmt.Sprintf("%s (%s)", n.Message, n.Code))
 	}
-	return all.text(len(f.Branches))
+	return all.text(f.Branches)
 }
 
 // whyText says why a branch does not fit, and what would make it; "" when it does.
