@@ -120,7 +120,7 @@ func Parse(md []byte) *Card {
 	}}
 	front, body := splitFrontMatter(r.tame(md))
 	r.guard("FRONT_MATTER", "(front matter)", func() { r.readFrontMatter(front) })
-	r.src = body
+	r.src = mend(body)
 	r.guard("UNREADABLE", "(card)", r.readBody)
 	return &r.card
 }

@@ -27,26 +27,18 @@ var (
 // mentions lists the addresses on the hub line by line, which the parsed
 // document would scatter over nodes, code and HTML.
 func (r *reader) mentions() {
-	section, fence := false, ""
+	section := false
+	var f fence
 	for line := range bytes.Lines(r.src) {
-		s := string(bytes.TrimRight(line, "\n"))
-		trimmed := strings.TrimLeft(s, " >*-\t")
-		switch {
-		case fence != "":
-			if strings.HasPrefix(trimmed, fence) {
-				fence = ""
-			}
-		case strings.HasPrefix(trimmed, "```"), strings.HasPrefix(trimmed, "~~~"):
-			fence = trimmed[:3]
-		default:
-			if c := strings.TrimLeft(s, " "); c == "" || !strings.ContainsRune("#<*", rune(c[0])) {
-				break
-			}
+		line = bytes.TrimRight(line, "\n")
+		s := string(line)
+		code := f.inside(bytes.TrimLeft(line, " \t>"))
+		if c := strings.TrimLeft(s, " "); !code && c != "" && strings.ContainsRune("#<*", rune(c[0])) {
 			if m := headingLine.FindStringSubmatch(s); m != nil {
 				section = listsRepos.MatchString(m[1])
 			}
 		}
-		r.mentionsOf(s, section && fence == "", fence != "" || strings.Contains(s, "git clone"))
+		r.mentionsOf(s, section && !code, code || strings.Contains(s, "git clone"))
 		if len(r.hub) >= maxMentions {
 			return
 		}

@@ -75,34 +75,53 @@ func (r *reader) tame(md []byte) []byte {
 	if left > 0 {
 		r.note("TRUNCATED", "(card)", fmt.Sprintf("%d lines are too long or too deeply nested to be read", left))
 	}
-	return bytes.Join(mend(lines), []byte("\n"))
+	return bytes.Join(lines, []byte("\n"))
 }
 
 // mend makes tables of Markdown out of what is nearly one: a line under a
 // header that has a column too few or too many, and a table right below a line
 // of HTML, which would belong to that.
-func mend(lines [][]byte) [][]byte {
-	var out [][]byte
-	var fence []byte
+func mend(md []byte) []byte {
+	lines := bytes.Split(md, []byte("\n"))
+	out := make([][]byte, 0, len(lines))
+	var f fence
 	for i, line := range lines {
 		trimmed := bytes.TrimLeft(line, " \t>")
 		switch {
-		case fence != nil:
-			if bytes.HasPrefix(trimmed, fence) {
-				fence = nil
-			}
-		case bytes.HasPrefix(trimmed, []byte("```")), bytes.HasPrefix(trimmed, []byte("~~~")):
-			fence = trimmed[:3]
+		case f.inside(trimmed):
 		case i > 0 && isDelimiterRow(trimmed) && bytes.IndexByte(lines[i-1], '|') >= 0:
 			if want := cellsOf(lines[i-1]); want > 1 && cellsOf(line) != want {
-				line = []byte("|" + strings.Repeat("---|", want))
+				line = append(bytes.Clone(line[:len(line)-len(trimmed)]), "|"+strings.Repeat("---|", want)...)
 			}
 		case i > 0 && bytes.HasPrefix(trimmed, []byte("|")) && endsHTML(lines[i-1]):
 			out = append(out, nil)
 		}
 		out = append(out, line)
 	}
-	return out
+	return bytes.Join(out, []byte("\n"))
+}
+
+// fence knows, line after line, what is inside a fenced block of code.
+type fence struct{ open []byte }
+
+// inside says that a line, without its indent, belongs to a block of code.
+func (f *fence) inside(line []byte) bool {
+	if len(line) < 3 || line[0] != '`' && line[0] != '~' {
+		return f.open != nil
+	}
+	run := line[:len(line)-len(bytes.TrimLeft(line, string(line[:1])))]
+	rest := line[len(run):]
+	switch {
+	case f.open != nil:
+		if bytes.HasPrefix(run, f.open) && len(bytes.TrimSpace(rest)) == 0 {
+			f.open = nil
+		}
+		return true
+	case len(run) < 3 || run[0] == '`' && bytes.IndexByte(rest, '`') >= 0: // code within a line
+		return false
+	}
+	f.open = run
+	return true
 }
 
 // isDelimiterRow says that a line is the one below a table's header.
