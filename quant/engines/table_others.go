@@ -5,7 +5,7 @@ const exShape = "q_weight and gptq_qzeros have incompatible shapes"
 // exllama is ExLlama and its successor, as programs of their own.
 func exllama() []Engine {
 	return []Engine{
-		{ID: "exllamav2", Family: "exllamav2", Name: "ExLlamaV2", Profile: "exllamav2", AsOf: "ExLlamaV2 at da07fac, 2025",
+		{ID: "exllamav2", Family: "exllamav2", Name: "ExLlamaV2", Profile: "exllamav2", AsOf: "ExLlamaV2 at da07fac",
 			Bits: []int{4}, BitsError: exShape, Groups: Groups{None: true, PowerOfTwo: true, Whole: true}, ActOrder: ActYes, Asym: AsymYes,
 			Default: "the zero points", Formats: []string{"gptq", "gptq_v2"}, Archs: exllamaV2Archs(), Shapes: Shapes{K: 32, N: 32},
 			Needs: Needs{Devices: []string{"cuda", "rocm"}}, Parallel: true,
@@ -24,13 +24,13 @@ func exllama() []Engine {
 func frontends() []Engine {
 	textgen := func(loader string, from Engine) Engine {
 		from.ID, from.Family, from.Name = "textgen/"+loader, "textgen", "text-generation-webui "+loader
-		from.AsOf, from.Until = "text-generation-webui docs at 0ee8d2b, 2023; tree at 1dcde41, May 2026", "its loaders of 2023 and 2024; in May 2026 it has none for GPTQ"
+		from.AsOf, from.Until = "text-generation-webui docs at 0ee8d2b; tree at 1dcde41, May 2026", "its loaders of 2023 and 2024; in May 2026 it has none for GPTQ"
 		from.Sources = append(from.Sources, "text-generation-webui docs/04 - Model Tab.md", "text-generation-webui #6677")
 		from.Parallel = false
 		return from
 	}
 	transformers := Engine{ID: "transformers", Family: "transformers", Name: "transformers", Profile: "transformers",
-		AsOf: "transformers 4.5x and 5; optimum at 83c88b8, May 2026",
+		AsOf: "transformers before and after 5.0; optimum at 83c88b8, May 2026",
 		Bits: []int{2, 3, 4, 8}, Groups: sizes(-1, 16, 32, 64, 128, 256, 512, 1024), ActOrder: ActYes, Asym: AsymV2, Default: "true",
 		Formats: []string{"gptq", "gptq_v2"}, Archs: gptqModelArchs(), Needs: Needs{Devices: []string{"cuda", "rocm", "xpu", "mps", "cpu"}},
 		Notes: []Note{
@@ -81,12 +81,12 @@ func gptqForLlama() []Engine {
 // converters and smaller engines.
 func converters() []Engine {
 	return []Engine{
-		{ID: "mistralrs", Family: "mistralrs", Name: "mistral.rs", Profile: "generic", AsOf: "mistral.rs at 9e92262, 2026",
+		{ID: "mistralrs", Family: "mistralrs", Name: "mistral.rs", Profile: "generic", AsOf: "mistral.rs at 9e92262",
 			Bits: []int{2, 4, 8}, Groups: anyGroup(), ActOrder: ActYes, Asym: AsymYes, Default: "the zero points", Formats: []string{"gptq"}, Unsure: []string{"gptq_v2"},
 			Archs: archs(true, "gemma gemma2 llama mistral mixtral phi phi3 qwen2 starcoder2"), NeedGIdx: true, Needs: Needs{Devices: []string{"cuda"}},
 			Notes:   []Note{{[]When{WhenBits2}, Unknown, "2-bit: nobody reports that it works", "mistral.rs mistralrs-quant/src/gptq"}},
 			Sources: []string{"mistral.rs mistralrs-quant/src/gptq"}},
-		{ID: "llamacpp", Family: "llamacpp", Name: "llama.cpp", Profile: "generic", AsOf: "llama.cpp conversion scripts, 2026",
+		{ID: "llamacpp", Family: "llamacpp", Name: "llama.cpp", Profile: "generic", AsOf: "llama.cpp conversion scripts, no commit known",
 			Bits: []int{2, 4, 8}, BitsError: "NotImplementedError", Groups: anyGroup(), ActOrder: ActYes, Asym: AsymYes, Default: "the zero points",
 			Formats: []string{"gptq", "gptq_v2"}, Archs: serverArchs(), NeedGIdx: true, Needs: Needs{Devices: []string{"cuda", "rocm", "xpu", "mps", "cpu"}},
 			Notes:   []Note{{[]When{WhenAlways}, Caveat, "it does not run GPTQ: its converter makes floating point of it, to be quantised anew as GGUF", "llama.cpp #11024"}},
@@ -96,7 +96,7 @@ func converters() []Engine {
 			Archs: serverArchs(), Needs: Needs{Devices: []string{"cpu", "xpu"}},
 			Notes:   []Note{{[]When{WhenMoE}, Unknown, "not known whether it converts quantised experts", "OpenVINO frontend/pytorch/gptq.py"}},
 			Sources: []string{"OpenVINO frontend/pytorch/gptq.py"}},
-		{ID: "neural-speed", Family: "neural-speed", Name: "neural-speed", Profile: "cpu", AsOf: "neural-speed at bfd5d3c, 2024",
+		{ID: "neural-speed", Family: "neural-speed", Name: "neural-speed", Profile: "cpu", AsOf: "neural-speed at bfd5d3c",
 			Bits: []int{4, 8}, Groups: anyGroup(), ActOrder: ActSlow, Asym: AsymYes, Default: "the zero points", Formats: []string{"gptq"}, Unsure: []string{"gptq_v2"},
 			Archs: archs(true, "falcon gemma llama mistral mixtral phi qwen qwen2"), Needs: Needs{Devices: []string{"cpu"}, CPU: []string{"avx2"}},
 			Notes:   []Note{{[]When{WhenBits3}, No, "its own 3-bit layout holds ten values a word: it cannot read this one", "neural-speed convert/common.py"}},

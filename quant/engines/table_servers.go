@@ -21,7 +21,7 @@ func vllm() []Engine {
 	router := Note{[]When{WhenOtherMoE}, Caveat, noRouter, "vLLM #22017"}
 	half := Note{[]When{WhenBF16}, Caveat, "the model says bfloat16, these kernels compute in float16: start it with --dtype half, or it stops", "vLLM #1823"}
 	qwen := func(a Archs) Archs { return archs(true, "qwen2_moe qwen3 qwen3_moe "+joinedArchs(a)) }
-	now := "vLLM at 055e47c, 2026"
+	now := "vLLM at 055e47c, after June 2026"
 	list := []Engine{
 		row("marlin", "marlin", Engine{AsOf: now, Bits: []int{4, 8}, Groups: marlinGroups, ActOrder: ActYes, Asym: AsymNo, Default: "an error",
 			Formats: []string{"gptq", "gptq_v2"}, Shapes: Shapes{K: 128, N: 64}, Needs: Needs{Devices: []string{"cuda"}, MinCC: "7.5", OS: []string{"linux"}},
@@ -31,7 +31,7 @@ func vllm() []Engine {
 				router,
 			},
 			Sources: []string{vllmAuto, vllmMarlin, vllmDrop, "vLLM #45051"}}),
-		row("moe_wna16", "moe_wna16", Engine{AsOf: "vLLM at 0216619, 2026", Bits: []int{4, 8}, Groups: sizes(-1, 32, 64, 128), ActOrder: ActIgnored, Asym: AsymYes,
+		row("moe_wna16", "moe_wna16", Engine{AsOf: "vLLM at 0216619, after June 2026", Bits: []int{4, 8}, Groups: sizes(-1, 32, 64, 128), ActOrder: ActIgnored, Asym: AsymYes,
 			Default: "an error", Formats: []string{"gptq"}, Needs: Needs{Devices: []string{"cuda"}, MinCC: "7.0", OS: []string{"linux"}},
 			Notes: []Note{
 				{[]When{WhenBits8, WhenGrouped}, No, "8-bit in groups: it stops with an assertion, one group per column only", "vLLM quantization/moe_wna16.py"},
@@ -40,14 +40,14 @@ func vllm() []Engine {
 				router,
 			},
 			Sources: []string{"vLLM quantization/moe_wna16.py"}}),
-		row("humming", "humming", Engine{AsOf: "vLLM at 0237403, 2026", Bits: []int{2, 3, 4, 8}, Groups: anyGroup(), ActOrder: ActUnknown, Asym: AsymUnknown,
+		row("humming", "humming", Engine{AsOf: "vLLM at 0237403", Bits: []int{2, 3, 4, 8}, Groups: anyGroup(), ActOrder: ActUnknown, Asym: AsymUnknown,
 			Default: "an error", Formats: []string{"gptq"}, Needs: Needs{Devices: []string{"cuda"}, MinCC: "7.5", OS: []string{"linux"}},
 			Notes: []Note{
 				{[]When{WhenAlways}, Caveat, "install the package humming and ask for it: --quantization humming", "vLLM #45051"},
 				{[]When{WhenMoE}, Unknown, "nobody reports a mixture of experts in GPTQ with it", "vLLM #45051"},
 			},
 			Sources: []string{"vLLM quantization/humming.py", "vLLM #45051"}}),
-		row("gptq", "gptq (old)", Engine{AsOf: "vLLM at e5dd90b, 2025", Until: "spring 2026 took these kernels out",
+		row("gptq", "gptq (old)", Engine{AsOf: "vLLM at e5dd90b, before spring 2026", Until: "spring 2026 took these kernels out",
 			Bits: []int{2, 3, 4, 8}, Groups: Groups{None: true, Whole: true}, ActOrder: ActYes, Asym: AsymYes, Default: "the zero points",
 			Formats: []string{"gptq", "gptq_v2"}, Needs: Needs{Devices: []string{"cuda", "rocm"}, MinCC: "6.0", OS: []string{"linux"}},
 			Notes: []Note{
@@ -57,7 +57,7 @@ func vllm() []Engine {
 				{[]When{WhenV2}, Caveat, "format gptq_v2 needs a version of October 2025 or later; earlier ones write “!!!!”", "vLLM #26092"},
 			},
 			Sources: []string{"vLLM quantization/gptq.py", "vLLM csrc/quantization/gptq/q_gemm.cu", vllmDrop}}),
-		row("cpu", "CPU", Engine{AsOf: "vLLM at 0035860, 2026", Profile: "cpu", Bits: []int{4}, Groups: Groups{None: true}, ActOrder: ActYes, Asym: AsymNo,
+		row("cpu", "CPU", Engine{AsOf: "vLLM at 0035860", Profile: "cpu", Bits: []int{4}, Groups: Groups{None: true}, ActOrder: ActYes, Asym: AsymNo,
 			Default: "an error", Formats: []string{"gptq", "gptq_v2"}, Shapes: Shapes{K: 32, N: 32},
 			Needs: Needs{Devices: []string{"cpu"}, OS: []string{"linux"}, CPU: []string{"avx512f"}},
 			Notes: []Note{
@@ -77,7 +77,7 @@ func vllm() []Engine {
 func servers() []Engine {
 	sglang := func(kernel string, e Engine) Engine {
 		e.ID, e.Family, e.Name, e.Profile = "sglang/"+kernel, "sglang", "SGLang "+kernel, "sglang"
-		e.AsOf, e.Archs, e.Mixed, e.Head, e.Parallel = "SGLang at 006d096, 2026", archs(true, "qwen2_moe qwen3 qwen3_moe "+joinedArchs(serverArchs())), true, true, true
+		e.AsOf, e.Archs, e.Mixed, e.Head, e.Parallel = "SGLang at 006d096", archs(true, "qwen2_moe qwen3 qwen3_moe "+joinedArchs(serverArchs())), true, true, true
 		e.Sources = []string{"SGLang layers/quantization/gptq.py"}
 		return e
 	}
