@@ -141,7 +141,7 @@ func first[T any](a, b *T) *T {
 // the name, and cards are copied from one repository to the next.
 type hearing struct {
 	tensors claims
-	configs []claims // those that could be read, in the order of configNames
+	configs []claims // those that could be read, config.json first
 	others  []claims // metadata, name and card
 	heard   []Source // all of them
 }
@@ -166,7 +166,6 @@ func hear(f *branchFacts, c *Card) hearing {
 	for _, file := range slices.Backward(f.configs) { // config.json first, as it is believed
 		h.heard = append(h.heard, h.hearConfig(f, file))
 	}
-	slices.Reverse(h.configs)
 	h.others = []claims{metadataClaims(headers), nameClaims(f.Name), cardClaims(c, f.Name)}
 	h.heard = append(h.heard, Source{Source: FromName, State: SourceRead})
 	state = SourceAbsent
@@ -233,9 +232,6 @@ func config[T comparable](h hearing, of func(claims) *T) (value *T, source strin
 			value, source = v, c.source
 		case *v != *value:
 			differ = true
-			if c.source == modelConfig {
-				value, source = v, c.source
-			}
 		}
 	}
 	return value, source, differ

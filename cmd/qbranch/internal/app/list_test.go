@@ -83,10 +83,10 @@ func TestListContradictions(t *testing.T) {
 		params string   // of main32, when not "3 32 true"
 	}{
 		{"agreement", card(cardRow), nil, ""},
-		{"card: other bits", card("| 4 | 32 | Yes | 0.1 |"), []string{main32 + " CARD_BITS: the card says 4 bits, quantize_config.json says 3 bits"}, ""},
-		{"card: other groups", card("| 3 | 64 | Yes | 0.1 |"), []string{main32 + " CARD_GROUP_SIZE: the card says groups of 64, quantize_config.json says groups of 32"}, ""},
-		{"card: no groups", card("| 3 | None | Yes | 0.1 |"), []string{main32 + " CARD_GROUP_SIZE: the card says no groups, quantize_config.json says groups of 32"}, ""},
-		{"card: no act-order", card("| 3 | 32 | No | 0.1 |"), []string{main32 + " CARD_ACT_ORDER: the card says no act-order, quantize_config.json says act-order"}, ""},
+		{"card: other bits", card("| 4 | 32 | Yes | 0.1 |"), []string{main32 + " CARD_BITS: the card says 4 bits, config.json says 3 bits"}, ""},
+		{"card: other groups", card("| 3 | 64 | Yes | 0.1 |"), []string{main32 + " CARD_GROUP_SIZE: the card says groups of 64, config.json says groups of 32"}, ""},
+		{"card: no groups", card("| 3 | None | Yes | 0.1 |"), []string{main32 + " CARD_GROUP_SIZE: the card says no groups, config.json says groups of 32"}, ""},
+		{"card: no act-order", card("| 3 | 32 | No | 0.1 |"), []string{main32 + " CARD_ACT_ORDER: the card says no act-order, config.json says act-order"}, ""},
 		{"card: other size", func(t *testing.T, b map[string]files) { replace(t, b["main"], "README.md", "1.98 MB", "1.99 MB") },
 			[]string{main32 + " CARD_SIZE: the card says 1.99 MB, the weights have 1.98 MB"}, ""},
 		{"a branch that is not there", func(t *testing.T, b map[string]files) { delete(b, main128) },

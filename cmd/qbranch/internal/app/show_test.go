@@ -60,7 +60,7 @@ func TestShowEverywhere(t *testing.T) {
 		t.Errorf("a held branch took %d requests", n)
 	}
 	for from, s := range shown {
-		if s.From != from || parameter(s, "bits") != "3 tensors" || parameter(s, "group_size") != "32 tensors" || parameter(s, "act_order") != "true quantize_config.json" {
+		if s.From != from || parameter(s, "bits") != "3 tensors" || parameter(s, "group_size") != "32 tensors" || parameter(s, "act_order") != "true config.json" {
 			t.Errorf("%s: from %s: bits %s, groups %s, act-order %s", from, s.From, parameter(s, "bits"), parameter(s, "group_size"), parameter(s, "act_order"))
 		}
 		if len(s.Files) != len(branches[main32]) || s.TensorBytes == 0 || len(s.Estimate.Terms) < 3 || len(s.Engines) < 5 || len(s.Unread) > 0 || s.Card == nil {
