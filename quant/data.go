@@ -52,6 +52,7 @@ func RecoverData(ctx context.Context, in Input, open func(path string) (io.Reade
 		}
 	}
 	d.compareSiblings()
+	d.judgeLikeness()
 	if OtherMethod(d.cfg) == "" { // else J2's: what GPTQ's keys mean is not asked of it
 		d.judgeActOrder()
 		d.judgeZeros()
@@ -90,6 +91,8 @@ type facts struct {
 	gidx  [32]byte // SHA-256 of g_idx, when rows says that there is a sound one
 	codes codeStats
 	zeros zeroStats
+
+	likeness float64 // of the scales of one output; 0 where it cannot be told
 }
 
 // kinded is a finding and its kind, as [list.count] wants it.

@@ -19,6 +19,7 @@ type worker struct {
 	ctx  context.Context
 	buf  []byte // (chunk)
 	hist *histogram
+	cols []int64 // (N) sums of the scales of each output of one matrix
 	rows []int32 // (groups) rows of each group of one g_idx
 	sum  hash.Hash
 	sym  map[gptq.Shape][2][]byte // a row of qzeros as symmetric files of v1 and v2 have it, by bits and N

@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"math/rand/v2"
+	"reflect"
 	"runtime"
 	"slices"
 	"testing"
@@ -92,7 +93,7 @@ func TestAddHalves(t *testing.T) {
 	want.tiny = 2
 	var got scaleStats
 	got.addHalves(7, p)
-	if got != want {
+	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

@@ -323,6 +323,12 @@ var dataCases = []spoiled{
 	}, []string{"D6 warn"}},
 	{"a few small scales", "", func(f *fake) { f.half(qProj+".scales", 70, 0x0300) }, nil},
 	{"scales from one end to the other", "", func(f *fake) { f.half(qProj+".scales", 70, 0x0001); f.half(qProj+".scales", 71, 0x7000) }, []string{"D6 warn"}},
+	{"scales in the wrong places", "mixtral", func(f *fake) {
+		f.scales(func(group, col, n int) int { return (group*n + col) * 7919 % 1009 })
+	}, []string{"D6 warn"}},
+	{"scales of outputs that differ", "mixtral", func(f *fake) {
+		f.scales(func(group, col, n int) int { return col*7919%1009 + (group+col)%2 })
+	}, nil},
 	{"one odd zero point", "", func(f *fake) { f.word(qProj+".qzeros", 3, 0x77777787) }, []string{"D7 fatal"}},
 	{"v2 labelled v1", "", func(f *fake) {
 		f.each(func(name string) {
@@ -384,6 +390,17 @@ func (f *fake) asymmetric(plus int) {
 			fields[i] = uint8(gptq.SymZero(4) - 1 + plus + i%3 - 1)
 		}
 		f.put(name+".qzeros", "I32", le(gptq.PackCols(fields, 4, int(s[0]), int(s[1]))), s[0], int64(gptq.Words(int(s[1]), 4)))
+	})
+}
+
+// scales sets every scale, as steps above the least.
+func (f *fake) scales(steps func(group, col, n int) int) {
+	f.each(func(name string) {
+		s := f.tensors[name+".scales"].Shape
+		for i := range int(s[0] * s[1]) {
+			n := int(s[1])
+			f.half(name+".scales", i, 0x2000+uint16(steps(i/n, i%n, n)))
+		}
 	})
 }
 
@@ -480,7 +497,11 @@ func TestCodesAreDocumented(t *testing.T) {
 	// has the case, and TestVerify there the one without.
 	one := DigestFinding("model.safetensors", "0-1048575")
 	tested := map[string][]string{one.Code: {string(one.Severity)}}
-	for _, tt := range slices.Concat(configCases, headerCases, dataCases) {
+	cases := slices.Concat(configCases, headerCases, dataCases)
+	for _, tt := range smokeCases {
+		cases = append(cases, spoiled{want: tt.want})
+	}
+	for _, tt := range cases {
 		for _, w := range tt.want {
 			code, severity, _ := strings.Cut(w, " ")
 			if !slices.Contains(tested[code], severity) {

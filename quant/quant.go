@@ -45,11 +45,16 @@ type Input struct {
 // HeaderFinding is the finding for a weight file whose header cannot be read.
 func HeaderFinding(path string, err error) Finding {
 	f := Finding{Code: "H1", Severity: Fatal, Where: printable(path), Message: printable(err.Error())}
+	f.Hint = hintOf(err)
+	return f
+}
+
+func hintOf(err error) string {
 	var h interface{ Hint() string }
 	if errors.As(err, &h) {
-		f.Hint = h.Hint()
+		return h.Hint()
 	}
-	return f
+	return ""
 }
 
 // DigestFinding is the finding for a file whose bytes are not what its digest

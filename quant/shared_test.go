@@ -134,7 +134,8 @@ func TestSharedDemo(t *testing.T) {
 }
 
 // Checkpoints of many kinds by the tools of 2024 and 2026: none has a fault, and
-// every warning is one about what engines do.
+// every warning is one about what engines do, or that the weights, which are
+// random, were never trained.
 func TestSharedCheckpoints(t *testing.T) {
 	dir := shared(t, "vectors/checkpoints")
 	entries, err := os.ReadDir(dir)
@@ -151,6 +152,9 @@ func TestSharedCheckpoints(t *testing.T) {
 		}
 		if strings.HasPrefix(name, "mixtral") {
 			want = append(want, "J14 warn")
+		}
+		if !strings.Contains(name, "--1g") { // one group does not tell
+			want = append(want, "D6 warn")
 		}
 		if old && strings.Contains(name, "asym") {
 			want = append(want, "J9 warn")

@@ -41,10 +41,12 @@ func FailureOf(err error) Failure {
 	switch {
 	case isA[*NothingFitsError](err):
 		return FailureNothingFits
+	case isA[*unprovenError](err):
+		return FailureUnsupported
 	case isA[*optionError](err), isA[*noMemoryError](err), isA[*hub.RefError](err), isA[*vram.SizeError](err), isA[*gpu.SelectError](err),
 		isAny(err, hub.ErrBadEndpoint, hub.ErrBadCertificates, infer.ErrContext, infer.ErrRequest, store.ErrPinned):
 		return FailureUsage
-	case isA[*CorruptionError](err), isA[*DamagedStoreError](err), isA[*FindingsError](err), isA[*store.CorruptError](err),
+	case isA[*CorruptionError](err), isA[*ProofError](err), isA[*DamagedStoreError](err), isA[*FindingsError](err), isA[*store.CorruptError](err),
 		isAny(err, bundle.ErrDamaged, bundle.ErrFormat, bundle.ErrConflict, store.ErrMismatch, hub.ErrMismatch, infer.ErrCheckpoint, hub.ErrBadListing, hub.ErrTooLarge):
 		return FailureIntegrity
 	case errors.Is(err, infer.ErrUnsupported):
