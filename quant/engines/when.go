@@ -10,7 +10,6 @@ const (
 	WhenBits2        When = "2-bit"
 	WhenBits3        When = "3-bit"
 	WhenBits8        When = "8-bit"
-	WhenNotBits4     When = "not 4-bit"
 	WhenGrouped      When = "in groups"
 	WhenPermuted     When = "act-order that matters"
 	WhenDescAct      When = "desc_act"
@@ -24,13 +23,10 @@ const (
 	WhenRouterFree   When = "a Mixtral without modules_in_block_to_quantize"
 	WhenV2           When = "format gptq_v2"
 	WhenPlanar       When = "format gptq_p"
-	WhenNoGIdx       When = "without g_idx"
 	WhenBF16         When = "torch_dtype bfloat16"
 	WhenOnCPU        When = "run on a CPU"
 	WhenNotOnCPU     When = "not run on a CPU"
 	WhenSplit        When = "split over several cards"
-	WhenSymMissing   When = "without a stated sym"
-	WhenLMHead       When = "with a quantised head"
 	WhenTuring       When = "run on a card of compute capability 7.5"
 	WhenAlways       When = "any checkpoint"
 	WhenNotSplitArch When = "not a Llama, Mistral or Qwen2"
@@ -39,7 +35,7 @@ const (
 // holds answers for one checkpoint.
 func (w When) holds(s *Subject) answer {
 	switch w {
-	case WhenBits2, WhenBits3, WhenBits8, WhenNotBits4:
+	case WhenBits2, WhenBits3, WhenBits8:
 		return w.bits(s.Bits)
 	case WhenGrouped:
 		if s.GroupSize == 0 {
@@ -59,11 +55,6 @@ func (w When) holds(s *Subject) answer {
 		return is(s.Format == "gptq_v2")
 	case WhenPlanar:
 		return is(s.Format == "gptq_p")
-	case WhenNoGIdx:
-		if s.GIdx == nil {
-			return unsure
-		}
-		return is(!*s.GIdx)
 	case WhenBF16:
 		if s.DType == "" {
 			return unsure
@@ -71,10 +62,6 @@ func (w When) holds(s *Subject) answer {
 		return is(s.DType == "bfloat16")
 	case WhenSplit:
 		return is(s.TensorParallel > 1)
-	case WhenSymMissing:
-		return is(s.Sym == nil)
-	case WhenLMHead:
-		return is(s.LMHead)
 	case WhenOnCPU, WhenNotOnCPU, WhenTuring:
 		return w.machine(s.Machine)
 	case WhenAlways:
@@ -92,10 +79,8 @@ func (w When) bits(bits int) answer {
 		return is(bits == 2)
 	case WhenBits3:
 		return is(bits == 3)
-	case WhenBits8:
-		return is(bits == 8)
 	}
-	return is(bits != 4)
+	return is(bits == 8)
 }
 
 func (w When) arch(s *Subject) answer {
