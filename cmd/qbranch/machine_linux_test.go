@@ -27,8 +27,9 @@ func TestFullDisk(t *testing.T) {
 	w.store = filepath.Join(dir, "store")
 	w.hub.SetRate(40e6)
 
-	p := w.start("get", w.ref(), "--progress", "none")
-	w.awaitSent(p, w.size()/4)
+	// Two connections: what is in flight when the disk is full is small beside what is held.
+	p := w.start("get", w.ref(), "-j", "2", "--progress", "none")
+	w.awaitSent(p, w.size()/2)
 	filler := filepath.Join(dir, "filler")
 	if err := fill(filler); err != nil {
 		t.Fatal(err)
@@ -48,8 +49,8 @@ func TestFullDisk(t *testing.T) {
 	held := w.held()
 	w.hub.ResetLog()
 	w.must("get", w.ref(), "--progress", "none")
-	if code == 7 && held < w.size()/8 {
-		t.Errorf("%d bytes held when the disk was full, want most of %d", held, w.size()/4)
+	if code == 7 && held < w.size()/4 {
+		t.Errorf("%d bytes held when the disk was full, want most of %d", held, w.size()/2)
 	}
 	if most := w.size() - held + 1<<20; sent(w.hub) > most {
 		t.Errorf("%d bytes moved with room again, want %d at most: %d were held", sent(w.hub), most, held)
