@@ -57,6 +57,7 @@ type Belief struct {
 	Config  Config   // the values it uses; DescAct is nil where it looks at g_idx instead
 	Assumed []string // keys that its file does not state: the value is the loader's own default
 	Problem string   // why it refuses what it reads, "" when it does not
+	Wrong   []string // of "bits" and "group_size", what the shapes of the tensors refute
 }
 
 // Beliefs says for every loader which file it reads and with which values it
@@ -182,6 +183,12 @@ func (b *Belief) settle(t truth) {
 		c.GroupSize = a.GroupSize
 	}
 	c.DescAct, c.Sym = or(c.DescAct, a.DescAct), or(c.Sym, a.Sym)
+	if t.known() && c.Bits != t.bits {
+		b.Wrong = append(b.Wrong, "bits")
+	}
+	if _, uniform := t.groupSize(); uniform && !t.fits(c.GroupSize) {
+		b.Wrong = append(b.Wrong, "group_size")
+	}
 }
 
 // readers names the loaders that look into a file first.

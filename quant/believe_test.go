@@ -82,6 +82,43 @@ func TestBeliefsOfShapes(t *testing.T) {
 	}
 }
 
+// What the tensors refute is named for those that believe it, and for nobody else.
+func TestBeliefsRefuted(t *testing.T) {
+	tests := []struct {
+		name      string
+		key       string // of quantize_config.json alone
+		value     any
+		autogptq  []string
+		gptqmodel []string
+	}{
+		{"right", "bits", 4, nil, nil},
+		{"other bits", "bits", 8, []string{"bits"}, []string{"bits"}},
+		{"other groups", "group_size", 64, []string{"group_size"}, []string{"group_size"}},
+		{"one assumes -1, the other 128", "group_size", nil, []string{"group_size"}, []string{"group_size"}},
+		{"act-order is not in the shapes", "desc_act", false, nil, nil},
+	}
+	for _, tt := range tests {
+		f := newFake("llama")
+		f.quant[tt.key] = tt.value
+		if tt.value == nil {
+			delete(f.quant, tt.key)
+		}
+		in, _ := f.build(t)
+		for _, b := range in.Beliefs() {
+			var want []string
+			switch b.Loader.ID {
+			case "autogptq":
+				want = tt.autogptq
+			case "gptqmodel":
+				want = tt.gptqmodel
+			}
+			if !slices.Equal(b.Wrong, want) {
+				t.Errorf("%s: %s: got %q, want %q", tt.name, b.Loader.ID, b.Wrong, want)
+			}
+		}
+	}
+}
+
 // The weight file's own metadata is the last source: it fills in what no file
 // says.
 func TestMetadata(t *testing.T) {
