@@ -85,6 +85,7 @@ type AbsentBranch struct {
 //	METADATA_DIFFERS      what the writer noted in the weight files against the config
 //	CONFIG_UNREADABLE     the configuration cannot be made sense of
 //	NO_CONFIG             the branch has no quantisation configuration
+//	NO_WEIGHTS            the branch has no safetensors files
 //	NOT_GPTQ              the branch is AWQ, EXL2, GGUF or something else
 //	NO_CARD, NO_CARD_TABLE, CARD_UNREADABLE     there is no card to compare with
 //	ENGINE_CARD           what the card says of a program, against the table of engines
@@ -175,7 +176,7 @@ func (a *App) survey(ctx context.Context, ref Ref, o ListOptions, inspect bool) 
 	if asked != repo {
 		l.note("", "RENAMED", "%s is called %s now", asked, repo)
 	}
-	c := l.readCard(md, cardErr)
+	c := l.readCard(md, cardErr, asked.String())
 	if storeErr != nil {
 		l.note("", "STORE_UNREADABLE", "what is here already is not known: %v", storeErr)
 	}
@@ -222,8 +223,9 @@ func restricted(err error) bool {
 	return errors.Is(err, hub.ErrGated) || errors.Is(err, hub.ErrUnauthorized) || errors.Is(err, hub.ErrForbidden)
 }
 
-// readCard parses the card and notes what keeps it from being compared.
-func (l *Listing) readCard(md []byte, err error) *Card {
+// readCard parses the card and notes what keeps it from being compared. One that
+// calls the repository by the name it was asked for is its own, renamed or not.
+func (l *Listing) readCard(md []byte, err error, asked string) *Card {
 	switch {
 	case errors.Is(err, hub.ErrEntryNotFound):
 		l.note("", "NO_CARD", "there is no README.md to compare with")
@@ -236,6 +238,9 @@ func (l *Listing) readCard(md []byte, err error) *Card {
 		return &Card{}
 	}
 	c := card.Parse(md)
+	if l.Repo != "" && (c.Repo == nil || !strings.EqualFold(*c.Repo, asked)) {
+		c.ReadFrom(l.Repo)
+	}
 	l.card = c
 	if len(c.Rows) == 0 {
 		l.note("", "NO_CARD_TABLE", "no table of branches was found in the card")
@@ -245,6 +250,8 @@ func (l *Listing) readCard(md []byte, err error) *Card {
 		case f.Formal():
 		case cardRow(c, f.Where) != nil:
 			l.note(f.Where, f.Code, "%s", f.Message)
+		case f.Where == "(card)":
+			l.note("", f.Code, "%s: %s", readme, f.Message)
 		default:
 			l.note("", f.Code, "%s", f.Message)
 		}
@@ -276,6 +283,7 @@ func (l *Listing) addRow(f branchFacts, c *Card) BranchRow {
 		row.Error = f.treeErr.Error()
 	}
 	l.noteConfigs(&f, &row)
+	l.noteNoWeights(&f, &row)
 	l.settle(&row, hear(&f, c))
 	row.Parameters = append(row.Parameters, sizeParameter(&row, onCard))
 	if f.kind == KindBranch {
@@ -348,6 +356,18 @@ func (l *Listing) noteNoConfig(f *branchFacts, message string) {
 	l.note(f.Name, "NO_CONFIG", "%s", message)
 }
 
+// noteNoWeights says that there is nothing to load, and what there is instead.
+func (l *Listing) noteNoWeights(f *branchFacts, row *BranchRow) {
+	if row.WeightBytes > 0 || f.treeErr != nil || slices.ContainsFunc(l.Notes, func(n Note) bool { return n.Branch == f.Name && n.Code == "NOT_GPTQ" }) {
+		return
+	}
+	message := "there are no safetensors files"
+	if i := slices.IndexFunc(f.files, func(file hub.File) bool { return isPickle(file.Path) }); i >= 0 {
+		message += fmt.Sprintf("; %s is a pickle, which can run code when it is loaded, and is never opened", f.files[i].Path)
+	}
+	l.note(f.Name, "NO_WEIGHTS", "%s", message)
+}
+
 // parseConfig reads any of the three files; ok is false when it says nothing
 // of quantisation.
 func parseConfig(file string, data []byte) (cfg quant.Config, ok bool, err error) {
@@ -364,6 +384,7 @@ func (l *Listing) compareRefs(c *Card, refs []hub.Branch) {
 		if !slices.ContainsFunc(refs, func(b hub.Branch) bool { return b.Name == r.Branch }) {
 			l.note(r.Branch, "CARD_MISSING_BRANCH", "the card lists this branch, the repository does not have it")
 			said := cardClaims(c, r.Branch)
+			l.contradictions(r.Branch, hearing{others: []claims{nameClaims(r.Branch), said}})
 			l.Absent = append(l.Absent, AbsentBranch{r.Branch, said.bits, said.group, said.act, said.size})
 		}
 	}

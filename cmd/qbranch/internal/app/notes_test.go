@@ -92,6 +92,7 @@ var noteCases = []noteCase{
 		w.branches[main32]["quantize_config.json"] = []byte(`{"w_bit":4,"q_group_size":128,"zero_point":true,"version":"GEMM"}`)
 		delete(w.branches[main32], "config.json")
 	}, nil},
+	{"NO_WEIGHTS", drop(main32, weights), drop("main", "added_tokens.json")},
 	{"OFFLINE", func(w *noteWorld) { w.serve(); w.cached(false).list(); w.cached(true) }, func(w *noteWorld) { w.serve(); w.cached(false).list(); w.cached(false) }},
 	{"REF_NOT_ON_CARD", func(w *noteWorld) {
 		w.branches["extra"] = maps.Clone(w.branches["main"])

@@ -54,12 +54,17 @@ func (l *Listing) settle(row *BranchRow, h hearing) {
 	_, p[6] = believe(h, "seq_len", func(c claims) *int { return c.seqLen })
 	_, p[7] = believe(h, "dataset", func(c claims) *string { return c.dataset })
 	row.Sources, row.Parameters = h.heard, p[:]
-	contradict(l, row.Branch, h, "NAME_BITS", "CARD_BITS", func(c claims) *int { return c.bits }, bitsText)
-	contradict(l, row.Branch, h, "NAME_GROUP_SIZE", "CARD_GROUP_SIZE", func(c claims) *int { return c.group }, groupText)
-	contradict(l, row.Branch, h, "NAME_ACT_ORDER", "CARD_ACT_ORDER", func(c claims) *bool { return c.act }, actText)
-	contradict(l, row.Branch, h, "", "", func(c claims) *bool { return c.sym }, symText)
-	contradict(l, row.Branch, h, "", "", func(c claims) *string { return c.format }, func(s string) string { return "format " + s })
-	contradict(l, row.Branch, h, "", "CARD_DAMP", func(c claims) *float64 { return c.damp }, func(x float64) string {
+	l.contradictions(row.Branch, h)
+}
+
+// contradictions notes what the sources of a branch contradict one another in.
+func (l *Listing) contradictions(branch string, h hearing) {
+	contradict(l, branch, h, "NAME_BITS", "CARD_BITS", func(c claims) *int { return c.bits }, bitsText)
+	contradict(l, branch, h, "NAME_GROUP_SIZE", "CARD_GROUP_SIZE", func(c claims) *int { return c.group }, groupText)
+	contradict(l, branch, h, "NAME_ACT_ORDER", "CARD_ACT_ORDER", func(c claims) *bool { return c.act }, actText)
+	contradict(l, branch, h, "", "", func(c claims) *bool { return c.sym }, symText)
+	contradict(l, branch, h, "", "", func(c claims) *string { return c.format }, func(s string) string { return "format " + s })
+	contradict(l, branch, h, "", "CARD_DAMP", func(c claims) *float64 { return c.damp }, func(x float64) string {
 		return "damp_percent " + strconv.FormatFloat(x, 'g', -1, 64)
 	})
 }
