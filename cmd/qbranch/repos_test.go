@@ -22,6 +22,7 @@ import (
 //
 //	demo      the embedded one, eight branches
 //	mixtral   mixtralRepo: eight branches of 18 to 48 GB, without their weights (twin_test.go)
+//	liars     liarsRepo: every source lies once (liars_test.go)
 //	big       acme/big: main with about 24 MiB of weights
 //	gated     acme/gated, private: acme/private: the demo's main
 //	KIND      bad/KIND: the demo's main, spoilt in one way (spoil)
@@ -36,6 +37,8 @@ func repository(kind string) (hubtest.RepoData, error) {
 		return hubtest.RepoData{ID: demo.RepoID, Branches: branches}, nil
 	case "mixtral":
 		return mixtralTwin()
+	case "liars":
+		return liars()
 	case "big":
 		big, err := bigBranch()
 		return hubtest.RepoData{ID: "acme/big", Branches: map[string]map[string][]byte{"main": big}}, err

@@ -52,6 +52,7 @@ func TestScript(t *testing.T) {
 			e.Defer(h.close)
 			e.Setenv("REPO", demo.RepoID)
 			e.Setenv("MIXTRAL", mixtralRepo)
+			e.Setenv("LIARS", liarsRepo)
 			e.Setenv("LONG", strings.Repeat("llama ", 2000)) // longer than the demo's context
 			e.Setenv("QBRANCH_STORE", filepath.Join(e.WorkDir, "store"))
 			e.Setenv("HOME", e.WorkDir)

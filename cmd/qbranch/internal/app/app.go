@@ -18,6 +18,7 @@ import (
 	"github.com/qbranch/qbranch/infer"
 	"github.com/qbranch/qbranch/quant"
 	"github.com/qbranch/qbranch/quant/card"
+	"github.com/qbranch/qbranch/quant/vram"
 	"github.com/qbranch/qbranch/store"
 )
 
@@ -34,6 +35,8 @@ type (
 	// Finding is something noticed about a checkpoint.
 	Finding   = quant.Finding
 	Recovered = quant.DataRecovered
+	// EstimateSummary is an estimate without its terms.
+	EstimateSummary = vram.Summary
 	// Card is what a model card says.
 	Card = card.Card
 	// Snapshot is a fetched branch.

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"regexp"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
@@ -204,13 +205,19 @@ func (d *Diff) compareEngines(a, b []ProgramVerdict) {
 	}
 }
 
+// manyOf is how a message says in how many tensors it was found: a model of more
+// layers has more.
+var manyOf = regexp.MustCompile(` \(\d+ such in all\)$`)
+
 // findingsOf returns the findings of one side that the other has not.
 func findingsOf(of, other []Finding) (only []Finding) {
 	for _, f := range of {
 		if f.Code == "H13" { // sizes: they are compared above
 			continue
 		}
-		if !slices.ContainsFunc(other, func(o Finding) bool { return o.Code == f.Code && o.Severity == f.Severity && o.Message == f.Message }) {
+		if !slices.ContainsFunc(other, func(o Finding) bool {
+			return o.Code == f.Code && o.Severity == f.Severity && manyOf.ReplaceAllString(o.Message, "") == manyOf.ReplaceAllString(f.Message, "")
+		}) {
 			only = append(only, f)
 		}
 	}

@@ -1,6 +1,12 @@
 package app
 
 import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/qbranch/qbranch/quant"
 	"github.com/qbranch/qbranch/quant/engines"
 	"github.com/qbranch/qbranch/quant/vram"
 )
@@ -14,6 +20,69 @@ func EngineIDs(kernels bool) []string {
 // KVTypes are the values of FitOptions.KV.
 func KVTypes() []string {
 	return []string{string(vram.KVFP16), string(vram.KVFP8), string(vram.KVQ8), string(vram.KVQ4)}
+}
+
+// verdicts asks the table of engines about the branch. The table speaks of what
+// kernels can do with it as it is: a program that reads a configuration which the
+// tensors refute, or none that it can use, does not get so far.
+func (i *Inspection) verdicts(s engines.Subject) []engines.Verdict {
+	all := engines.Evaluate(s)
+	if why := i.notGPTQ(); why != "" {
+		for n := range all {
+			decide(&all[n], engines.Unknown, why+"; what programs do with other formats is not in this table")
+		}
+		return all
+	}
+	in := i.input()
+	for _, b := range in.Beliefs() {
+		why := b.Problem
+		if len(b.Wrong) > 0 {
+			why = wrongText(b)
+		}
+		for n := range all {
+			if why != "" && all[n].Family == b.Loader.ID {
+				decide(&all[n], engines.No, why)
+			}
+		}
+	}
+	return all
+}
+
+// decide replaces what the table says.
+func decide(v *engines.Verdict, loads engines.Loads, why string) {
+	*v = engines.Verdict{ID: v.ID, Family: v.Family, Name: v.Name, Loads: loads, Why: []string{why}, Needs: v.Needs, Sources: v.Sources, AsOf: v.AsOf}
+}
+
+// wrongText says what a program believes, and the tensors refute.
+func wrongText(b quant.Belief) string {
+	var says []string
+	for _, name := range b.Wrong {
+		text := map[string]string{"bits": bitsText(b.Config.Bits), "group_size": groupText(b.Config.GroupSize)}[name]
+		if slices.Contains(b.Assumed, name) {
+			says = append(says, fmt.Sprintf("it assumes %s, which no file says", text))
+		} else {
+			says = append(says, fmt.Sprintf("it reads %s, which says %s", b.File, text))
+		}
+	}
+	return strings.Join(says, ", and ") + ": by the tensors that is wrong"
+}
+
+// notGPTQ says that the branch has another format, by its configuration, its
+// tensors or the names of its files; "" when it is GPTQ or not known.
+func (i *Inspection) notGPTQ() string {
+	names := make([]string, len(i.Files))
+	for n, f := range i.Files {
+		names[n] = f.Path
+	}
+	if other := cmp.Or(quant.OtherMethod(i.Config), quant.OtherFormat(names)); other != "" {
+		return fmt.Sprintf("this is %s, not GPTQ", other)
+	}
+	for _, f := range i.Findings {
+		if f.Code == "H7" {
+			return f.Message
+		}
+	}
+	return ""
 }
 
 // compareEngines notes where the card says of a program what the table of
@@ -33,7 +102,7 @@ func (l *Listing) compareEngines(seen []Inspection, c *Card, md []byte) {
 		if len(said) == 0 || len(seen[i].Fatal()) > 0 {
 			continue // of a broken branch no program says anything
 		}
-		families := engines.Families(engines.Evaluate(seen[i].Subject()))
+		families := engines.Families(seen[i].verdicts(seen[i].Subject()))
 		for _, r := range engines.Compare(said, families) {
 			l.note(seen[i].Branch, "ENGINE_CARD", "%s", r.Message)
 		}

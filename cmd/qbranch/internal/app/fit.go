@@ -164,7 +164,7 @@ func (f *fitter) row(i *Inspection, local LocalState) FitRow {
 		onCPU := q.Summary()
 		r.CPU = &onCPU
 	}
-	verdicts := engines.Evaluate(f.subject(i))
+	verdicts := i.verdicts(f.subject(i))
 	for _, e := range engines.Families(verdicts) {
 		r.Engines = append(r.Engines, EngineRow{e.ID, e.Name, e.Loads, e.Why})
 	}
@@ -196,7 +196,7 @@ func (r *FitRow) judge(i *Inspection, engine EngineRow) {
 	}
 	switch {
 	case len(fatal) > 0:
-		r.Verdict, r.Why = VerdictUnusable, fmt.Sprintf("%s (%s)", fatal[0].Message, fatal[0].Code)
+		r.Verdict, r.Why = VerdictUnusable, FindingText(fatal[0])
 	case engine.Loads == engines.No:
 		r.Verdict, r.Why = VerdictUnusable, "not loaded by "+reason
 	case engine.Loads == engines.Unknown && engine.ID != "" && r.Verdict != VerdictTooBig:
@@ -210,6 +210,15 @@ func (r *FitRow) judge(i *Inspection, engine EngineRow) {
 	case r.Verdict == VerdictTight:
 		r.Why = fmt.Sprintf("%s free beyond the expected need", vram.GiBText(r.Estimate.Slack))
 	}
+}
+
+// FindingText is a finding in one line: "config.json: … (J13)".
+func FindingText(f Finding) string {
+	text := fmt.Sprintf("%s (%s)", f.Message, f.Code)
+	if f.Where != "" && f.Where != "(listing)" {
+		text = f.Where + ": " + text
+	}
+	return text
 }
 
 func (i *Inspection) lists(path string) bool {

@@ -89,7 +89,7 @@ func TestFitDoubtful(t *testing.T) {
 		{"truncated", hubtest.RepoData{Branches: cut}, app.VerdictUnusable},
 		{"not GPTQ", hubtest.RepoData{Branches: awq}, app.VerdictUnusable},
 		{"gated", hubtest.RepoData{Branches: demoBranches(t, "main"), Gated: true}, app.VerdictUnknown},
-		{"empty", hubtest.RepoData{Branches: empty}, app.VerdictUnknown},
+		{"empty", hubtest.RepoData{Branches: empty}, app.VerdictUnusable},
 	} {
 		tc.repo.ID = repoID
 		w := newWorldOf(t, tc.repo, hubtest.Options{Token: "good"})

@@ -221,7 +221,8 @@ func inspected(f *branchFacts, onCard claims) Inspection {
 	in := i.input()
 	i.WeightFiles = in.WeightFiles()
 	i.Config, _ = in.Config() // Check has the findings of that
-	if len(i.JSON)+len(i.Headers) > 0 {
+	// Where something could not be read and nothing else was, nothing is known.
+	if len(i.JSON)+len(i.Headers) > 0 || len(i.Unread) == 0 {
 		i.Findings = append(i.Findings, quant.Check(in)...)
 	}
 	i.settle(in, onCard)

@@ -192,7 +192,7 @@ const smallFile = 4 << 20
 
 // one makes the listing of one branch.
 func (l *Listing) one(f *branchFacts, md []byte, cardErr error) *Inspection {
-	c := l.readCard(md, cardErr)
+	c := l.readCard(md, cardErr, l.Repo)
 	row := l.addRow(*f, c)
 	row.Parameters = slices.DeleteFunc(row.Parameters, func(p Parameter) bool { return p.Name == "listed" }) // nobody has asked the hub
 	l.Branches = append(l.Branches, row)
@@ -224,25 +224,26 @@ func (s *Shown) judge(f *fitter, i *Inspection) {
 	row := f.row(i, s.Branch.Local)
 	s.Findings, s.Unread = i.Findings, i.Unread
 	s.TensorBytes, s.TensorsFrom, s.Estimate = row.Bytes, row.Source, row.Estimate
-	s.Engines = engines.Families(engines.Evaluate(f.subject(i)))
+	s.Engines = engines.Families(i.verdicts(f.subject(i)))
 	in := i.input()
 	for _, b := range in.Beliefs() {
 		c := b.Config
 		r := Reading{ID: b.Loader.ID, Name: b.Loader.Name, File: b.File, Bits: c.Bits, GroupSize: c.GroupSize,
 			ActOrder: c.DescAct, Sym: c.Sym, Format: c.Format, Assumed: b.Assumed, Problem: b.Problem}
 		if b.Problem == "" {
-			r.Misled = misled(r, i.Settled)
+			r.Misled = append(slices.Clone(b.Wrong), misled(r, i.Settled)...)
 		}
 		s.Loaders = append(s.Loaders, r)
 	}
 }
 
-// misled names the parameters in which a program believes something else.
+// misled names the parameters in which a program believes something else, beside
+// those that the shapes of the tensors refute.
 func misled(r Reading, s Settled) (list []string) {
-	if s.Bits != nil && r.Bits != 0 && r.Bits != s.Bits.Value {
+	if p := s.Bits; p != nil && p.Source != FromTensors && r.Bits != 0 && r.Bits != p.Value {
 		list = append(list, "bits")
 	}
-	if s.GroupSize != nil && r.GroupSize != 0 && r.GroupSize != s.GroupSize.Value {
+	if p := s.GroupSize; p != nil && p.Source != FromTensors && r.GroupSize != 0 && r.GroupSize != p.Value {
 		list = append(list, "group_size")
 	}
 	if s.ActOrder != nil && r.ActOrder != nil && *r.ActOrder != s.ActOrder.Value {

@@ -123,19 +123,33 @@ func diffParameters(d *app.Diff) string {
 		}
 		rows = append(rows, []string{p.Name, said(p.Name, p.A), said(p.Name, p.B), mark(p.Same)})
 	}
-	needs := func(s app.DiffSide) string {
-		if s.Estimate.Need.High == 0 {
-			return unknown
-		}
-		text := gib(s.Estimate.Need.Low) + "-" + app.GiBText(s.Estimate.Need.High)
-		if s.Estimate.Verdict != app.VerdictUnknown {
-			text += ", " + verdictText(string(s.Estimate.Verdict))
-		}
-		return text
+	add := func(name, a, b string) { rows = append(rows, []string{name, a, b, mark(a == b)}) }
+	a, b := d.A.Estimate, d.B.Estimate
+	title, withContext := fmt.Sprintf("memory (context %d)", a.Context), a.Context != b.Context
+	if withContext {
+		title = "memory"
 	}
-	a, b := needs(d.A), needs(d.B)
-	rows = append(rows, []string{fmt.Sprintf("memory (context %d)", d.B.Estimate.Context), a, b, mark(a == b)})
+	add(title, diffNeed(a, withContext), diffNeed(b, withContext))
+	if a.Verdict != app.VerdictUnknown || b.Verdict != app.VerdictUnknown {
+		add("most context", contextText(a), contextText(b))
+	}
 	return table([]column{{title: "Parameter"}, {title: "A"}, {title: "B"}, {title: ""}}, rows)
+}
+
+// diffNeed is the need of one side, with the context that it is for where the other
+// side's is for another.
+func diffNeed(e app.EstimateSummary, withContext bool) string {
+	if e.Need.High == 0 {
+		return unknown
+	}
+	text := gib(e.Need.Low) + "-" + app.GiBText(e.Need.High)
+	if withContext {
+		text += fmt.Sprintf(" for %d", e.Context)
+	}
+	if e.Verdict != app.VerdictUnknown {
+		text += ", " + verdictText(string(e.Verdict))
+	}
+	return text
 }
 
 // diffFiles says what the two share, and what switching costs.

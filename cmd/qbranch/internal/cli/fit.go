@@ -281,6 +281,13 @@ func contextCell(r *app.FitRow) string {
 		return "-"
 	case r.Verdict == app.VerdictUnknown && e.MaxContextTight == 0:
 		return unknown
+	default:
+		return contextText(e.Summary)
+	}
+}
+
+func contextText(e app.EstimateSummary) string {
+	switch {
 	case e.MaxContext > 0:
 		return fmt.Sprint(e.MaxContext)
 	case e.MaxContextTight > 0:
@@ -367,15 +374,34 @@ func fitRemarks(f *app.FitReport) string {
 	}
 	for _, r := range f.Branches {
 		for _, finding := range r.Findings {
-			if finding.Severity != app.Info {
-				all.add(string(finding.Severity), r.Branch, fmt.Sprintf("%s (%s)", finding.Message, finding.Code))
+			if text := app.FindingText(finding); finding.Severity != app.Info && text != r.Why { // else that is said
+				all.add(string(finding.Severity), r.Branch, strings.TrimPrefix(text, r.Branch+": "))
 			}
 		}
 	}
 	for _, n := range f.Notes {
+		if judged(f, n) {
+			continue
+		}
 		all.add("note", n.Branch, fmt.Sprintf("%s (%s)", n.Message, n.Code))
 	}
 	return all.text(f.Branches)
+}
+
+// judgedAs names, for notes that compare what is said of a branch, the findings that
+// judge the same.
+var judgedAs = map[string][]string{
+	"CONFIG_DIFFERS": {"J5"}, "CONFIG_UNREADABLE": {"J1"}, "METADATA_DIFFERS": {"H11"}, "NOT_GPTQ": {"J2", "H7"}, "NO_WEIGHTS": {"J12"},
+	"NAME_ACT_ORDER": {"J6"}, "NAME_BITS": {"J6"}, "NAME_GROUP_SIZE": {"J6"}, "TENSORS_DIFFER": {"H5"},
+}
+
+// judged reports whether a finding of the branch says what the note says.
+func judged(f *app.FitReport, n app.Note) bool {
+	return slices.ContainsFunc(f.Branches, func(r app.FitRow) bool {
+		return r.Branch == n.Branch && slices.ContainsFunc(r.Findings, func(finding app.Finding) bool {
+			return finding.Severity != app.Info && slices.Contains(judgedAs[n.Code], finding.Code)
+		})
+	})
 }
 
 // whyText says why a branch does not fit, and what would make it; "" when it does.

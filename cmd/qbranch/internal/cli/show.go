@@ -92,7 +92,7 @@ func showText(s *app.Shown, width int, files, kernels bool) string {
 	section("programs that take it for something else", misledText(s))
 	section("findings", findingsText(s))
 	section("memory", estimateText(s))
-	section("engines", enginesText(s, kernels))
+	section(enginesTitle(s), enginesText(s, kernels))
 	if s.Card != nil {
 		section("card", indent(cardFacts(s.Card)))
 	}
@@ -232,8 +232,22 @@ func indent(text string) string {
 	return out.String()
 }
 
+// enginesTitle keeps what the table of engines says apart from what is wrong with
+// the branch, of which it knows nothing.
+func enginesTitle(s *app.Shown) string {
+	for _, f := range s.Findings {
+		if f.Severity == app.Fatal {
+			return "engines, were the branch what it claims"
+		}
+	}
+	return "engines"
+}
+
 // enginesText is one line for each program, or for each of its kernels.
 func enginesText(s *app.Shown, kernels bool) string {
+	if line := commonLine(s.Engines); line != "" {
+		return "  " + line + "\n"
+	}
 	var rows [][]string
 	for _, f := range s.Engines {
 		rows = append(rows, []string{"  " + f.Name, clean(f.Line())})
@@ -253,6 +267,19 @@ func enginesText(s *app.Shown, kernels bool) string {
 	text := table([]column{{title: ""}, {title: ""}}, rows)
 	_, body, _ := strings.Cut(text, "\n") // without the titles
 	return body
+}
+
+// commonLine is the one thing that is said of every program, "" when they differ.
+func commonLine(all []app.ProgramVerdict) string {
+	for _, f := range all {
+		if len(f.Why) != 1 || len(all[0].Why) != 1 || f.Why[0] != all[0].Why[0] || f.Loads != all[0].Loads {
+			return ""
+		}
+	}
+	if len(all) == 0 {
+		return ""
+	}
+	return string(all[0].Loads) + ": " + clean(all[0].Why[0])
 }
 
 func needs(s string) string {
