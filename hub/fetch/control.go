@@ -83,7 +83,7 @@ func (c *Control) most(asked int) int {
 	case asked > 0:
 		return asked
 	}
-	return defaultConnections
+	return DefaultConnections
 }
 
 // spaceLook is how often a full disk is looked at again.

@@ -62,7 +62,8 @@
 // A run is a few seconds at most, and towards the end so short that the last
 // parts lie with all connections, end at about the same time, and leave SHA-256
 // little to do. A [Control] pauses everything, or changes the number of
-// connections, while it runs.
+// connections, while it runs; a [Watch] shows its files, parts and connections to
+// who samples them.
 //
 // # Guarantees
 //

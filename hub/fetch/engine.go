@@ -22,7 +22,8 @@ type engine struct {
 	hub     Hub
 	store   *store.Store
 	plan    Plan
-	asked   int // connections at most, as Fetcher.Connections says
+	all     []*content // of the plan
+	asked   int        // connections at most, as Fetcher.Connections says
 	stall   time.Duration
 	wait    time.Duration // bound of the first one
 	space   time.Duration // Fetcher.SpaceWait
@@ -44,15 +45,16 @@ type engine struct {
 
 	telling sync.Mutex // serialises notify
 
-	mu   sync.Mutex // guards what follows
-	jobs []*job     // that were opened
-	held int64      // bytes; falls when parts are dropped, which Stats.Done does not
-	high int64      // what Stats.Done has been told
+	mu    sync.Mutex // guards what follows
+	jobs  []*job     // that were opened
+	slots []*slot    // one for each connection there was at once
+	held  int64      // bytes; falls when parts are dropped, which Stats.Done does not
+	high  int64      // what Stats.Done has been told
 }
 
 func newEngine(f *Fetcher, p Plan) *engine {
 	e := &engine{
-		hub: f.Hub, store: f.Store, plan: p,
+		hub: f.Hub, store: f.Store, plan: p, all: contents(p.Files),
 		stall:  cmp.Or(f.Stall, defaultStall),
 		wait:   cmp.Or(f.RetryWait, defaultRetryWait),
 		space:  f.SpaceWait,
@@ -80,6 +82,11 @@ type content struct {
 	paths  []string // all of them
 	claims int64    // bytes that the store seems to hold of it, until it is opened
 	digest store.Digest
+
+	// The engine's mu guards these; a Watch looks at them.
+	state   FileState // as far as it is known without the queue
+	job     *job      // once it is open
+	retries int
 }
 
 // contents joins files of the same content.
@@ -90,7 +97,7 @@ func contents(files []FilePlan) []*content {
 		w := Wanted(f.File)
 		c := byWant[w]
 		if c == nil {
-			c = &content{file: f.File, want: w}
+			c = &content{file: f.File, want: w, state: FileQueued}
 			byWant[w] = c
 			out = append(out, c)
 		}
@@ -100,12 +107,11 @@ func contents(files []FilePlan) []*content {
 }
 
 func (e *engine) run(ctx context.Context) (store.Snapshot, error) {
-	all := contents(e.plan.Files)
-	if err := e.checkSpace(all); err != nil {
+	if err := e.checkSpace(e.all); err != nil {
 		return store.Snapshot{}, err
 	}
 	var little, big []*content
-	for _, c := range all {
+	for _, c := range e.all {
 		if !e.counted {
 			e.stats.Total.Add(c.file.Size)
 		}
@@ -116,15 +122,14 @@ func (e *engine) run(ctx context.Context) (store.Snapshot, error) {
 		case small(c.file):
 			little = append(little, c)
 		default:
-			c.claims = min(e.store.Held(c.want), c.file.Size)
-			e.count(c.claims)
+			e.claim(c, min(e.store.Held(c.want), c.file.Size))
 			big = append(big, c)
 		}
 	}
 	if err := e.fetchAll(ctx, little, big); err != nil {
 		return store.Snapshot{}, err
 	}
-	return e.publish(all)
+	return e.publish(e.all)
 }
 
 // checkSpace fails before the first byte moves when not all will fit.
@@ -207,14 +212,17 @@ func (e *engine) steer(ctx context.Context, g *errgroup.Group) error {
 
 // work is one connection: it fetches runs until there are none.
 func (e *engine) work(ctx context.Context) error {
-	c := &connection{engine: e, fresh: true}
+	c := &connection{engine: e, slot: e.dial(nil), fresh: true}
+	defer e.hangUp(c.slot)
 	defer c.arrived()
 	for {
 		r := e.queue.take(ctx)
 		if r == nil {
 			return ctx.Err()
 		}
+		c.slot.content.Store(r.job.content)
 		err := c.fetchRun(ctx, r)
+		c.slot.content.Store(nil)
 		c.forget()
 		e.queue.release(r)
 		if err != nil {
@@ -239,9 +247,9 @@ func (e *engine) complete(ctx context.Context, j *job) error {
 	if err != nil {
 		return err
 	}
-	j.in = nil // it is over, and holds on to a buffer
 	e.verified(j, j.file.Size)
 	e.tellAll(EventFile, j.content)
+	e.drop(j)
 	e.queue.done()
 	return nil
 }
@@ -289,6 +297,21 @@ func (e *engine) reuse(c *content) {
 	e.tellAll(EventReuse, c)
 }
 
+// claim counts what the store seems to hold of a content.
+func (e *engine) claim(c *content, held int64) {
+	e.mu.Lock()
+	c.claims = held
+	e.mu.Unlock()
+	e.count(held)
+}
+
+// drop lets go of the ingestion of a job that is over: it holds on to a buffer.
+func (e *engine) drop(j *job) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	j.claims, j.in = j.in.HeldBytes(), nil
+}
+
 // count adds n bytes to those held; n is negative when parts are dropped.
 func (e *engine) count(n int64) {
 	e.mu.Lock()
@@ -311,8 +334,13 @@ func (e *engine) verified(j *job, n int64) {
 	}
 }
 
-// tellAll tells an outcome of every file that has the content.
+// tellAll tells the outcome of every file that has the content.
 func (e *engine) tellAll(kind EventKind, c *content) {
+	if kind == EventReuse {
+		e.setState(c, FileReused)
+	} else {
+		e.setState(c, FileVerified)
+	}
 	for _, path := range c.paths {
 		e.tell(Event{Kind: kind, Path: path, Bytes: c.file.Size})
 	}

@@ -79,6 +79,7 @@ type Fetcher struct {
 	RetryWait   time.Duration     // bound of the wait after a first failure, doubled for each further one; 0 = 500 ms
 	Limit       *Limiter          // nil = none
 	Control     *Control          // what may change while it runs; nil = nothing does
+	Watch       *Watch            // shows the run to who samples it; nil = nobody looks
 	SpaceWait   time.Duration     // how long to wait for space when the disk is full; 0 = fail at once, negative = for ever
 	Stats       *Stats            // nil = not counted
 	Begun       map[string][]byte // first bytes of files by path, received already; nil = none
@@ -90,10 +91,13 @@ type Fetcher struct {
 	ahead  int64              // bytes that Done of Stats counts and that turned out not to be held; set by Adopt
 }
 
+// DefaultConnections is how many connections there are at most when it is not
+// said.
+const DefaultConnections = 16
+
 const (
-	defaultConnections = 16
-	defaultStall       = 15 * time.Second
-	defaultRetryWait   = 500 * time.Millisecond
+	defaultStall     = 15 * time.Second
+	defaultRetryWait = 500 * time.Millisecond
 )
 
 // Run fetches what the store lacks of the plan's files and publishes the
@@ -126,5 +130,9 @@ func (f *Fetcher) run(ctx context.Context, p Plan) (snap store.Snapshot, err err
 		return snap, err
 	}
 	defer func() { err = errors.Join(err, hold.Release()) }()
-	return newEngine(f, p).run(ctx)
+	e := newEngine(f, p)
+	if f.Watch != nil {
+		f.Watch.run.Store(e)
+	}
+	return e.run(ctx)
 }

@@ -93,7 +93,7 @@ func TestRun(t *testing.T) {
 		".gitattributes":   {},
 	})
 	b.mustRun()
-	if b.hub.most > defaultConnections {
+	if b.hub.most > DefaultConnections {
 		t.Errorf("%d connections at once", b.hub.most)
 	}
 	// Every file is told of once, both of the same content too.
@@ -560,7 +560,7 @@ func TestRunResumes(t *testing.T) {
 		b.unpublished()
 		done := b.stats.Done.Load()
 		received := b.stats.Received.Load()
-		if lost := received - done; lost > defaultConnections*MiB || lost < 0 {
+		if lost := received - done; lost > DefaultConnections*MiB || lost < 0 {
 			t.Errorf("cancelled after %d bytes: %d came and %d were kept", after, received, done)
 		}
 		p := b.plan()

@@ -51,6 +51,13 @@ func (l *Limiter) SetRate(bytesPerSecond int64) {
 	l.changed = make(chan struct{})
 }
 
+// Rate is the limit in bytes per second; 0 = none.
+func (l *Limiter) Rate() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.rate
+}
+
 // Wait takes n bytes from the bucket. It returns ctx.Err() when ctx ends first.
 func (l *Limiter) Wait(ctx context.Context, n int) error {
 	for l != nil && n > 0 {

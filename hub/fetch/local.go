@@ -109,7 +109,7 @@ func (f *Fetcher) Adopt(ctx context.Context, p Plan, link store.Link) (adopted i
 	e := newEngine(f, p)
 	e.high = 0 // the plan's Held is not counted again
 	defer func() { f.ahead = e.high - e.held }()
-	for _, c := range contents(p.Files) {
+	for _, c := range e.all {
 		i := slices.IndexFunc(p.Files, func(x FilePlan) bool { return x.File.Path == c.file.Path })
 		var n int64
 		switch fp := p.Files[i]; {

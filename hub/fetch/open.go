@@ -22,6 +22,7 @@ func (e *engine) fetchBig(ctx context.Context, list []*content) (err error) {
 			if closing := j.in.Close(); closing != nil {
 				err = errors.Join(err, e.fail(j.file.Path, closing))
 			}
+			e.drop(j)
 		}
 	}()
 	g, ctx := errgroup.WithContext(ctx)
@@ -64,6 +65,7 @@ func (e *engine) openAll(ctx context.Context, g *errgroup.Group, list []*content
 
 // waitFor waits for a content that somebody else is fetching.
 func (e *engine) waitFor(ctx context.Context, g *errgroup.Group, c *content) error {
+	e.setState(c, FileWaiting)
 	e.tell(Event{Kind: EventWait, Path: c.file.Path, Bytes: c.file.Size})
 	in, err := e.store.IngestWait(ctx, c.want)
 	if err != nil {
@@ -88,6 +90,7 @@ func (e *engine) begin(ctx context.Context, g *errgroup.Group, c *content, in *s
 	j := &job{content: c, in: in, begun: e.begun[c.file.Path]}
 	e.mu.Lock()
 	e.jobs = append(e.jobs, j)
+	c.job, c.state = j, FileFetching
 	e.mu.Unlock()
 	if err := e.useBegun(ctx, j); err != nil {
 		return err

@@ -41,6 +41,7 @@ type job struct {
 	// The queue's lock guards these.
 	claimed []bool   // by part: in the file, or being handed to it
 	suspect []bool   // by part: came over a connection that broke, or after a retry
+	redo    []bool   // by part: dropped, and not there again; nil = none was
 	left    int      // parts not in the file yet
 	hosts   []string // that sent any of it, sorted
 }
@@ -56,7 +57,9 @@ type span struct {
 type run struct {
 	job       *job
 	next, end int // next is the part being read, or the first to ask for
+	asked     int // the request is for parts before this one
 	reading   bool
+	broke     bool      // the last request did, and no other has been made
 	leaving   bool      // its connection is one too many
 	since     time.Time // when next was begun
 	stop      context.CancelCauseFunc
@@ -127,6 +130,12 @@ func (q *queue) add(j *job, n int, missing []int) {
 func (q *queue) again(j *job, parts []int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if j.redo == nil {
+		j.redo = make([]bool, len(j.claimed))
+	}
+	for _, i := range parts {
+		j.redo[i] = true
+	}
 	q.push(j, parts)
 }
 
@@ -343,6 +352,7 @@ func (q *queue) begin(r *run, stop context.CancelCauseFunc) (first, n int) {
 		n = 0
 	}
 	r.stop, r.reading, r.since = stop, n > 0, time.Now()
+	r.asked, r.broke = r.next+n, r.broke && n == 0
 	return r.next, n
 }
 
@@ -429,6 +439,9 @@ func (q *queue) wrote(j *job, i int, suspect bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	j.suspect[i] = suspect
+	if j.redo != nil {
+		j.redo[i] = false
+	}
 	if j.left--; j.left == 0 {
 		q.cond.Broadcast()
 	}
@@ -439,7 +452,7 @@ func (q *queue) wrote(j *job, i int, suspect bool) {
 func (q *queue) finish(r *run, first int, broke bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	r.reading, r.stop = false, nil
+	r.reading, r.stop, r.broke = false, nil, broke
 	for i := first; broke && i < r.next; i++ {
 		r.job.suspect[i] = true
 	}

@@ -18,6 +18,7 @@ const (
 // the disk does not hold what came, which the digests taken at receipt tell, or
 // what came was wrong.
 func (e *engine) repair(ctx context.Context, j *job, cause error) (store.Digest, error) {
+	e.setState(j.content, FileRepairing)
 	digest, err := e.repairDisk(ctx, j, cause)
 	if errors.Is(err, store.ErrMismatch) {
 		digest, err = e.repairLine(ctx, j, err)

@@ -19,19 +19,20 @@ type stream struct {
 	stop context.CancelCauseFunc
 	body io.ReadCloser
 	dog  *time.Timer // ends ctx when no byte comes
+	slot *slot
 }
 
 // open asks for n bytes at off. ctx is the request's own: stop ends it. The
 // watchdog begins with the body; before that the hub has its own time limits,
 // and its own waits.
-func (e *engine) open(ctx context.Context, stop context.CancelCauseFunc, f hub.File, off, n int64) (*stream, error) {
+func (e *engine) open(ctx context.Context, stop context.CancelCauseFunc, l *slot, f hub.File, off, n int64) (*stream, error) {
 	body, err := e.hub.OpenRange(ctx, e.plan.Repo, e.plan.Commit, f, off, n)
 	if err != nil {
 		return nil, err
 	}
 	e.stats.Connections.Add(1)
 	dog := time.AfterFunc(e.stall, func() { stop(errStalled) })
-	return &stream{e, e.op(f.Path), ctx, stop, body, dog}, nil
+	return &stream{e, e.op(f.Path), ctx, stop, body, dog, l}, nil
 }
 
 // host is who sends the bytes, "" when the hub does not say.
@@ -59,6 +60,7 @@ func (s *stream) fill(p []byte, first func()) (n int, err error) {
 		n += k
 		s.e.stats.Received.Add(int64(k))
 		s.e.received.Add(int64(k))
+		s.slot.received.Add(int64(k))
 		if k > 0 {
 			first()
 			s.dog.Stop()             // waiting for the limiter is not stalling
@@ -83,6 +85,7 @@ func (s *stream) fill(p []byte, first func()) (n int, err error) {
 // connection is one worker: what it holds besides its request.
 type connection struct {
 	*engine
+	slot  *slot
 	fresh bool   // no byte has come yet
 	buf   []byte // one part; all that a connection ever holds
 
@@ -131,7 +134,7 @@ func (c *connection) fetchRun(ctx context.Context, r *run) error {
 	if c.buf == nil {
 		c.buf = make([]byte, store.PartSize)
 	}
-	return c.persist(ctx, r.job.file.Path, func(failures int) (progress bool, err error) {
+	return c.persist(ctx, c.slot, func(failures int) (progress bool, err error) {
 		for err == nil && !c.queue.empty(r) {
 			if err := c.queue.awaitUnpaused(ctx); err != nil {
 				return progress, err
@@ -166,7 +169,7 @@ func (c *connection) request(ctx context.Context, r *run, suspect bool) (parts i
 	j := r.job
 	off := int64(first)*store.PartSize + int64(c.kept(j, first))
 	end := min(int64(first+n)*store.PartSize, j.file.Size)
-	s, err := c.open(reqCtx, stop, j.file, off, end-off)
+	s, err := c.open(reqCtx, stop, c.slot, j.file, off, end-off)
 	if err != nil {
 		return 0, untaken(reqCtx, err)
 	}
@@ -178,7 +181,7 @@ func (c *connection) request(ctx context.Context, r *run, suspect bool) (parts i
 			return parts, nil
 		}
 		suspect := c.kept(j, i) > 0 && i > 0 || suspect
-		p := c.buf[:j.in.PartLen(i)]
+		p := c.buf[:j.partLen(i)] // not the ingestion's: another connection may just have ended it
 		got, err := s.fill(p[c.have:], c.arrived)
 		c.gained += got
 		if c.have += got; err != nil {
@@ -224,13 +227,16 @@ func (e *engine) fetchWhole(ctx context.Context, c *content) error {
 	const attempts = 3
 	data := make([]byte, c.file.Size)
 	var host string
+	e.setState(c, FileFetching)
+	l := e.dial(c)
+	defer e.hangUp(l)
 	for attempt := 1; ; attempt++ {
-		err := e.persist(ctx, c.file.Path, func(int) (bool, error) {
+		err := e.persist(ctx, l, func(int) (bool, error) {
 			if err := e.control.await(ctx); err != nil {
 				return false, err
 			}
 			var err error
-			host, err = e.readWhole(ctx, c.file, data)
+			host, err = e.readWhole(ctx, l, c.file, data)
 			return false, err
 		})
 		if err != nil {
@@ -255,13 +261,13 @@ func (e *engine) fetchWhole(ctx context.Context, c *content) error {
 }
 
 // readWhole reads a small content and returns who sent it.
-func (e *engine) readWhole(ctx context.Context, f hub.File, data []byte) (host string, err error) {
+func (e *engine) readWhole(ctx context.Context, l *slot, f hub.File, data []byte) (host string, err error) {
 	if len(data) == 0 {
 		return "", nil
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	s, err := e.open(ctx, stop, f, 0, f.Size)
+	s, err := e.open(ctx, stop, l, f, 0, f.Size)
 	if err != nil {
 		return "", err
 	}

@@ -19,9 +19,10 @@ const (
 	maxAfter = 5 * time.Minute // of a Retry-After; the hub's rate limits turn over in that time
 )
 
-// persist calls try until it succeeds, fails for good, or has failed maxTries
-// times in a row without progress. try is told how often in a row it failed.
-func (e *engine) persist(ctx context.Context, path string, try func(failures int) (progress bool, err error)) error {
+// persist calls try, which uses l, until it succeeds, fails for good, or has
+// failed maxTries times in a row without progress. try is told how often in a row
+// it failed.
+func (e *engine) persist(ctx context.Context, l *slot, try func(failures int) (progress bool, err error)) error {
 	for failures := 0; ; {
 		progress, err := try(failures)
 		switch {
@@ -37,11 +38,13 @@ func (e *engine) persist(ctx context.Context, path string, try func(failures int
 			e.failures.Add(1)
 		}
 		failures++
+		path := l.content.Load().file.Path
 		wait, ok := pause(e.wait, failures, err)
 		if failures >= maxTries || !ok {
 			return &GaveUpError{Path: path, Tries: failures, Err: err}
 		}
 		e.stats.Retries.Add(1)
+		e.retried(l, err)
 		e.tell(Event{Kind: EventRetry, Path: path, Err: err, Wait: wait})
 		if err := sleep(ctx, wait); err != nil {
 			return err

@@ -126,7 +126,7 @@ func TestPersist(t *testing.T) {
 					}
 				}}, Plan{})
 				calls, row := 0, 0
-				err := e.persist(t.Context(), "p", func(failures int) (bool, error) {
+				err := e.persist(t.Context(), e.dial(&content{file: hub.File{Path: "p"}}), func(failures int) (bool, error) {
 					if failures != row {
 						t.Errorf("call %d: told of %d failures, want %d", calls, failures, row)
 					}
@@ -158,7 +158,7 @@ func TestPersistEndsWithContext(t *testing.T) {
 		defer cancel()
 		e := newEngine(&Fetcher{}, Plan{})
 		start := time.Now()
-		err := e.persist(ctx, "p", func(int) (bool, error) { return false, tooOften(4 * time.Minute) })
+		err := e.persist(ctx, e.dial(&content{file: hub.File{Path: "p"}}), func(int) (bool, error) { return false, tooOften(4 * time.Minute) })
 		if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != time.Minute {
 			t.Errorf("got %v after %v", err, time.Since(start))
 		}

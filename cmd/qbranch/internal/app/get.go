@@ -29,6 +29,7 @@ type GetOptions struct {
 	Force       bool   // fetch what fatal findings speak against; they are reported all the same
 	AllowPickle bool   // fetch pickle files too; they are never opened
 	Stats       *Stats
+	Transfer    *Transfer   // steers this Get and shows it; nil = nobody does
 	Notify      func(Event) // nil = nobody listens
 }
 
@@ -79,7 +80,7 @@ type getter struct {
 	notify func(Event)
 
 	local   *Snapshot      // of the commit, when the store has all of it
-	limit   *fetch.Limiter // of everything that is received; nil = none
+	limit   *fetch.Limiter // of everything that is received: the Transfer's
 	fetcher *fetch.Fetcher
 	all     []hub.File        // the commit's listing
 	files   []hub.File        // what is to be fetched of it
@@ -98,12 +99,15 @@ func (a *App) get(ctx context.Context, ref Ref, o GetOptions) (*GetResult, error
 	if o.Stats == nil {
 		o.Stats = new(Stats)
 	}
-	g := &getter{app: a, st: st, ref: ref, repo: ref.Repo, o: o, notify: notifier(o.Notify),
-		read: make(map[string]bool), adopted: make(map[string]bool), fetcher: a.fetcher(st, o)}
-	ctx = listening(ctx, g.notify)
-	if o.LimitRate > 0 {
-		g.limit = fetch.NewLimiter(o.LimitRate)
+	if o.Transfer == nil {
+		o.Transfer = new(Transfer)
 	}
+	if o.LimitRate > 0 {
+		o.Transfer.SetRate(o.LimitRate)
+	}
+	g := &getter{app: a, st: st, ref: ref, repo: ref.Repo, o: o, notify: notifier(o.Notify),
+		read: make(map[string]bool), adopted: make(map[string]bool), fetcher: a.fetcher(st, o), limit: &o.Transfer.limit}
+	ctx = listening(ctx, g.notify)
 	if err := g.resolve(ctx, ref); err != nil {
 		return nil, err
 	}
@@ -239,6 +243,7 @@ func (g *getter) plan(ctx context.Context) (err error) {
 	g.whoHolds(p)
 	g.res.Plan = p
 	g.res.Kept, g.res.Reused = heldByPlan(p)
+	g.o.Transfer.planned(p)
 	g.notify(Event{Plan: &p})
 	if m := g.moved(); m != nil {
 		g.notify(Event{Moved: m})
@@ -378,6 +383,8 @@ func (g *getter) fetch(ctx context.Context) error {
 	}
 	g.o.Stats.Done.Add(p.Held - g.res.Plan.Held - g.res.Adopted)
 	f.Counted = true
+	f.Control, f.Watch = &g.o.Transfer.control, &g.o.Transfer.watch
+	g.o.Transfer.begun(g.read, g.adopted)
 	f.Notify = func(e fetch.Event) {
 		if e.Kind == fetch.EventReuse && g.adopted[e.Path] {
 			return // it has been told
