@@ -34,7 +34,7 @@ itself only: qbranch ls compares it with the repository.`,
 				return err
 			}
 			if r.json {
-				return r.emit(cardJSON(c))
+				return r.emit(cardObject{"qbranch/card/v1", c})
 			}
 			fmt.Fprint(r.out, cardText(c))
 			return nil
@@ -47,14 +47,7 @@ itself only: qbranch ls compares it with the repository.`,
 // cardObject is the JSON of card.
 type cardObject struct {
 	Schema string `json:"schema"`
-	app.Card
-}
-
-func cardJSON(c *app.Card) cardObject {
-	o := cardObject{Schema: "qbranch/card/v1", Card: *c}
-	o.Rows, o.Files, o.Findings, o.Decoys = list(o.Rows), list(o.Files), list(o.Findings), list(o.Decoys)
-	o.Repositories, o.BaseModel = list(o.Repositories), list(o.BaseModel)
-	return o
+	*app.Card
 }
 
 // cardText is the card's facts, its rows and the remarks.

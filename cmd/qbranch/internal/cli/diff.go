@@ -45,7 +45,7 @@ may be a folder.`,
 				return err
 			}
 			if r.json {
-				return r.emit(diffJSON(d))
+				return r.emit(diffObject{"qbranch/diff/v1", d})
 			}
 			fmt.Fprint(r.out, diffText(d))
 			return nil
@@ -59,17 +59,7 @@ may be a folder.`,
 // diffObject is the JSON of diff.
 type diffObject struct {
 	Schema string `json:"schema"`
-	app.Diff
-}
-
-// diffJSON has empty lists, not null, where there is nothing.
-func diffJSON(d *app.Diff) diffObject {
-	o := diffObject{Schema: "qbranch/diff/v1", Diff: *d}
-	o.Parameters, o.Shared, o.Changed = list(o.Parameters), list(o.Shared), list(o.Changed)
-	o.OnlyA, o.OnlyB, o.Unknown = list(o.OnlyA), list(o.OnlyB), list(o.Unknown)
-	o.Engines, o.FindingsA, o.FindingsB = list(o.Engines), list(o.FindingsA), list(o.FindingsB)
-	o.A.Unread, o.B.Unread = list(o.A.Unread), list(o.B.Unread)
-	return o
+	*app.Diff
 }
 
 func diffText(d *app.Diff) string {

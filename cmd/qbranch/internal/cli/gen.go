@@ -318,7 +318,7 @@ type (
 )
 
 func genJSON(t app.Target, g *app.Generation) genObject {
-	return genObject{Type: "summary", Schema: "qbranch/gen/v1", Target: t.String(), IDs: list(g.IDs), Text: g.Text,
+	return genObject{Type: "summary", Schema: "qbranch/gen/v1", Target: t.String(), IDs: g.IDs, Text: g.Text,
 		FinishReason: g.FinishReason, PromptTokens: g.PromptTokens,
 		Prefill: perSecond(g.PromptTokens, g.Prefill), Decode: perSecond(len(g.IDs), g.Decode)}
 }

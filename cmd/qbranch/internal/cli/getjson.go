@@ -187,5 +187,5 @@ func getSummary(storeDir string, ref app.Ref, res *app.GetResult) getObject {
 		Repo: res.Plan.Repo.String(), Branch: res.Plan.Branch, Commit: string(res.Plan.Commit),
 		Files: len(res.Plan.Files), Bytes: res.Plan.Bytes, Received: res.Received, Kept: res.Kept, Refetched: res.Refetched,
 		Reused: res.Reused, Adopted: res.Adopted, Linked: linked, Seconds: res.Elapsed.Seconds(), Verified: verified, Store: storeDir, Filtered: res.Filtered, Dir: res.Dir,
-		CannotRun: res.CannotRun, Findings: list(res.Findings)}
+		CannotRun: res.CannotRun, Findings: res.Findings}
 }

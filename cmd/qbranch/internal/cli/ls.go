@@ -46,7 +46,7 @@ smallest groups, then act-order.`,
 				return err
 			}
 			if r.json {
-				return r.emit(lsJSON(l))
+				return r.emit(lsObject{"qbranch/ls/v1", l})
 			}
 			fmt.Fprint(r.out, lsText(l, r.outWidth()))
 			if o.AllSources {
@@ -138,14 +138,7 @@ func (r *run) list(cmd *cobra.Command, repo app.RepoID, o app.ListOptions, f *ls
 // lsObject is the JSON of ls.
 type lsObject struct {
 	Schema string `json:"schema"`
-	app.Listing
-}
-
-// lsJSON has empty lists, not null, where there is nothing.
-func lsJSON(l *app.Listing) lsObject {
-	o := lsObject{Schema: "qbranch/ls/v1", Listing: *l}
-	o.Branches, o.Absent, o.Notes = list(o.Branches), list(o.Absent), list(o.Notes)
-	return o
+	*app.Listing
 }
 
 // lsText is the table and its notes. A table that is wider than the terminal

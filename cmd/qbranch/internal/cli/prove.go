@@ -182,7 +182,5 @@ type proveObject struct {
 }
 
 func proveJSON(p *app.ProveReport) proveObject {
-	o := proveObject{Type: "summary", Schema: "qbranch/prove/v1", ProveReport: *p}
-	o.Reasons, o.Findings = list(o.Reasons), list(o.Findings)
-	return o
+	return proveObject{Type: "summary", Schema: "qbranch/prove/v1", ProveReport: *p}
 }

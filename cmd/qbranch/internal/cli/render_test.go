@@ -68,24 +68,6 @@ func TestLsUnit(t *testing.T) {
 	}
 }
 
-func TestListsAreNeverNull(t *testing.T) {
-	for name, v := range map[string]any{
-		"ls":     lsJSON(&app.Listing{}),
-		"card":   cardJSON(&app.Card{}),
-		"verify": verifyJSON(&app.VerifyReport{}),
-		"get":    getSummary("", app.Ref{}, &app.GetResult{}),
-		"plan":   planJSON(app.Ref{}, "", app.Plan{}, false),
-		"gen":    genJSON(app.Target{}, &app.Generation{}),
-	} {
-		got := marshal(t, v)
-		for _, key := range []string{"branches", "notes", "rows", "files", "findings", "ids"} {
-			if strings.Contains(got, `"`+key+`":null`) {
-				t.Errorf("%s: %s is null in %s", name, key, got)
-			}
-		}
-	}
-}
-
 func marshal(t *testing.T, v any) string {
 	t.Helper()
 	var b bytes.Buffer

@@ -45,7 +45,7 @@ that is shown.`,
 				return err
 			}
 			if r.json {
-				return r.emit(showJSON(s))
+				return r.emit(showObject{"qbranch/show/v1", s})
 			}
 			fmt.Fprint(r.out, showText(s, r.outWidth(), files, kernels || r.verbose))
 			if t.Dir == "" && t.Ref.Revision == "" && len(s.Siblings) > 1 {
@@ -64,19 +64,7 @@ that is shown.`,
 // showObject is the JSON of show.
 type showObject struct {
 	Schema string `json:"schema"`
-	app.Shown
-}
-
-// showJSON has empty lists, not null, where there is nothing.
-func showJSON(s *app.Shown) showObject {
-	o := showObject{Schema: "qbranch/show/v1", Shown: *s}
-	o.Siblings, o.Files, o.Loaders, o.Findings = list(o.Siblings), list(o.Files), list(o.Loaders), list(o.Findings)
-	o.Unread, o.Engines, o.Notes = list(o.Unread), list(o.Engines), list(o.Notes)
-	if o.Card != nil {
-		c := cardJSON(o.Card).Card
-		o.Card = &c
-	}
-	return o
+	*app.Shown
 }
 
 // showText is the page, section by section; width 0 is any width.

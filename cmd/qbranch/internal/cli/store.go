@@ -57,7 +57,7 @@ stored once. A last line sums up the files whose fetch has not been finished.`,
 				return err
 			}
 			if r.json {
-				return cmp.Or(r.emit(storeObject{"qbranch/store-ls/v1", a.StoreDir(), list(items), u}), unread)
+				return cmp.Or(r.emit(storeObject{"qbranch/store-ls/v1", a.StoreDir(), items, u}), unread)
 			}
 			if len(items) > 0 {
 				fmt.Fprint(r.out, storeText(items, r.outWidth()))

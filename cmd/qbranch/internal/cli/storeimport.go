@@ -94,7 +94,7 @@ func (r *run) importFolder(cmd *cobra.Command, dir string, o app.ImportOptions) 
 		return err
 	}
 	if r.json {
-		r.emit(importObject{"summary", "qbranch/store-import/v1", timeText(time.Now()), a.StoreDir(), list(done)})
+		r.emit(importObject{"summary", "qbranch/store-import/v1", timeText(time.Now()), a.StoreDir(), done})
 		return err
 	}
 	for _, i := range done {

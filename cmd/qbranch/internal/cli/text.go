@@ -170,14 +170,6 @@ func tableWidth(text string) int {
 	return width
 }
 
-// list makes nothing an empty list, which is how JSON output has it.
-func list[T any](s []T) []T {
-	if s == nil {
-		return []T{}
-	}
-	return s
-}
-
 // emit prints one JSON value on a line of its own. Characters that a terminal
 // should not see are escaped; they occur only inside strings.
 func (r *run) emit(v any) error { return emitTo(r.out, v) }
@@ -186,7 +178,7 @@ func emitTo(w io.Writer, v any) error {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
+	if err := e.Encode(withLists(v)); err != nil {
 		return fmt.Errorf("encode the output: %w", err)
 	}
 	var out strings.Builder

@@ -287,7 +287,5 @@ type (
 )
 
 func verifyJSON(v *app.VerifyReport) verifyObject {
-	o := verifyObject{Type: "summary", Schema: "qbranch/verify/v1", Time: timeText(time.Now()), VerifyReport: *v, Seconds: v.Elapsed.Seconds()}
-	o.Files, o.Findings = list(o.Files), list(o.Findings)
-	return o
+	return verifyObject{Type: "summary", Schema: "qbranch/verify/v1", Time: timeText(time.Now()), VerifyReport: *v, Seconds: v.Elapsed.Seconds()}
 }
