@@ -116,6 +116,11 @@ func boolRank(b *bool) int {
 	return 0
 }
 
+// CompareQuality orders two rows by the quality that is to be expected of them,
+// the better one first (negative): more bits, smaller groups, act-order, then fewer
+// bytes. It is an order by parameters, not a measurement.
+func CompareQuality(a, b *BranchRow) int { return a.quality().compare(b.quality()) }
+
 // need is the expected need of memory.
 func (r *BranchRow) need() int64 {
 	if r.Fit == nil {

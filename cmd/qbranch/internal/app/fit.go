@@ -28,7 +28,8 @@ type FitOptions struct {
 	Measured   int64    // bytes that Engine took of the card with the one branch and Context; 0 = nothing was measured
 	StateDir   string   // where what was measured is kept; "" = nowhere
 
-	System gpu.System // nil = this machine
+	System  gpu.System // nil = this machine
+	Machine *GPUReport // what is known of the machine already; nil = look
 }
 
 // Fit verdicts beside those of an estimate.
@@ -38,6 +39,14 @@ const (
 	VerdictTooBig   = vram.TooBig
 	VerdictUnknown  = vram.Unknown
 	VerdictUnusable = vram.Verdict("unusable") // whatever the memory: FitRow.Why
+)
+
+// Names front ends use for what vram says.
+type (
+	// Verdict says whether a branch fits.
+	Verdict = vram.Verdict
+	// EstimateTerm is a part of the need.
+	EstimateTerm = vram.Term
 )
 
 // DefaultContext is the context of an estimate that asks for none.
@@ -121,19 +130,10 @@ func (a *App) fit(ctx context.Context, ref Ref, lo ListOptions, o FitOptions) (l
 	if err := g.Wait(); err != nil {
 		return nil, nil, err
 	}
-	measured, notes, err := f.learn(ref, seen)
-	if err != nil {
+	if r, err = f.measure(l, seen, ref); err != nil {
 		return nil, nil, err
 	}
-	l.Notes = append(l.Notes, notes...)
-	r = f.report(l)
-	r.Measured = measured
-	for i := range seen {
-		r.Branches = append(r.Branches, f.row(&seen[i], l.Branches[i].Local))
-	}
-	if best := bestOf(r.Branches, o.AllowTight); best != nil {
-		r.Best = best.Branch
-	}
+	l.Notes = r.Notes
 	return l, r, nil
 }
 

@@ -90,9 +90,26 @@ func (f *fitter) findMemory(ctx context.Context, a *App) error {
 	if len(f.cards) > 0 {
 		return nil // that was said
 	}
-	r, err := a.GPUs(ctx, GPUOptions{VRAM: "auto", Indexes: f.o.GPUs, System: f.o.System})
+	if f.o.Machine != nil {
+		return f.useMachine(f.o.Machine)
+	}
+	r, err := a.GPUs(ctx, GPUOptions{VRAM: "auto", System: f.o.System})
 	if err != nil {
 		return err
+	}
+	return f.useMachine(r)
+}
+
+// useMachine takes what there is to run in from a report, unless that was said.
+func (f *fitter) useMachine(found *GPUReport) error {
+	if len(f.cards) > 0 {
+		return nil
+	}
+	r := *found // Select marks cards
+	if r.GPUs = slices.Clone(r.GPUs); len(f.o.GPUs) > 0 {
+		if err := r.Select(f.o.GPUs); err != nil {
+			return err
+		}
 	}
 	ram := vram.Card{Name: "main memory", Free: -1}
 	if r.RAM.Total != nil {

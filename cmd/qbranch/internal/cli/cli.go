@@ -57,6 +57,7 @@ type run struct {
 	tokenFile string
 	offline   bool
 	theme     string
+	mouse     bool
 	browsing  bool // the browser has the screen
 	json      bool // set by the verbs that have --json
 }

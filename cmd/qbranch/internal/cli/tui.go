@@ -33,6 +33,7 @@ func (r *run) tuiCommand() *cobra.Command {
 			return r.browse(cmd.Context(), repo)
 		},
 	}
+	cmd.Flags().BoolVar(&r.mouse, "mouse", false, "let the wheel move and clicks choose; selecting text then needs the shift key")
 	cmd.Flags().StringVar(&r.theme, "theme", "", "colours for a `dark`, light or mono terminal (default: guess)")
 	return cmd
 }
@@ -60,5 +61,6 @@ func (r *run) browseWith(ctx context.Context, a *app.App, repo string, temporary
 	case theme == "" && r.color == "never":
 		theme = "mono"
 	}
-	return tui.Run(ctx, a, tui.Options{Repo: repo, ASCII: asciiOnly(r.Getenv), Theme: theme, Version: r.build().Version, Temporary: temporary, In: in, Out: out})
+	return tui.Run(ctx, a, tui.Options{Repo: repo, ASCII: asciiOnly(r.Getenv), Theme: theme, Version: r.build().Version, Temporary: temporary, In: in, Out: out,
+		Mouse: r.mouse, Fit: app.FitOptions{VRAM: r.Getenv("QBRANCH_VRAM"), VRAMFrom: "QBRANCH_VRAM", StateDir: app.StateDir(r.Getenv)}})
 }

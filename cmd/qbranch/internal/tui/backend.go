@@ -11,10 +11,26 @@ import (
 // their context, and are safe for concurrent use.
 type backend interface {
 	List(ctx context.Context, repo app.RepoID, o app.ListOptions) (*app.Listing, error)
+	Survey(ctx context.Context, ref app.Ref) (survey, error)
+	GPUs(ctx context.Context, o app.GPUOptions) (*app.GPUReport, error)
+	Show(ctx context.Context, t app.Target, o app.FitOptions) (*app.Shown, error)
+	Diff(ctx context.Context, a, b app.Target, o app.FitOptions) (*app.Diff, error)
 	StoreList(ctx context.Context) ([]app.StoreItem, error)
 	Get(ctx context.Context, ref app.Ref, o app.GetOptions) (*app.GetResult, error)
 	Verify(ctx context.Context, t app.Target, o app.VerifyOptions) (*app.VerifyReport, error)
 	LoadModel(ctx context.Context, t app.Target) (generator, error)
+	Prove(ctx context.Context, t app.Target, o app.ProveOptions) (*app.ProveReport, error)
+	StoreUse(ctx context.Context, refs []app.Ref) (*app.StoreUsage, error)
+	StoreRemove(ctx context.Context, q app.RemoveRequest) (*app.SweepReport, error)
+	StoreCollect(ctx context.Context, q app.CollectRequest) (*app.SweepReport, error)
+	StorePin(ctx context.Context, ref app.Ref, off bool) (changed bool, err error)
+}
+
+// survey is what was read of a repository. Fit asks nobody, and is safe for
+// concurrent use.
+type survey interface {
+	Fit(o app.FitOptions) (*app.FitReport, error)
+	Rows() *app.Listing
 }
 
 // generator is a loaded model. Close may be called when nothing generates.
@@ -32,6 +48,14 @@ func (b appBackend) LoadModel(ctx context.Context, t app.Target) (generator, err
 		return nil, err // not a generator that holds a nil *app.Model
 	}
 	return m, nil
+}
+
+func (b appBackend) Survey(ctx context.Context, ref app.Ref) (survey, error) {
+	s, err := b.App.Survey(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 var _ backend = appBackend{}

@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"sync"
@@ -24,6 +25,15 @@ type fake struct {
 	verify  func(ctx context.Context, t app.Target, o app.VerifyOptions) (*app.VerifyReport, error)
 	tokens  []string
 	genErr  error
+	machine *app.GPUReport // nil = a card of 12 GiB
+	survErr error
+	shown   *app.Shown
+	diff    *app.Diff
+	usage   *app.StoreUsage
+	proof   *app.ProveReport
+	remove  func(q app.RemoveRequest) (*app.SweepReport, error)
+	collect func(q app.CollectRequest) (*app.SweepReport, error)
+	pins    []string
 
 	mu     sync.Mutex
 	loads  int
@@ -38,6 +48,135 @@ func (f *fake) List(context.Context, app.RepoID, app.ListOptions) (*app.Listing,
 	l := *f.listing
 	l.Branches = append([]app.BranchRow(nil), f.listing.Branches...)
 	return &l, nil
+}
+
+func (f *fake) Survey(ctx context.Context, ref app.Ref) (survey, error) {
+	if f.survErr != nil {
+		return nil, f.survErr
+	}
+	l, err := f.List(ctx, ref.Repo, app.ListOptions{})
+	return fakeSurvey{l}, err
+}
+
+func (f *fake) GPUs(context.Context, app.GPUOptions) (*app.GPUReport, error) {
+	if f.machine != nil {
+		return f.machine, nil
+	}
+	return machineOf(gib(12), gib(11.4)), nil
+}
+
+// machineOf is a machine with one card.
+func machineOf(total, free int64) *app.GPUReport {
+	return &app.GPUReport{GPUs: []app.GPU{{ID: "nvidia:0", Vendor: "nvidia", Name: "RTX 3060", Total: &total, Free: &free}}}
+}
+
+func gib(n float64) int64 { return int64(n * (1 << 30)) }
+
+// fakeSurvey measures by a formula that is simple enough to be seen through:
+// weights, 0.8 MB a token, and 0.8, 1.2 or 2.2 GiB.
+type fakeSurvey struct{ listing *app.Listing }
+
+func (s fakeSurvey) Rows() *app.Listing {
+	l := *s.listing
+	l.Branches = append([]app.BranchRow(nil), s.listing.Branches...)
+	return &l
+}
+
+func (s fakeSurvey) Fit(o app.FitOptions) (*app.FitReport, error) {
+	r := &app.FitReport{Repo: s.listing.Repo, Engine: o.Engine, Split: o.Split, Notes: s.listing.Notes}
+	switch {
+	case o.VRAM != "":
+		n, err := app.ParseSize(o.VRAM)
+		if err != nil {
+			return nil, err
+		}
+		r.Memory, r.Cards = o.VRAMFrom, []app.FitCard{{Name: "card 0", Total: n, Free: n}}
+	default:
+		for _, g := range o.Machine.Visible() {
+			r.Memory, r.Cards = "gpu", append(r.Cards, app.FitCard{Name: g.Name, Total: *g.Total, Free: *g.Free})
+		}
+	}
+	for _, b := range s.listing.Branches {
+		r.Branches = append(r.Branches, fakeFit(b, o, r.Cards))
+	}
+	return r, nil
+}
+
+func fakeFit(b app.BranchRow, o app.FitOptions, cards []app.FitCard) app.FitRow {
+	f := app.FitRow{Branch: b.Branch, Bytes: b.WeightBytes, Verdict: app.VerdictUnknown, Why: "nothing is known of the weights"}
+	if b.WeightBytes == 0 {
+		return f
+	}
+	tokens := int64(o.Context)
+	if tokens == 0 {
+		tokens = app.DefaultContext
+	}
+	weights, cache := app.EstimateTerm{Name: "weights", Source: "tensor headers"}, app.EstimateTerm{Name: "KV cache", Source: "config.json"}
+	run := app.EstimateTerm{Name: "engine overhead", Source: "assumption"}
+	weights.Low, weights.Expected, weights.High = b.WeightBytes, b.WeightBytes, b.WeightBytes
+	kv := 819_200 * tokens
+	cache.Low, cache.Expected, cache.High = kv, kv, kv
+	run.Low, run.Expected, run.High = gib(.8), gib(1.2), gib(2.2)
+	f.Estimate.Terms = []app.EstimateTerm{weights, cache, run}
+	n := &f.Estimate.Need
+	n.Low, n.Expected, n.High = b.WeightBytes+kv+run.Low, b.WeightBytes+kv+run.Expected, b.WeightBytes+kv+run.High
+	if len(cards) == 0 {
+		return f
+	}
+	free := cards[0].Free
+	f.Estimate.MaxContext = int(max(0, free-b.WeightBytes-run.High) / 819_200)
+	switch f.Why = ""; {
+	case n.High <= free:
+		f.Verdict = app.VerdictFits
+	case n.Expected <= free:
+		f.Verdict, f.Why = app.VerdictTight, app.GiBText(free-n.Expected)+" free beyond the expected need"
+	default:
+		f.Verdict, f.Why = app.VerdictTooBig, "needs "+app.GiBText(n.Expected-free)+" more"
+	}
+	f.Engines = []app.EngineRow{{ID: "gptqmodel", Name: "GPTQModel", Loads: "yes"}, {ID: "exllamav2", Name: "ExLlamaV2", Loads: "no"},
+		{ID: "vllm", Name: "vLLM", Loads: "caveat"}, {ID: "qbranch", Name: "qbranch gen", Loads: "yes"}}
+	if b.Bits != nil && *b.Bits == 4 {
+		f.Engines[1].Loads = "yes"
+	}
+	return f
+}
+
+func (f *fake) Show(context.Context, app.Target, app.FitOptions) (*app.Shown, error) {
+	return f.shown, f.listErr
+}
+
+func (f *fake) Diff(context.Context, app.Target, app.Target, app.FitOptions) (*app.Diff, error) {
+	return f.diff, f.listErr
+}
+
+func (f *fake) Prove(context.Context, app.Target, app.ProveOptions) (*app.ProveReport, error) {
+	return f.proof, nil
+}
+
+func (f *fake) StoreUse(context.Context, []app.Ref) (*app.StoreUsage, error) {
+	if f.usage == nil {
+		return &app.StoreUsage{}, nil
+	}
+	return f.usage, nil
+}
+
+func (f *fake) StoreRemove(_ context.Context, q app.RemoveRequest) (*app.SweepReport, error) {
+	if f.remove != nil {
+		return f.remove(q)
+	}
+	return &app.SweepReport{DryRun: q.DryRun}, nil
+}
+
+func (f *fake) StoreCollect(_ context.Context, q app.CollectRequest) (*app.SweepReport, error) {
+	if f.collect != nil {
+		return f.collect(q)
+	}
+	return &app.SweepReport{DryRun: q.DryRun}, nil
+}
+
+func (f *fake) StorePin(_ context.Context, ref app.Ref, off bool) (bool, error) {
+	f.pins = append(f.pins, fmt.Sprintf("%v off=%v", ref, off))
+	return true, nil
 }
 
 func (f *fake) StoreList(context.Context) ([]app.StoreItem, error) { return f.items, nil }
@@ -149,6 +288,7 @@ func bench(t *testing.T, b backend) *model {
 	m.tick = func() tea.Cmd { return nil }
 	m.clip = io.Discard
 	m.Update(tea.WindowSizeMsg{Width: 80, Height: 24})
+	settle(m, m.lookAround())
 	return m
 }
 
@@ -215,6 +355,7 @@ func atTales(t *testing.T, f *fake) *model {
 	if m.branches.listing == nil {
 		t.Fatal("the listing did not arrive")
 	}
+	m.Update(tickMsg(t0)) // the one that was asked for while it came
 	return m
 }
 

@@ -81,6 +81,9 @@ func (s *generateScreen) ended(msg generateMsg) {
 	}
 }
 
+// typing: always, in one of the fields.
+func (s *generateScreen) typing() bool { return true }
+
 func (s *generateScreen) typed(_ *model, k tea.KeyMsg) {
 	if s.inSys {
 		s.system.key(k)

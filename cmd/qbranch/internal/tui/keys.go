@@ -122,6 +122,10 @@ func helpBody(m *model) []line {
 		}
 		out = append(out, l)
 	}
+	for _, b := range m.everywhere() {
+		h := b.Help()
+		out = append(out, line{{accent, "   " + left(h.Key, 12)}, {plain, h.Desc}})
+	}
 	return append(out, nil,
 		line{{good, "   ● verified"}, {plain, "  checked against its hash when it came"}},
 		line{{warn, "   ◐ 43%"}, {plain, "       partly here; enter resumes"}},

@@ -6,7 +6,7 @@ import "strings"
 const (
 	minWidth  = 60
 	minHeight = 16
-	wideFrom  = 120 // columns from which two panes stand side by side
+	wideFrom  = 118 // columns from which two panes stand side by side
 )
 
 // pane is a titled part of a screen.
@@ -18,17 +18,23 @@ type pane struct {
 // split draws two panes in w×h: side by side in boxes when the window is wide,
 // else the second one below the first. Sizes depend on w and h alone, so
 // nothing jumps while content arrives.
-func split(w, h int, a, b pane) []line {
+func split(w, h int, a, b pane) []line { return splitAt(w, h, max(42, w/3), lowHeight(h), a, b) }
+
+// lowHeight is what a second pane below the first takes of h rows.
+func lowHeight(h int) int {
+	if h >= 17 {
+		return 7
+	}
+	return 4
+}
+
+// splitAt gives the second pane wb columns of a wide window, low rows of another.
+func splitAt(w, h, wb, low int, a, b pane) []line {
 	if w < wideFrom {
-		low := 4
-		if h >= 17 {
-			low = 7
-		}
 		out := exactly(a.draw(w, h-low-1), h-low-1)
 		out = append(out, rule(w, b.title))
 		return append(out, exactly(b.draw(w, low), low)...)
 	}
-	wb := max(42, w/3)
 	wa := w - wb - 3
 	left, right := exactly(a.draw(wa, h-2), h-2), exactly(b.draw(wb, h-2), h-2)
 	out := []line{{{dim, "┌─"}, {title, titled(a.title, wa-2)}, {dim, dashes(wa-1, a.title) + "┬─"},
@@ -70,16 +76,25 @@ type column struct {
 // table draws rows of n under a head in w×h, so that the cursor is seen; a
 // cursor of -1 is none.
 func table(cols []column, n, cursor, h int) []line {
+	return tableMarked(cols, n, cursor, h, func(int) bool { return false })
+}
+
+// tableMarked is table with a sign before the rows that are marked.
+func tableMarked(cols []column, n, cursor, h int, marked func(i int) bool) []line {
 	head := say(dim, "   ")
 	for _, c := range cols {
 		head = append(head, c.place(span{dim, c.title}), span{plain, "  "})
 	}
 	out := []line{head}
-	rows := max(0, h-1)
-	from := max(0, min(cursor-rows/2, n-rows))
+	from, rows := firstRow(n, cursor, h), max(0, h-1)
 	for i := from; i < min(n, from+rows); i++ {
 		l := say(plain, "   ")
-		if i == cursor {
+		switch {
+		case marked(i) && i == cursor:
+			l = say(accent, "▸+ ")
+		case marked(i):
+			l = say(accent, " + ")
+		case i == cursor:
 			l = say(accent, " ▸ ")
 		}
 		for _, c := range cols {
@@ -92,6 +107,18 @@ func table(cols []column, n, cursor, h int) []line {
 		out = append(out, l)
 	}
 	return out
+}
+
+// firstRow is the first of n rows that a table of h lines shows.
+func firstRow(n, cursor, h int) int {
+	rows := max(0, h-1)
+	return max(0, min(cursor-rows/2, n-rows))
+}
+
+// rowAt is the row of a table that stands in line y of it.
+func rowAt(n, cursor, h, y int) (int, bool) {
+	i := firstRow(n, cursor, h) + y - 1
+	return i, y > 0 && y < h && i < n
 }
 
 func (c column) place(s span) span {

@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"slices"
+	"strconv"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -18,18 +20,12 @@ type screenID int
 const (
 	onStart screenID = iota
 	onBranches
+	onDetail
+	onCompare
 	onTransfers
 	onVerify
 	onGenerate
-)
-
-// overlay covers the screen's body.
-type overlay int
-
-const (
-	noOverlay overlay = iota
-	helpOverlay
-	quitOverlay
+	onStore
 )
 
 // remark is what the two status lines say.
@@ -53,8 +49,27 @@ type screen interface {
 	leave(m *model) tea.Cmd
 }
 
-// typist is a screen with a text field: it gets the keys that no binding takes.
-type typist interface{ typed(*model, tea.KeyMsg) }
+// typist is a screen with a text field. While it is typing it gets the keys that
+// no binding takes, and letters and digits mean themselves.
+type typist interface {
+	typing() bool
+	typed(*model, tea.KeyMsg)
+}
+
+// commander is a screen that knows the command line which does the same; "" is
+// that there is none now.
+type commander interface{ command(*model) string }
+
+// gauge is a screen with a second line under its head.
+type gauge interface {
+	gauge(m *model, w int) line
+}
+
+// pointed is a screen whose body takes clicks: at column x and row y of a body of
+// w×h.
+type pointed interface {
+	clicked(m *model, x, y, w, h int) tea.Cmd
+}
 
 // model is the whole program.
 type model struct {
@@ -72,21 +87,27 @@ type model struct {
 	width, height int
 	frame         int // ticks so far, for the spinner
 	ticking       bool
-	over          overlay
-	notice        remark // until the next key
+	over          overlay // nil = none
+	notice        remark  // until the next key
 	way           []screenID
+	plan          plan           // what branches are to run in, and how
+	machine       *app.GPUReport // this machine's cards; nil = not known yet
 
 	start     startScreen
 	branches  branchesScreen
+	detail    detailScreen
+	compare   compareScreen
 	transfers transfersScreen
 	verify    verifyScreen
 	generate  generateScreen
+	store     storeScreen
 }
 
 func newModel(w *worker, b backend, k look, o Options) *model {
 	return &model{
 		back: b, work: w, slot: &modelSlot{}, look: k, tick: w.tick,
 		hint: o.Hint, version: o.Version, repo: o.Repo, passing: o.Temporary, way: []screenID{onStart},
+		plan: newPlan(o.Fit),
 	}
 }
 
@@ -97,7 +118,7 @@ func (m *model) Init() tea.Cmd {
 		m.start.input.set(m.repo)
 		cmd = tea.Batch(cmd, m.start.open(m))
 	}
-	return tea.Batch(cmd, m.keepTicking())
+	return tea.Batch(cmd, m.lookAround(), m.keepTicking())
 }
 
 func (m *model) top() screenID { return m.way[len(m.way)-1] }
@@ -108,6 +129,12 @@ func (m *model) current() screen {
 		return &m.branches
 	case onTransfers:
 		return &m.transfers
+	case onDetail:
+		return &m.detail
+	case onCompare:
+		return &m.compare
+	case onStore:
+		return &m.store
 	case onVerify:
 		return &m.verify
 	case onGenerate:
@@ -116,11 +143,14 @@ func (m *model) current() screen {
 	return &m.start
 }
 
-// show goes to a screen; esc leads back to this one.
+// show goes to a screen; esc leads back to this one. A screen that was on the way
+// here is gone back to, so that no way leads in circles.
 func (m *model) show(id screenID) {
-	if m.top() != id {
-		m.way = append(m.way, id)
+	if i := slices.Index(m.way, id); i >= 0 {
+		m.way = m.way[:i+1]
+		return
 	}
+	m.way = append(m.way, id)
 }
 
 // goBack leaves the screen.
@@ -135,7 +165,8 @@ func goBack(m *model) tea.Cmd {
 
 // busy reports whether something runs that the screen shows moving.
 func (m *model) busy() bool {
-	return m.branches.task.running() || m.verify.task.running() || m.generate.task.running() || m.transfers.active() > 0
+	return m.branches.running() || m.detail.task.running() || m.compare.task.running() || m.store.task.running() ||
+		m.verify.task.running() || m.generate.task.running() || m.transfers.active() > 0
 }
 
 func (m *model) keepTicking() tea.Cmd {
@@ -167,7 +198,7 @@ func (m *model) singly(k tea.KeyMsg) []tea.KeyMsg {
 		return []tea.KeyMsg{k}
 	}
 	var keys []tea.KeyMsg
-	if _, types := m.current().(typist); k.Alt && !types {
+	if k.Alt && !m.typing() {
 		keys, k.Alt = append(keys, tea.KeyMsg{Type: tea.KeyEsc}), false
 	}
 	for _, r := range k.Runes {
@@ -188,8 +219,24 @@ func (m *model) take(msg tea.Msg) tea.Cmd {
 		m.generate.sample()
 	case storeMsg:
 		m.start.loaded(msg)
+	case machineMsg:
+		return m.seen(msg)
 	case listMsg:
-		m.branches.listed(m, msg)
+		return m.branches.listed(m, msg)
+	case surveyMsg:
+		return m.branches.surveyed(m, msg)
+	case gradeMsg:
+		m.branches.graded(m, msg)
+	case detailMsg:
+		m.detail.loaded(msg)
+	case compareMsg:
+		m.compare.loaded(msg)
+	case usageMsg:
+		m.store.loaded(msg)
+	case sweepMsg:
+		return m.store.swept(m, msg)
+	case tea.MouseMsg:
+		return m.mouse(msg)
 	case transferMsg:
 		return m.transfers.ended(m, msg)
 	case verifyMsg:
@@ -202,51 +249,102 @@ func (m *model) take(msg tea.Msg) tea.Cmd {
 	return nil
 }
 
+// typing reports whether letters are text now.
+func (m *model) typing() bool {
+	t, is := m.current().(typist)
+	return is && m.over == nil && !m.tooSmall() && t.typing()
+}
+
 // pressed does what a key means now.
 func (m *model) pressed(k tea.KeyMsg) tea.Cmd {
 	m.notice = remark{}
-	if k.String() == "ctrl+l" {
+	switch k.String() {
+	case "ctrl+l":
 		return tea.ClearScreen
-	}
-	if k.String() == "ctrl+z" {
+	case "ctrl+z":
 		return tea.Suspend
 	}
-	cmd, ok := press(m, m.bindings(), k)
-	if !ok && m.over == noOverlay && !m.tooSmall() {
-		if t, is := m.current().(typist); is {
-			t.typed(m, k)
-		}
+	if cmd, ok := press(m, m.bindings(), k); ok {
+		return cmd
 	}
+	if m.typing() {
+		m.current().(typist).typed(m, k)
+		return nil
+	}
+	if m.over != nil || m.tooSmall() {
+		return nil
+	}
+	cmd, _ := press(m, m.everywhere(), k)
 	return cmd
 }
 
 // bindings are those that work now: of the overlay, else of the screen.
 func (m *model) bindings() []binding {
-	closeIt := simply(func(m *model) tea.Cmd { m.over = noOverlay; return nil })
-	quit := func(*model, string) tea.Cmd { return tea.Quit }
 	switch {
 	case m.tooSmall():
-		return []binding{bind("q ctrl+c", "q", "quit", true, quit)}
-	case m.over == helpOverlay:
-		return []binding{bind("? f1 esc q enter", "esc", "close", true, closeIt), bind("ctrl+c", "ctrl+c", "quit", true, askQuit)}
-	case m.over == quitOverlay:
-		return []binding{bind("n esc", "n", "stay", true, closeIt), bind("y enter ctrl+c", "y", "quit", true, quit)}
+		return []binding{bind("q ctrl+c", "q", "quit", true, func(*model, string) tea.Cmd { return tea.Quit })}
+	case m.over != nil:
+		return m.over.keys(m)
 	}
 	return m.current().keys(m)
 }
 
+// everywhere are the bindings of every screen that is not typing. The head shows
+// the tabs, and the help the others.
+func (m *model) everywhere() []binding {
+	command := ""
+	if c, is := m.current().(commander); is {
+		command = c.command(m)
+	}
+	out := []binding{bind("Y", "Y", "copy the command line that does the same", command != "", simply(func(m *model) tea.Cmd { return m.copy(command) }))}
+	for i, t := range tabs {
+		number := strconv.Itoa(i + 1)
+		out = append(out, bind(number+" alt+"+number, number, t.name, true, simply(t.open)))
+	}
+	return out
+}
+
+// tab is one of the places that a digit leads to.
+type tab struct {
+	name    string
+	screens []screenID // that belong to it
+	open    func(*model) tea.Cmd
+}
+
+var tabs = []tab{
+	{"Branches", []screenID{onStart, onBranches, onDetail, onCompare}, func(m *model) tea.Cmd {
+		if m.branches.repo == (app.RepoID{}) {
+			m.show(onStart)
+			return nil
+		}
+		m.show(onBranches)
+		return nil
+	}},
+	{"Transfers", []screenID{onTransfers}, showTransfers},
+	{"Store", []screenID{onStore}, func(m *model) tea.Cmd { return m.store.open(m) }},
+	{"Generate", []screenID{onVerify, onGenerate}, func(m *model) tea.Cmd { return m.generate.open(m, m.generate.ref) }},
+}
+
 // askQuit quits, after a question when that would stop a transfer.
 func askQuit(m *model, _ string) tea.Cmd {
-	if m.transfers.active() > 0 {
-		m.over = quitOverlay
-		return nil
+	if m.transfers.active() == 0 {
+		return tea.Quit
 	}
-	return tea.Quit
+	text := []string{
+		plural(m.transfers.active(), "transfer is", "transfers are") + " not finished.",
+		"What is on disk stays and is not fetched again:",
+		"the same command resumes.",
+	}
+	if m.passing {
+		text[1], text[2] = "The store is a temporary one: what was fetched", "is deleted at the end."
+	}
+	m.over = &question{text: text, ask: "Quit?", yes: func(*model) tea.Cmd { return tea.Quit }, keys2: "ctrl+c"}
+	return nil
 }
 
 // Bindings that most screens end with.
 func helpKey(keys, label string) binding {
-	return bind(keys, label, "keys, and signs", true, simply(func(m *model) tea.Cmd { m.over = helpOverlay; return nil }))
+	return bind(keys, label, "help, keys and signs", true, simply(func(m *model) tea.Cmd { m.over = &help{}; return nil }))
 }
 
 func copyKey(on bool, ref func(m *model) app.Ref) binding {

@@ -60,6 +60,9 @@ func (s *startScreen) open(m *model) tea.Cmd {
 	return m.branches.open(m, ref)
 }
 
+// typing: always, in the field at the top.
+func (s *startScreen) typing() bool { return true }
+
 func (s *startScreen) typed(m *model, k tea.KeyMsg) {
 	s.cursor, s.err = 0, nil
 	s.input.key(k)

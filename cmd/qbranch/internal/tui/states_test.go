@@ -99,7 +99,7 @@ func states(t *testing.T) []state {
 // startTransfer fetches the second branch and queues another, and lets the
 // first move for four seconds.
 func startTransfer(m *model) {
-	hit(m, "j", "enter", "esc", "end", "up", "space", "up", "up", "up", "up", "up", "enter")
+	hit(m, "j", "enter", "esc", "end", "up", "enter", "esc", "up", "up", "up", "up", "up", "enter")
 	tr := m.transfers.find(talesRef(group32))
 	tr.stats.Total.Store(2_340_000)
 	tr.stats.Kept.Store(500_000)

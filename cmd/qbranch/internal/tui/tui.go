@@ -14,12 +14,14 @@ import (
 
 // Options of the terminal program.
 type Options struct {
-	Repo    string   // reference to open at once; "" = ask
-	ASCII   bool     // draw with ASCII only: the caller knows the locale
-	Theme   string   // "dark", "light", "mono"; "" = decide by COLORFGBG
-	Version string   // of the program, shown on the first screen
-	In, Out *os.File // the terminal; nil = standard input and output
-	Hint    string   // said below the table until something else is
+	Repo    string         // reference to open at once; "" = ask
+	ASCII   bool           // draw with ASCII only: the caller knows the locale
+	Theme   string         // "dark", "light", "mono"; "" = decide by COLORFGBG
+	Version string         // of the program, shown on the first screen
+	In, Out *os.File       // the terminal; nil = standard input and output
+	Hint    string         // said below the table until something else is
+	Mouse   bool           // wheel and clicks; the terminal's own selection then needs shift
+	Fit     app.FitOptions // what branches are measured against at first; zero = this machine
 	// Temporary says that the store is deleted at the end, so that there is
 	// nothing to resume and Run says nothing of it.
 	Temporary bool
@@ -47,6 +49,9 @@ func run(ctx context.Context, b backend, o Options, env func(string) string, mor
 	// Signals are the caller's: they end ctx. Ctrl-C typed is a key.
 	opts := append([]tea.ProgramOption{tea.WithContext(ctx), tea.WithInput(o.In), tea.WithOutput(o.Out),
 		tea.WithAltScreen(), tea.WithoutSignalHandler(), tea.WithFPS(30)}, more...)
+	if o.Mouse {
+		opts = append(opts, tea.WithMouseCellMotion())
+	}
 	_, err := tea.NewProgram(m, opts...).Run()
 	w.close()
 	err = errors.Join(err, m.slot.drop())

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -49,13 +50,18 @@ func TestBranchKeys(t *testing.T) {
 		{"home", []string{"end", "home"}, 0, onBranches},
 		{"enter on a verified branch does nothing", []string{"enter"}, 0, onBranches},
 		{"enter fetches and shows it", []string{"j", "enter"}, 1, onTransfers},
-		{"space fetches and stays", []string{"j", "space"}, 1, onBranches},
+		{"space marks and goes on", []string{"j", "space"}, 2, onBranches},
+		{"two that are marked are fetched", []string{"j", "space", "j", "j", "j", "space", "enter"}, 6, onTransfers},
+		{"two that are marked are compared", []string{"space", "j", "space", "c"}, 3, onCompare},
+		{"esc takes the marks away first", []string{"space", "esc"}, 1, onBranches},
+		{"d shows all of it", []string{"d"}, 0, onDetail},
+		{"digits are tabs", []string{"3"}, 0, onStore},
+		{"and lead back", []string{"2", "3", "1"}, 0, onBranches},
 		{"enter on a corrupt branch repairs", []string{"j", "j", "j", "enter"}, 3, onVerify},
 		{"v on a branch that is not here does nothing", []string{"j", "v"}, 1, onBranches},
 		{"v verifies", []string{"v"}, 0, onVerify},
 		{"g generates", []string{"g"}, 0, onGenerate},
 		{"g on a corrupt branch does nothing", []string{"j", "j", "j", "g"}, 3, onBranches},
-		{"t without transfers does nothing", []string{"t"}, 0, onBranches},
 		{"esc leads back from any depth", []string{"v", "g", "esc", "esc"}, 0, onBranches},
 		{"esc leads to the first screen and no further", []string{"esc", "esc"}, 0, onStart},
 		{"help takes the keys", []string{"?", "j", "esc"}, 0, onBranches},
@@ -78,12 +84,11 @@ func TestKeysThatDoNothing(t *testing.T) {
 		want string
 	}{
 		{"enter on what is here", []string{"enter"}, "main is here already: v verifies it, g generates with it"},
-		{"space on what is here", []string{"space"}, "main is here already"},
 		{"v on what is not", []string{"j", "v"}, "nothing of " + group32 + " is here yet: enter fetches it"},
 		{"g on what is not", []string{"j", "g"}, "nothing of " + group32 + " is here yet: enter fetches it"},
 		{"g on a part", []string{"j", "j", "g"}, "only a part of gptq-8bit--1g-actorder_True is here"},
 		{"g on what is corrupt", []string{"j", "j", "j", "g"}, "are corrupt: enter repairs them"},
-		{"t before any transfer", []string{"t"}, "nothing was fetched in this session yet"},
+		{"c without marks", []string{"c"}, "mark two branches with space"},
 		{"the example is no prompt", []string{"g", "enter"}, "the prompt is empty: type one"},
 		{"nothing to repair", []string{"v", "enter"}, "nothing is to be repaired"},
 		{"a finished transfer", []string{"j", "enter", "enter"}, group32 + " is here already"},
@@ -134,11 +139,11 @@ func TestLogEntriesAreWhole(t *testing.T) {
 // The footer is made of the same bindings that act: what it shows for a row.
 func TestFooterShowsWhatWorks(t *testing.T) {
 	for row, want := range []string{
-		"↑↓ move  v verify  g generate  r refresh",
-		"↑↓ move  enter get  space queue  r refresh",
-		"↑↓ move  enter resume  space queue  r refresh",
-		"↑↓ move  enter repair  v verify  r refresh",
-		"↑↓ move  enter update  v verify  g generate  space queue  r refresh",
+		"↑↓ move  space mark  p plan  d detail  v verify  g generate  /",
+		"↑↓ move  enter get  space mark  p plan  d detail  /",
+		"↑↓ move  enter resume  space mark  p plan  d detail  /",
+		"↑↓ move  enter repair  space mark  p plan  d detail  v verify  /",
+		"↑↓ move  enter update  space mark  p plan  d detail  v verify  g generate  /",
 	} {
 		m := atTales(t, &fake{})
 		m.Update(tea.WindowSizeMsg{Width: 120, Height: 36})
@@ -147,17 +152,20 @@ func TestFooterShowsWhatWorks(t *testing.T) {
 	}
 	m := atTales(t, &fake{})
 	hit(m, "j", "enter", "esc")
-	wants(t, m, "enter watch", "t transfers")
+	wants(t, m, "enter watch", "2·1")
 	// When there is no room, help and quit are what stays.
 	m.Update(tea.WindowSizeMsg{Width: 60, Height: 24})
-	wants(t, m, "? keys  q quit")
+	wants(t, m, "? help  q quit")
 }
 
-// No screen has more keys than a person learns.
+// No screen has more keys than a person learns, beside those that mean the same on
+// every screen.
 func TestFewKeys(t *testing.T) {
+	common := []string{"↑↓", "/", "r", "y", "esc", "?", "q"}
 	for _, s := range states(t) {
-		if n := len(s.m.current().keys(s.m)); n > 12 {
-			t.Errorf("%s has %d keys", s.name, n)
+		own := slices.DeleteFunc(s.m.current().keys(s.m), func(b binding) bool { return slices.Contains(common, b.Help().Key) })
+		if len(own) > 12 {
+			t.Errorf("%s has %d keys of its own", s.name, len(own))
 		}
 	}
 }
@@ -281,7 +289,7 @@ func TestEscEndsNoTransfer(t *testing.T) {
 // One transfer runs, the others wait in order; stopping one starts the next.
 func TestQueue(t *testing.T) {
 	m := atTales(t, &fake{})
-	hit(m, "j", "space", "j", "space", "end", "space")
+	hit(m, "j", "enter", "esc", "j", "enter", "esc", "end", "enter", "esc")
 	states := func() string {
 		var s []string
 		for _, tr := range m.transfers.list {
@@ -350,12 +358,12 @@ func TestQuitAsks(t *testing.T) {
 	if !quits(hit(m, "q")) {
 		t.Error("q did not quit with nothing to lose")
 	}
-	hit(m, "j", "space")
+	hit(m, "j", "enter", "esc")
 	if quits(hit(m, "q")) {
 		t.Error("q quit without asking while a transfer ran")
 	}
 	wants(t, m, "1 transfer is not finished", "the same command resumes")
-	if quits(hit(m, "n")) || m.over != noOverlay {
+	if quits(hit(m, "n")) || m.over != nil {
 		t.Error("n did not go back")
 	}
 	if hit(m, "q"); !quits(hit(m, "y")) {
@@ -372,7 +380,7 @@ func TestTicks(t *testing.T) {
 	if wanted != 0 {
 		t.Errorf("%d ticks while nothing runs", wanted)
 	}
-	hit(m, "j", "space", "j", "k")
+	hit(m, "j", "enter", "esc", "j", "k")
 	if wanted != 1 {
 		t.Errorf("%d ticks asked for, want one", wanted)
 	}

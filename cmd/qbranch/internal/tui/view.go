@@ -2,6 +2,8 @@ package tui
 
 import (
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/qbranch/qbranch/cmd/qbranch/internal/app"
@@ -20,12 +22,16 @@ func (m *model) View() string {
 		rows := wrap(fmt.Sprintf("terminal too small, need %dx%d; q quits", minWidth, minHeight), m.width)
 		return strings.Join(rows[:min(len(rows), m.height)], "\n")
 	}
-	name, aside := m.current().head(m)
-	lines := []line{ends(line{{title, " qbranch"}, {plain, "  "}, {accent, name}}, line{{dim, aside}, {plain, " "}}, m.width)}
-	if m.height >= 20 {
-		lines = append(lines, nil)
+	lines := make([]line, 0, m.height)
+	lines = append(lines, m.headLine())
+	if m.headLines() > 1 {
+		var second line
+		if g, is := m.current().(gauge); is {
+			second = g.gauge(m, m.width)
+		}
+		lines = append(lines, second)
 	}
-	h := m.height - len(lines) - 3 // two status lines and the footer
+	h := m.bodyHeight()
 	lines = append(lines, exactly(m.drawn(m.width, h), h)...)
 	status := m.status()
 	lines = append(lines, say(status.role, " "+status.text), say(dim, " "+status.hint), footer(m.bindings(), m.width))
@@ -36,20 +42,71 @@ func (m *model) View() string {
 	return strings.Join(rows, "\n")
 }
 
+// headLines is how many rows stand above the body.
+func (m *model) headLines() int {
+	if m.height >= 20 {
+		return 2
+	}
+	return 1
+}
+
+// bodyHeight is what remains for the body: two status lines and the footer are
+// below it.
+func (m *model) bodyHeight() int { return m.height - m.headLines() - 3 }
+
+// headLine is the title, the tabs as far as there is room, and what the screen
+// says aside.
+func (m *model) headLine() line {
+	name, aside := m.current().head(m)
+	head := line{{title, " qbranch"}, {plain, "  "}, {accent, name}}
+	end := line{{dim, aside}, {plain, " "}}
+	for _, t := range []line{m.tabLine(true), m.tabLine(false)} {
+		whole := append(append(append(line{}, t...), span{plain, "   "}), end...)
+		if head.width()+2+whole.width() <= m.width {
+			return ends(head, whole, m.width)
+		}
+	}
+	return ends(head, end, m.width)
+}
+
+// tabLine names the tabs, or says by number where one is.
+func (m *model) tabLine(long bool) line {
+	var out line
+	for i, t := range tabs {
+		here := slices.Contains(t.screens, m.top())
+		text := strconv.Itoa(i + 1)
+		if long {
+			text += " " + t.name
+		}
+		if n := m.transfers.active(); t.name == "Transfers" && n > 0 {
+			text += "·" + strconv.Itoa(n)
+		}
+		r := dim
+		if here {
+			r = accent
+		}
+		if !long && here {
+			text = "[" + text + "]"
+		}
+		if i > 0 {
+			out = append(out, span{plain, "  "})
+		}
+		out = append(out, span{r, text})
+	}
+	return out
+}
+
 // drawn is the body: the overlay's, else the screen's.
 func (m *model) drawn(w, h int) []line {
-	switch m.over {
-	case helpOverlay:
-		return helpBody(m)
-	case quitOverlay:
-		return quitBody(m, w, h)
+	if m.over != nil {
+		return m.over.body(m, w, h)
 	}
 	return m.current().body(m, w, h)
 }
 
 // status chooses what the status lines say.
 func (m *model) status() remark {
-	if m.over != noOverlay {
+	if m.over != nil {
 		return remark{}
 	}
 	for _, r := range []remark{m.notice, m.current().status(m)} {
@@ -61,28 +118,6 @@ func (m *model) status() remark {
 		return r
 	}
 	return remark{role: dim, text: m.hint}
-}
-
-// quitBody asks, in a box in the middle.
-func quitBody(m *model, w, h int) []line {
-	text := []string{
-		plural(m.transfers.active(), "transfer is", "transfers are") + " not finished.",
-		"What is on disk stays and is not fetched again:",
-		"the same command resumes.",
-		"",
-		"Quit?   y yes   n no",
-	}
-	if m.passing {
-		text[1], text[2] = "The store is a temporary one: what was fetched", "is deleted at the end."
-	}
-	inner := 52
-	pad := strings.Repeat(" ", (w-inner-2)/2)
-	out := make([]line, max(0, (h-len(text)-2)/2))
-	out = append(out, line{{plain, pad}, {warn, "┌" + strings.Repeat("─", inner) + "┐"}})
-	for _, t := range text {
-		out = append(out, line{{plain, pad}, {warn, "│"}, {plain, left("  "+t, inner)}, {warn, "│"}})
-	}
-	return append(out, line{{plain, pad}, {warn, "└" + strings.Repeat("─", inner) + "┘"}})
 }
 
 // failure explains an error in full: what happened, and what to do next.

@@ -120,22 +120,27 @@ func TestTooSmall(t *testing.T) {
 	}
 }
 
-// Columns go in a fixed order as the width falls; branch, size and local stay.
+// Columns go in a fixed order as the width falls; branch, size, need, verdict and local
+// stay.
 func TestColumnsDrop(t *testing.T) {
 	m := atTales(t, &fake{})
 	for _, tc := range []struct {
 		w    int
 		want string
 	}{
-		{119, "Branch Bits GS Act Size MB Local"},
-		{80, "Branch Bits GS Act Size MB Local"},
-		{71, "Branch Bits GS Size MB Local"},
-		{64, "Branch Bits Size MB Local"},
-		{60, "Branch Size MB Local"},
+		{200, "Branch Bits GS Act Size MB VRAM GiB Fit Eng Rank Local"},
+		{130, "Branch Bits GS Act MB GiB Fit Eng Local"},
+		{120, "Branch Bits GS Act MB GiB Fit Local"},
+		{117, "Branch Bits GS Act Size MB VRAM GiB Fit Eng Rank Local"},
+		{100, "Branch Bits GS Act MB GiB Fit Eng Local"},
+		{80, "Branch Bits GS MB GiB Fit Local"},
+		{72, "Branch Bits MB GiB Fit Local"},
+		{60, "Branch MB GiB Fit Local"},
 	} {
 		m.Update(tea.WindowSizeMsg{Width: tc.w, Height: 24})
 		for l := range strings.SplitSeq(m.View(), "\n") {
 			if strings.Contains(l, "Branch ") {
+				l, _, _ = strings.Cut(strings.TrimPrefix(l, "│"), "│") // without the pane beside it
 				if got := strings.Join(strings.Fields(l), " "); got != tc.want {
 					t.Errorf("%d columns: got %q, want %q", tc.w, got, tc.want)
 				}

@@ -1,0 +1,101 @@
+package tui
+
+import (
+	"strings"
+
+	tea "github.com/charmbracelet/bubbletea"
+)
+
+// overlay covers the screen's body, and has the keys.
+type overlay interface {
+	keys(m *model) []binding
+	body(m *model, w, h int) []line
+}
+
+// closed takes the overlay away.
+func closed(m *model) tea.Cmd {
+	m.over = nil
+	return nil
+}
+
+// help explains the keys of the screen below.
+type help struct{ up int }
+
+func (o *help) keys(*model) []binding {
+	return []binding{
+		bind("up down k j pgup pgdown home end", "↑↓", "scroll", true, func(_ *model, pressed string) tea.Cmd {
+			o.up = moved(o.up, pressed, 200)
+			return nil
+		}),
+		bind("? f1 esc q enter", "esc", "close", true, simply(closed)),
+		bind("ctrl+c", "ctrl+c", "quit", true, func(m *model, key string) tea.Cmd { m.over = nil; return askQuit(m, key) }),
+	}
+}
+
+func (o *help) body(m *model, w, h int) []line {
+	all := helpBody(m)
+	o.up = max(0, min(o.up, len(all)-h))
+	return all[o.up:]
+}
+
+// question asks before something that cannot be taken back.
+type question struct {
+	text  []string
+	ask   string // "Quit?"
+	yes   func(m *model) tea.Cmd
+	keys2 string // more keys that mean yes
+}
+
+func (o *question) keys(*model) []binding {
+	return []binding{
+		bind("n esc q", "n", "no", true, simply(closed)),
+		bind("y enter "+o.keys2, "y", "yes", true, simply(func(m *model) tea.Cmd {
+			m.over = nil
+			return o.yes(m)
+		})),
+	}
+}
+
+// body is a box in the middle.
+func (o *question) body(_ *model, w, h int) []line {
+	inner := min(max(52, longest(o.text)+4), w-4)
+	var text []string
+	for _, t := range append(append([]string{}, o.text...), "", o.ask+"   y yes   n no") {
+		text = append(text, wrap(t, inner-4)...)
+	}
+	pad := strings.Repeat(" ", max(0, (w-inner-2)/2))
+	out := make([]line, max(0, (h-len(text)-2)/2))
+	out = append(out, line{{plain, pad}, {warn, "┌" + strings.Repeat("─", inner) + "┐"}})
+	for _, t := range text {
+		out = append(out, line{{plain, pad}, {warn, "│"}, {plain, left("  "+t, inner)}, {warn, "│"}})
+	}
+	return append(out, line{{plain, pad}, {warn, "└" + strings.Repeat("─", inner) + "┘"}})
+}
+
+func longest(texts []string) int {
+	n := 0
+	for _, t := range texts {
+		n = max(n, width(t))
+	}
+	return n
+}
+
+// mouse does what the wheel and the left button mean: the wheel moves as the
+// arrow keys do, a click chooses a row.
+func (m *model) mouse(e tea.MouseMsg) tea.Cmd {
+	switch e.Button {
+	case tea.MouseButtonWheelUp:
+		return m.pressed(tea.KeyMsg{Type: tea.KeyUp})
+	case tea.MouseButtonWheelDown:
+		return m.pressed(tea.KeyMsg{Type: tea.KeyDown})
+	}
+	if e.Button != tea.MouseButtonLeft || e.Action != tea.MouseActionPress || m.over != nil || m.tooSmall() {
+		return nil
+	}
+	top, h := m.headLines(), m.bodyHeight()
+	if p, is := m.current().(pointed); is && e.Y >= top && e.Y < top+h {
+		m.notice = remark{}
+		return p.clicked(m, e.X, e.Y-top, m.width, h)
+	}
+	return nil
+}
