@@ -47,19 +47,31 @@ func Check(in Input) []Finding {
 // Then that is the only finding: what GPTQ asks of files is not asked of it.
 func (c *checker) checkOtherMethod() bool {
 	method, where := OtherMethod(c.cfg), c.cfg.File
+	for _, s := range slices.Backward(c.sources) {
+		if OtherMethod(s) == method {
+			where = s.File // the first that says so: the others may say GPTQ
+		}
+	}
 	if len(c.sources) == 0 {
 		method, where = OtherFormat(slices.Collect(maps.Keys(c.in.Files))), "(listing)"
 	}
 	if method == "" {
 		return false
 	}
-	c.list = list{}
-	c.add(Finding{
+	f := Finding{
 		Code: "J2", Severity: Fatal, Where: where, Field: methodField(c.sources),
 		Got: method, Want: "GPTQ",
 		Message: fmt.Sprintf("this is %s, not GPTQ", method),
 		Hint:    "look for a branch or repository named GPTQ",
-	})
+	}
+	for _, s := range c.sources {
+		if OtherMethod(s) == "" {
+			f.Message = fmt.Sprintf("says %s, while %s says GPTQ", method, s.File)
+			f.Hint = "correct the wrong file: engines read one or the other"
+		}
+	}
+	c.list = list{}
+	c.add(f)
 	return true
 }
 
@@ -135,6 +147,7 @@ func (c *checker) checkModel() {
 	if _, listed := c.in.Files["config.json"]; !listed && c.in.Files != nil && c.in.JSON["config.json"] == nil {
 		c.add(Finding{
 			Code: "J13", Severity: Fatal, Where: "config.json",
+			Got: "nothing", Want: "config.json",
 			Message: "the branch has none: nothing says what architecture this is",
 			Hint:    "choose another branch, or take config.json from the original model",
 		})
@@ -152,8 +165,12 @@ func (c *checker) checkModel() {
 	switch m := c.model; {
 	case m == nil:
 	case m.family().tensors == nil:
-		c.add(Finding{Code: "J13", Severity: Info, Where: "config.json", Field: "model_type", Got: m.Kind,
-			Message: fmt.Sprintf("architecture %q is not known: only what the tensors themselves imply is judged", m.Kind)})
+		c.add(Finding{
+			Code: "J13", Severity: Info, Where: "config.json", Field: "model_type",
+			Got: cmp.Or(m.Kind, "nothing"), Want: "an architecture that is known here",
+			Message: fmt.Sprintf("architecture %q is not known: only what the tensors themselves imply is judged", m.Kind),
+			Hint:    "what is missing altogether would not be noticed: compare with another checkpoint of the same model",
+		})
 	case m.Kind == "mixtral" && m.Window > 0:
 		c.add(Finding{
 			Code: "J13", Severity: Warn, Where: "config.json", Field: "sliding_window",
@@ -165,6 +182,7 @@ func (c *checker) checkModel() {
 	if m := c.model; m != nil && m.Remote {
 		c.add(Finding{
 			Code: "J18", Severity: Warn, Where: "config.json", Field: "auto_map",
+			Got: "auto_map", Want: "an architecture that engines have themselves",
 			Message: "auto_map is set: engines that trust it run Python code of this repository",
 			Hint:    "do not load it with trust_remote_code unless you have read that code",
 		})
@@ -190,7 +208,7 @@ func (c *checker) checkRouterList() {
 		if s.File == "config.json" && s.Modules == nil {
 			c.add(Finding{
 				Code: "J14", Severity: Warn, Where: "config.json", Field: "modules_in_block_to_quantize",
-				Want:    "a list without block_sparse_moe.gate",
+				Got: "nothing", Want: "a list without block_sparse_moe.gate",
 				Message: "a Mixtral without modules_in_block_to_quantize: transformers takes the router for a quantised layer and stops with an AssertionError",
 				Hint:    "add modules_in_block_to_quantize to quantization_config, without block_sparse_moe.gate",
 			})

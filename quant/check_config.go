@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/qbranch/qbranch/quant/gptq"
 )
 
 // checkConfig judges the settled configuration.
@@ -20,6 +22,7 @@ func (c *checker) checkConfig() {
 	c.checkFlags()
 	c.checkFormat()
 	c.checkOdd()
+	c.checkRules()
 }
 
 // checkMethod says whether this is a GPTQ checkpoint at all.
@@ -31,7 +34,8 @@ func (c *checker) checkMethod() bool {
 		return false // nothing was read that could say so
 	}
 	f := Finding{
-		Code: "J2", Severity: Fatal, Where: "config.json",
+		Code: "J2", Severity: Fatal, Where: "config.json", Field: "quantization_config",
+		Got: "nothing", Want: "quant_method gptq",
 		Message: "no quantisation configuration: this branch does not claim to be quantised",
 		Hint:    "look for a branch with quantize_config.json",
 	}
@@ -80,7 +84,7 @@ func (c *checker) checkBits() {
 		return // checkOdd's
 	// The tensors prove the bits, but no engine that reads files would load them.
 	case len(c.sources) > 0 && !slices.ContainsFunc(c.sources, func(s Config) bool { return s.HasBits }):
-		f.Got, f.Message, f.Hint = "", "bits are not stated", "add bits to quantize_config.json"
+		f.Got, f.Message, f.Hint = "nothing", "bits are not stated", "add bits to quantize_config.json"
 		if c.t.known() {
 			f.Want = strconv.Itoa(c.t.bits)
 			f.Message += fmt.Sprintf("; by the tensors there are %d", c.t.bits)
@@ -103,7 +107,7 @@ func (c *checker) checkGroupSize() {
 	stated := slices.ContainsFunc(c.sources, func(s Config) bool { return s.HasGroupSize })
 	switch {
 	case !c.cfg.HasGroupSize || len(c.sources) > 0 && !stated:
-		f.Got, f.Message = "", "group_size is not stated: AutoGPTQ assumes -1, GPTQModel and transformers 128"
+		f.Got, f.Message = "nothing", "group_size is not stated: AutoGPTQ assumes -1, GPTQModel and transformers 128"
 		f.Hint = "add group_size to quantize_config.json"
 		if size, ok := c.t.groupSize(); ok {
 			f.Want = strconv.Itoa(size)
@@ -128,12 +132,13 @@ func (c *checker) checkFlags() {
 			Code: "J7", Severity: Info, Where: cfg.File, Field: "desc_act",
 			Got: "true", Want: "true or false",
 			Message: "act-order has no effect on reading with one group per column: kernels without act-order apply",
+			Hint:    "if an engine refuses act-order, set desc_act to false",
 		})
 	}
 	if len(c.sources) > 0 && cfg.Sym == nil {
 		c.add(Finding{
 			Code: "J8", Severity: Warn, Where: cfg.File, Field: "sym",
-			Want:    "true or false",
+			Got: "nothing", Want: "true or false",
 			Message: "sym is not stated: AutoGPTQ assumes true, TGI assumes false",
 			Hint:    "add sym to quantize_config.json; the zero points of the tensors tell which",
 		})
@@ -157,7 +162,7 @@ func (c *checker) checkFlags() {
 	if cfg.Rotation != "" {
 		c.add(Finding{
 			Code: "J17", Severity: Warn, Where: cfg.File, Field: "rotation",
-			Got:     cfg.Rotation,
+			Got: cfg.Rotation, Want: "weights that are not rotated",
 			Message: "the weights are rotated: they need a Hadamard transform while running, which few engines do",
 			Hint:    "run it with GPTQModel",
 		})
@@ -191,7 +196,11 @@ func (c *checker) checkFormat() {
 	case cfg.Method == "marlin" || cfg.Marlin:
 		bad("checkpoint_format", "marlin", "gptq or gptq_v2", "the file is serialised for the Marlin kernel: it cannot be read as GPTQ", elsewhere)
 	case f == "gptq" || f == "gptq_v2":
-	case f == "gptq_p" && cfg.Bits != 3:
+	case f == "gptq_p":
+		if c.threeBits() {
+			bad("checkpoint_format", f, "gptq or gptq_v2", "3 bits in the planar layout gptq_p, which splits every code into planes: only its 2, 4 and 8 bits are read, where planes make no difference",
+				"run it with GPTQModel, or choose a branch of 3 bits in format gptq")
+		}
 	default:
 		bad("checkpoint_format", f, "gptq or gptq_v2", fmt.Sprintf("the file is serialised as %s: it cannot be read as GPTQ", f), elsewhere)
 	}
@@ -200,7 +209,13 @@ func (c *checker) checkFormat() {
 	}
 }
 
-// checkOdd reports values of the wrong type and rules that do not compile.
+// threeBits says that a matrix has 3 bits, or should.
+func (c *checker) threeBits() bool {
+	return c.cfg.Bits == 3 || slices.ContainsFunc(c.cfg.Dynamic, func(r Rule) bool { return r.Bits == 3 }) ||
+		slices.ContainsFunc(c.t.shapes, func(s gptq.Shape) bool { return s.Bits == 3 })
+}
+
+// checkOdd reports values of the wrong type.
 func (c *checker) checkOdd() {
 	for _, s := range c.sources {
 		for _, o := range s.odd {
@@ -222,6 +237,11 @@ func (c *checker) checkOdd() {
 			c.add(f)
 		}
 	}
+}
+
+// checkRules reports rules of dynamic that cannot be read, or that state what
+// cannot be.
+func (c *checker) checkRules() {
 	for _, r := range c.cfg.Dynamic {
 		if !r.readable() {
 			c.count("rule", Finding{
@@ -230,6 +250,21 @@ func (c *checker) checkOdd() {
 				Message: fmt.Sprintf("a rule of dynamic cannot be read: %s (Python's expressions have more than Go's, and there is a bound on their size)", r.Pattern),
 				Hint:    "the modules it means are judged by their tensors only",
 			})
+		}
+		for _, o := range r.odd {
+			f := Finding{
+				Code: "J16", Severity: Warn, Where: c.cfg.File, Field: "dynamic",
+				Got: o.value, Want: o.want,
+				Message: fmt.Sprintf("the rule %s of dynamic says %s %s, which is not %s", r.Pattern, o.key, o.value, o.want),
+				Hint:    "correct the rule, or choose another branch",
+			}
+			switch o.key {
+			case "bits":
+				f.Code, f.Severity = "J3", Fatal
+			case "group_size":
+				f.Code, f.Severity = "J4", Fatal
+			}
+			c.count("rule "+o.key, f)
 		}
 	}
 }
@@ -286,28 +321,52 @@ func (c *checker) checkListing() {
 	if len(c.inv.files) == 0 && (c.hasQuantFile() || len(c.sources) > 0) {
 		c.add(Finding{
 			Code: "J12", Severity: Fatal, Where: "(listing)",
-			Want:    "*.safetensors",
+			Got: "none", Want: "*.safetensors",
 			Message: "the branch has no safetensors file; .bin and .pt files are pickles, which run code when they are loaded",
 			Hint:    "choose another branch or repository",
 		})
 	}
-	var second []string
-	var wasted int64
+	c.checkSecondCopy(weights, total)
+}
+
+// checkSecondCopy looks for files that hold the weights again: those of one kind
+// in one folder, since a second copy may be in shards, too.
+func (c *checker) checkSecondCopy(weights map[string]bool, total int64) {
+	type kind struct{ dir, ext string }
+	names, sizes := map[kind][]string{}, map[kind]int64{}
 	for name, size := range c.in.Files {
-		switch path.Ext(name) {
+		switch ext := path.Ext(name); ext {
 		case ".safetensors", ".bin", ".pt", ".pth", ".gguf", ".ckpt":
-			if !weights[name] && total > 0 && size > total/2 {
-				second, wasted = append(second, name), wasted+size
+			if !weights[name] {
+				k := kind{path.Dir(name), ext}
+				names[k], sizes[k] = append(names[k], name), sizes[k]+size
 			}
 		}
 	}
-	if len(second) > 0 {
-		slices.Sort(second)
-		c.add(Finding{
-			Code: "H14", Severity: Warn, Where: second[0],
-			Got: strings.Join(second, ", "), Want: strings.Join(c.inv.files, ", "),
-			Message: fmt.Sprintf("%d more bytes of weights beside %s: only the latter is used", wasted, strings.Join(c.inv.files, ", ")),
-			Hint:    "leave the other files out when fetching",
-		})
+	var second []string
+	var wasted int64
+	for k, size := range sizes {
+		if total > 0 && size > total/2 {
+			second, wasted = append(second, names[k]...), wasted+size
+		}
 	}
+	if len(second) == 0 {
+		return
+	}
+	slices.Sort(second)
+	used := firstOf(c.inv.files)
+	c.add(Finding{
+		Code: "H14", Severity: Warn, Where: firstOf(second),
+		Got: strings.Join(second, ", "), Want: used,
+		Message: fmt.Sprintf("%s more of weights beside %s: only the latter is used", decimal(wasted, "B"), used),
+		Hint:    "leave the other files out when fetching, with --exclude",
+	})
+}
+
+// firstOf names the first of several files, and how many more there are.
+func firstOf(names []string) string {
+	if n := len(names); n > 1 {
+		return fmt.Sprintf("%s and %d more", names[0], n-1)
+	}
+	return names[0]
 }

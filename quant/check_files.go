@@ -68,7 +68,7 @@ func (c *checker) checkIndex(name string, data []byte) {
 	}
 	x, err := safetensors.ParseIndex(data)
 	if err != nil {
-		bad("broken", Fatal, name, "", "an index of safetensors files beside it", err.Error())
+		bad("broken", Fatal, name, "something else", "an index of safetensors files beside it", err.Error())
 		return
 	}
 	var sum int64
@@ -105,20 +105,31 @@ func (c *checker) checkIndex(name string, data []byte) {
 // checkMetadata compares the parameters AutoGPTQ writes into the weight file, a
 // third copy of them that nobody edits.
 func (c *checker) checkMetadata(file string, meta map[string]string) {
-	differ := func(key, is string) {
-		says, ok := meta[key]
-		if !ok || is == "" || strings.EqualFold(says, is) {
+	says, ok := ParseMetadata(file, meta)
+	if !ok {
+		return
+	}
+	differ := func(key string, says, is string) {
+		if says == "" || is == "" || strings.EqualFold(says, is) {
 			return
 		}
-		c.add(Finding{
-			Code: "H11", Severity: Warn, Where: file,
+		c.count(key, Finding{
+			Code: "H11", Severity: Warn, Where: file, Field: key,
 			Got: says, Want: is,
-			Message: fmt.Sprintf("the file's own metadata says %s %s, the configuration says %s", strings.TrimPrefix(key, "gptq_"), says, is),
+			Message: fmt.Sprintf("the file's own metadata says %s %s, the configuration says %s", key, says, is),
 			Hint:    "the configuration may belong to another branch: compare with the model card",
 		})
 	}
-	differ("gptq_bits", c.cfg.bitsText())
-	differ("gptq_group_size", c.cfg.groupText())
-	differ("gptq_desc_act", boolText(c.cfg.DescAct))
-	differ("gptq_checkpoint_format", c.cfg.Format)
+	differ("bits", says.bitsText(), c.cfg.bitsText())
+	differ("group_size", says.groupText(), c.cfg.groupText())
+	differ("desc_act", boolText(says.DescAct), boolText(c.cfg.DescAct))
+	differ("sym", boolText(says.Sym), boolText(c.cfg.Sym))
+	differ("damp_percent", floatText(says.DampPercent), floatText(c.cfg.DampPercent))
+	differ("checkpoint_format", says.formatText(), c.cfg.Format)
+	if _, stated := meta["gptq_quant_method"]; stated {
+		differ("quant_method", says.Method, c.cfg.Method)
+	}
+	for _, o := range says.odd {
+		differ(o.key, o.value, o.want)
+	}
 }

@@ -32,14 +32,11 @@ func (c *checker) sizes() {
 		return
 	}
 	f := Finding{
-		Code: "H13", Severity: Info, Where: c.inv.files[0],
-		Got: strconv.FormatInt(total, 10),
+		Code: "H13", Severity: Info, Where: firstOf(c.inv.files),
+		Got: strconv.FormatInt(total, 10), Want: "tensor bytes that fit the memory they are for",
 		Message: fmt.Sprintf("the tensors take %s: %s weights of %.3f bits each, and %s that are not quantised",
 			decimal(total, "B"), decimal(weights, ""), 8*float64(quantised)/float64(weights), decimal(total-quantised, "B")),
 		Hint: "qbranch fit says what memory that needs",
-	}
-	if n := len(c.inv.files); n > 1 {
-		f.Where += fmt.Sprintf(" and %d more", n-1)
 	}
 	c.add(f)
 }

@@ -117,6 +117,7 @@ func (c *checker) checkModule(m *module) {
 			Code: "H10", Severity: Info, Where: m.bias.Name,
 			Got: fmt.Sprint(m.bias.Shape), Want: "no bias",
 			Message: "the architecture has no bias here; AutoGPTQ up to 0.7 writes one of zeros",
+			Hint:    "'qbranch verify' tells whether it is zero, once the weights are here",
 		})
 	}
 	if expected && m.bias == nil && x.bias && c.inv.complete {
@@ -156,7 +157,11 @@ func (c *checker) checkTypes(m *module) {
 		})
 	}
 	for _, t := range []*placed{m.qweight, m.qzeros} {
-		if t != nil && t.DType != "I32" && t.DType != "U32" {
+		switch {
+		case t == nil || t.DType == "I32":
+		case t.DType == "U32":
+			wrong(t, Warn, "I32", "the same bits, but engines compare types")
+		default:
 			wrong(t, Fatal, "I32", "codes cannot be unpacked")
 		}
 	}
@@ -181,7 +186,8 @@ func (c *checker) checkTypes(m *module) {
 // checkParameters compares bits and group size with what is declared, and
 // alignment with what kernels need.
 func (c *checker) checkParameters(m *module, s gptq.Shape) {
-	bits, groupSize, quantised, known := c.rules.forModule(m.name)
+	d := c.rules.forModule(m.name)
+	bits, groupSize := d.bits, d.groupSize
 	if bits == 0 && len(c.t.shapes) > 0 {
 		bits = c.t.shapes[0].Bits // nothing declared: at least they must agree
 	}
@@ -191,9 +197,9 @@ func (c *checker) checkParameters(m *module, s gptq.Shape) {
 		c.count(kind, f)
 	}
 	switch {
-	case !quantised:
+	case !d.quantised:
 		differs("excluded", Finding{Got: "quantised", Want: "in floating point", Message: "is quantised, but a rule of dynamic excludes it"})
-	case !known:
+	case !d.known:
 	case s.Bits != bits:
 		differs("bits", Finding{
 			Got: strconv.Itoa(s.Bits), Want: strconv.Itoa(bits),
@@ -210,12 +216,14 @@ func (c *checker) checkParameters(m *module, s gptq.Shape) {
 			Code: "H12", Severity: Info, Where: m.name,
 			Got: fmt.Sprintf("%d×%d", s.K, s.N), Want: "multiples of 32",
 			Message: fmt.Sprintf("is %d×%d, not multiples of 32: AutoGPTQ and most kernels cannot load it", s.K, s.N),
+			Hint:    "'qbranch show' says which engines can",
 		})
 	} else if g := groupSize; g > 0 && s.G > 1 && s.Fits(g) && s.K%g != 0 {
 		c.count("short", Finding{
 			Code: "H12", Severity: Info, Where: m.name,
 			Got: strconv.Itoa(s.K % g), Want: strconv.Itoa(g),
 			Message: fmt.Sprintf("the last group has %d of %d rows: ExLlama and Marlin cannot load it", s.K%g, g),
+			Hint:    "'qbranch show' says which engines can",
 		})
 	}
 }
@@ -236,7 +244,7 @@ func (c *checker) checkArchitecture() {
 		if m != nil {
 			return // H8 and H4 are checkModule's
 		}
-		_, _, quantised, known := c.rules.forModule(x.name)
+		d := c.rules.forModule(x.name)
 		switch {
 		case weight == nil:
 			c.count("missing", Finding{
@@ -252,7 +260,7 @@ func (c *checker) checkArchitecture() {
 				Message: fmt.Sprintf("is %v and not quantised; config.json needs [%d %d]", weight.Shape, x.n, x.k),
 				Hint:    "config.json or the weights belong to another model",
 			})
-		case quantised && known && c.only.has(x):
+		case d.quantised && d.known && c.only.has(x):
 			if inFloat++; first == "" {
 				first = weight.Name
 			}
@@ -310,6 +318,13 @@ func (c *checker) checkPlain(p plain) {
 			Got: "quantised", Want: "F16, BF16 or F32",
 			Message: "the router is quantised: vLLM and others stop at its g_idx",
 			Hint:    "load it with GPTQModel, or choose another branch",
+		})
+	case ok && c.inv.byName[base] != nil && p.role == RoleHead:
+		c.count("head", Finding{
+			Code: "H9", Severity: Fatal, Where: base,
+			Got: "quantised", Want: "F16, BF16 or F32",
+			Message: "is quantised, but lm_head is not set: engines look for " + p.name,
+			Hint:    "set lm_head to true in both configuration files",
 		})
 	case ok && c.inv.byName[base] != nil:
 		c.count("quantised", Finding{

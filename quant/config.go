@@ -76,7 +76,7 @@ func ParseModelConfig(data []byte) (cfg Config, ok bool, err error) {
 	}
 	var inner map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &inner); err != nil {
-		return Config{}, false, &JSONError{File: "config.json", Line: 1, Column: 1, Reason: "quantization_config is not an object",
+		return Config{}, false, &JSONError{File: "config.json", Line: 1, Column: 1, Reason: "quantization_config is not an object", text: string(raw[:min(len(raw), 200)]),
 			hint: "compare with the original repository: somebody edited the file by hand"}
 	}
 	return readConfig("config.json", inner), true, nil
@@ -87,10 +87,15 @@ func (c Config) Zeros(bits int) gptq.ZeroFormat {
 	switch {
 	case c.Format == "gptq_v2" || c.Format == "gptq_p":
 		return gptq.ZeroV2
-	case c.Sym != nil && !*c.Sym && bits != 3 && strings.Contains(strings.ToLower(c.Quantizer), "gptqmodel"):
-		return gptq.ZeroV1Carry
+	case c.asymmetric() && bits != 3 && strings.Contains(strings.ToLower(c.Quantizer), "gptqmodel"):
+		return gptq.ZeroV1Carry // which reads the symmetric zero points of other modules, too
 	}
 	return gptq.ZeroV1
+}
+
+// asymmetric says that some module is, or may be.
+func (c Config) asymmetric() bool {
+	return c.Sym != nil && !*c.Sym || slices.ContainsFunc(c.Dynamic, func(r Rule) bool { return r.Sym != nil && !*r.Sym })
 }
 
 // moduleList is modules_in_block_to_quantize as a set; nil means every Linear.

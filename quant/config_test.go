@@ -18,7 +18,7 @@ func TestParseConfig(t *testing.T) {
 		"format": "GPTQ_v2", "model_file_base_name": "model", "lm_head": true, "is_marlin_format": false, "pack_dtype": "int32",
 		"inside_layer_modules": [["a"]], "use_exllama": true, "Surprise": {"a": 1},
 		"meta": {"quantizer": ["gptqmodel:5.0.0"], "damp_percent": 0.05, "static_groups": true, "true_sequential": false},
-		"dynamic": {"+:a\\..*": {"bits": 8, "group_size": 64}, "-:a\\.b": {}, "c": {}}}`))
+		"dynamic": {"+:a\\..*": {"bits": 8, "group_size": 64, "desc_act": false, "Sym": true}, "-:a\\.b": {}, "c": {}}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,15 +35,17 @@ func TestParseConfig(t *testing.T) {
 		module          string
 		bits, groupSize int
 		quantised       bool
+		descAct, sym    bool
 	}{
-		{"a.x", 8, 64, true},
-		{"a.b", 3, -1, false}, // exclusions come first, wherever they stand
-		{"c.x", 3, -1, true},
-		{"x.a.y", 3, -1, true}, // matched from the start only
+		{"a.x", 8, 64, true, false, true},
+		{"a.b", 3, -1, false, true, false}, // exclusions come first, wherever they stand
+		{"c.x", 3, -1, true, true, false},
+		{"x.a.y", 3, -1, true, true, false}, // matched from the start only
 	}
 	for _, tt := range tests {
-		if b, g, q, known := cfg.rules().forModule(tt.module); b != tt.bits || g != tt.groupSize || q != tt.quantised || !known {
-			t.Errorf("forModule(%s) = %d, %d, %v, %v", tt.module, b, g, q, known)
+		d := cfg.rules().forModule(tt.module)
+		if d.bits != tt.bits || d.groupSize != tt.groupSize || d.quantised != tt.quantised || !d.known || *d.descAct != tt.descAct || *d.sym != tt.sym {
+			t.Errorf("forModule(%s) = %+v, want %+v", tt.module, d, tt)
 		}
 	}
 }
@@ -92,6 +94,7 @@ func TestZeros(t *testing.T) {
 		{Config{Format: "gptq", Sym: &no, Quantizer: "gptqmodel:5.0.0"}, 4, gptq.ZeroV1Carry},
 		{Config{Format: "gptq", Sym: &no, Quantizer: "gptqmodel:5.0.0"}, 3, gptq.ZeroV1}, // 3 bits never borrowed
 		{Config{Format: "gptq", Sym: &no}, 4, gptq.ZeroV1},
+		{Config{Format: "gptq", Sym: &yes, Quantizer: "gptqmodel:5.0.0", Dynamic: []Rule{{Sym: &no}}}, 4, gptq.ZeroV1Carry},
 	}
 	for i, tt := range tests {
 		if got := tt.cfg.Zeros(tt.bits); got != tt.want {
@@ -187,12 +190,13 @@ func TestWeightFiles(t *testing.T) {
 		{"named, but not there", "gptq_model-4bit-32g", "model.safetensors", "", "model.safetensors"},
 		{"sharded", "model", "a.safetensors b.safetensors model.safetensors", "model.safetensors.index.json", "a.safetensors b.safetensors"},
 		{"2023", "", "gptq_model-4bit-128g.safetensors x.safetensors", "", "gptq_model-4bit-128g.safetensors"},
+		{"2023, several widths", "", "gptq_model-3bit-128g.safetensors gptq_model-4bit-32g.safetensors", "", "gptq_model-4bit-32g.safetensors"},
 		{"free name", "", "vicuna-4bit.safetensors", "", "vicuna-4bit.safetensors"},
 		{"in a folder", "", "consolidated/model.safetensors", "", ""},
 		{"pickles", "", "model.bin", "", ""},
 	}
 	for _, tt := range tests {
-		in := Input{Files: map[string]int64{}, JSON: map[string][]byte{"quantize_config.json": []byte(`{"model_file_base_name": "` + tt.base + `"}`)}}
+		in := Input{Files: map[string]int64{}, JSON: map[string][]byte{"quantize_config.json": []byte(`{"bits": 4, "group_size": 32, "model_file_base_name": "` + tt.base + `"}`)}}
 		for _, name := range strings.Fields(tt.files) {
 			in.Files[name] = 1
 		}

@@ -46,6 +46,9 @@ func RecoverData(ctx context.Context, in Input, open func(path string) (io.Reade
 	if err := d.run(ctx); err != nil {
 		return DataRecovered{}, nil, err
 	}
+	if err := d.readScalars(); err != nil {
+		return DataRecovered{}, nil, err
+	}
 	for i := range d.facts {
 		for _, f := range d.facts[i].found {
 			d.count(f.kind, f.Finding)
@@ -84,7 +87,7 @@ type facts struct {
 	shape gptq.Shape
 	plain *placed // instead of a module
 
-	groupSize int // of the module, as it is declared
+	says declared // what the configuration says of the module
 
 	found []kinded
 	rows  rowOrder
@@ -172,8 +175,7 @@ func (d *dataChecker) plan() {
 		}
 		s, err := m.shape()
 		if err == nil && !m.isAWQ() && gptq.Supported(s.Bits) { // else H4's, H7's, J3's
-			_, size, _, _ := d.rules.forModule(m.name)
-			d.facts = append(d.facts, facts{m: m, shape: s, groupSize: size})
+			d.facts = append(d.facts, facts{m: m, shape: s, says: d.rules.forModule(m.name)})
 		}
 	}
 	for _, file := range d.inv.files {

@@ -38,7 +38,7 @@ func (w *worker) readGroups(f *facts) error {
 	default:
 		return nil // H6's
 	}
-	size := f.groupSize
+	size := f.says.groupSize
 	if !s.Fits(size) || size <= 0 {
 		size = s.GroupSize()
 	}
@@ -176,53 +176,96 @@ func siblingKind(name string) string {
 	return ""
 }
 
-// counted orders of all matrices.
-func (d *dataChecker) orders() (n map[rowOrder]int, permuted string) {
-	n = map[rowOrder]int{}
+// orders counts how the rows of all matrices lie.
+func (d *dataChecker) orders() map[rowOrder]int {
+	n := map[rowOrder]int{}
+	for i := range d.facts {
+		if d.facts[i].m != nil {
+			n[d.facts[i].rows]++
+		}
+	}
+	return n
+}
+
+// claims counts the matrices whose rows lie otherwise than the configuration
+// says, and names the first of each kind.
+type claims struct {
+	denied, unsaid    tally // in act-order, though desc_act is false; is not stated
+	kept              tally // in act-order, as it is claimed
+	inOrder, unlisted tally // claimed to be in act-order, but in order; without g_idx
+	zero              tally // a g_idx of zeros beside several groups
+}
+
+type tally struct {
+	n     int
+	first string
+}
+
+func (t *tally) add(name string) {
+	if t.n++; t.n == 1 {
+		t.first = name
+	}
+}
+
+func (d *dataChecker) claims() (c claims) {
 	for i := range d.facts {
 		f := &d.facts[i]
 		if f.m == nil {
 			continue
 		}
-		if n[f.rows]++; f.rows == rowsPermuted && permuted == "" {
-			permuted = f.m.gidx.Name
+		name, act := f.m.name+".g_idx", f.says.descAct
+		claimed := isTrue(act) && !isTrue(d.cfg.StaticGroups)
+		if f.rows == rowsZero {
+			c.zero.add(name)
+		}
+		switch permuted, inOrder := f.rows == rowsPermuted, f.rows == rowsInOrder || f.rows == rowsZero; {
+		case permuted && act == nil && len(d.sources) > 0:
+			c.unsaid.add(name)
+		case permuted && act != nil && !*act:
+			c.denied.add(name)
+		case permuted:
+			c.kept.add(name)
+		case inOrder && claimed:
+			c.inOrder.add(name)
+		case f.rows == rowsAbsent && claimed:
+			c.unlisted.add(name)
 		}
 	}
-	return n, permuted
+	return c
 }
 
 // judgeActOrder compares what the g_idx are with what is claimed.
 func (d *dataChecker) judgeActOrder() {
-	n, first := d.orders()
-	cfg := d.cfg
-	claimed := isTrue(cfg.DescAct) && !isTrue(cfg.StaticGroups)
-	f := Finding{Code: "D4", Severity: Warn, Where: "g_idx", Field: "desc_act", Got: "rows in order", Want: "act-order",
-		Hint: "compare the file's digest with the hub's"}
-	switch {
-	case n[rowsPermuted] > 0 && cfg.DescAct == nil && len(d.sources) > 0:
-		f.Where, f.Got, f.Want = first, "nothing", "desc_act true"
-		f.Message = fmt.Sprintf("%d matrices are in act-order, and desc_act is not stated: GPTQModel and transformers take it for false", n[rowsPermuted])
-		f.Hint = "set desc_act to true in both configuration files"
-		d.add(f)
-	case n[rowsPermuted] > 0 && cfg.DescAct != nil && !*cfg.DescAct:
-		f.Severity, f.Where, f.Got, f.Want = Fatal, first, "act-order", "desc_act true"
-		f.Message = fmt.Sprintf("%d matrices are in act-order, but desc_act is false: engines that believe it answer with noise", n[rowsPermuted])
-		f.Hint = "set desc_act to true in both configuration files"
-		d.add(f)
-	case n[rowsPermuted] == 0 && n[rowsInOrder]+n[rowsZero] > 0 && claimed:
-		f.Message = "desc_act is true, but every matrix has its rows in order: either static_groups was used or the file is another branch's"
-		d.add(f)
-	case n[rowsAbsent] > 0 && claimed:
-		f.Got = "no g_idx"
-		f.Message = fmt.Sprintf("desc_act is true, but %d matrices have no g_idx: their rows are taken in order", n[rowsAbsent])
-		f.Hint = "if the output is noise the order is lost: choose another branch"
-		d.add(f)
+	c := d.claims()
+	say := func(severity Severity, where, got, want, message, hint string) {
+		d.add(Finding{Code: "D4", Severity: severity, Where: where, Field: "desc_act", Got: got, Want: want, Message: message, Hint: hint})
 	}
-	if n[rowsZero] > 0 {
-		d.add(Finding{
-			Code: "D4", Severity: Info, Where: "g_idx", Field: "desc_act",
-			Got: "all zeros", Want: "rows in order",
-			Message: fmt.Sprintf("%d matrices have a g_idx of zeros beside several groups, as writers before act-order left it: rows are taken in order", n[rowsZero]),
-		})
+	both := "set desc_act to true in both configuration files"
+	if n := c.unsaid.n; n > 0 {
+		say(Warn, c.unsaid.first, "nothing", "desc_act true",
+			fmt.Sprintf("%d matrices are in act-order, and desc_act is not stated: GPTQModel and transformers take it for false", n), both)
+	}
+	if n := c.denied.n; n > 0 {
+		say(Fatal, c.denied.first, "act-order", "desc_act true",
+			fmt.Sprintf("%d matrices are in act-order, but desc_act is false: engines that believe it answer with noise", n), both)
+	}
+	switch n := c.inOrder.n; {
+	case n > 0 && c.kept.n == 0:
+		say(Warn, "g_idx", "rows in order", "act-order",
+			"desc_act is true, but every matrix has its rows in order: either static_groups was used or the file is another branch's", "compare the file's digest with the hub's")
+	case n > 0:
+		say(Warn, c.inOrder.first, "rows in order", "act-order",
+			fmt.Sprintf("desc_act is true, but %d of %d matrices have their rows in order: they saw no calibration text, or their g_idx was lost", n, n+c.kept.n),
+			"if the output is noise the order is lost: choose another branch")
+	}
+	if n := c.unlisted.n; n > 0 {
+		say(Warn, c.unlisted.first, "no g_idx", "act-order",
+			fmt.Sprintf("desc_act is true, but %d matrices have no g_idx: their rows are taken in order", n),
+			"if the output is noise the order is lost: choose another branch")
+	}
+	if n := c.zero.n; n > 0 {
+		say(Info, c.zero.first, "all zeros", "rows in order",
+			fmt.Sprintf("%d matrices have a g_idx of zeros beside several groups, as writers before act-order left it: rows are taken in order", n),
+			"use an engine that takes such a g_idx for none, as ExLlama, vLLM and 'qbranch gen' do")
 	}
 }

@@ -37,6 +37,7 @@ func (w *worker) readZeros(f *facts) error {
 	sym := w.symRows(s)
 	is1, is2 := true, true
 	err := w.stream(t, func(at int64, piece []byte) bool {
+		clearFilling(s, at, piece)
 		is1, is2 = is1 && onlyRows(sym[0], at, piece), is2 && onlyRows(sym[1], at, piece)
 		return is1 || is2
 	})
@@ -53,6 +54,23 @@ func (w *worker) readZeros(f *facts) error {
 		return w.countZeros(f)
 	}
 	return nil
+}
+
+// clearFilling clears the bits of a piece of qzeros that only fill up the last
+// word of a row. Writers leave anything there: GPTQModel, which subtracts ones
+// from whole words, what it borrowed.
+func clearFilling(s gptq.Shape, at int64, p []byte) {
+	used := s.N * s.Bits % 32
+	if used == 0 {
+		return
+	}
+	row := int64(gptq.Words(s.N, s.Bits)) * 4
+	for last := row - 4 - at%row; last < int64(len(p)); last += row {
+		if last >= 0 { // a piece begins with a whole word
+			word := p[last:][:4]
+			binary.LittleEndian.PutUint32(word, binary.LittleEndian.Uint32(word)&(1<<used-1))
+		}
+	}
 }
 
 // symRows is a row of qzeros whose zero points are the symmetric one, stored
@@ -87,6 +105,7 @@ func (w *worker) countZeros(f *facts) error {
 	ones := w.d.cfg.Zeros(s.Bits) == gptq.ZeroV1 && s.Bits != 3
 	width := gptq.Words(s.N, s.Bits)
 	err := w.stream(f.m.qzeros, func(at int64, piece []byte) bool {
+		clearFilling(s, at, piece)
 		w.hist.addCols(s.Bits, width, at, piece)
 		for ; ones && len(piece) >= 4; piece = piece[4:] {
 			full := fullFields(binary.LittleEndian.Uint32(piece), s.Bits)
@@ -124,6 +143,7 @@ func spread(lowest uint32, width int) uint32 { return lowest * uint32(gptq.MaxCo
 type zeroCount struct {
 	v1, v2, other            int
 	firstV1, firstV2, firstO string
+	denied, unsaid           tally // not symmetric, though sym is true; is not stated
 	maxed, overflowed        int64
 	wordAt                   string  // the first overflowed
 	offset                   float64 // mean code less mean stored zero point, over measured modules
@@ -154,6 +174,12 @@ func (d *dataChecker) zeroCount() zeroCount {
 		default:
 			z.other++
 			set(&z.firstO, f)
+			switch sym := f.says.sym; {
+			case isTrue(sym):
+				z.denied.add(f.m.qzeros.Name)
+			case sym == nil && len(d.sources) > 0:
+				z.unsaid.add(f.m.qzeros.Name)
+			}
 		}
 		if z.maxed += f.zeros.maxed; f.zeros.overflowed > 0 {
 			z.overflowed += f.zeros.overflowed
@@ -198,18 +224,18 @@ func (d *dataChecker) judgeZeros() {
 	}
 	is := z.format()
 	switch {
-	case z.other > 0 && isTrue(cfg.Sym):
+	case z.denied.n > 0:
 		d.add(Finding{
-			Code: "D7", Severity: Fatal, Where: z.firstO, Field: "sym",
+			Code: "D7", Severity: Fatal, Where: z.denied.first, Field: "sym",
 			Got: "other zero points", Want: "the symmetric one everywhere",
-			Message: fmt.Sprintf("sym is true, but the zero points of %d matrices are not symmetric: engines that skip them answer with noise", z.other),
+			Message: fmt.Sprintf("sym is true, but the zero points of %d matrices are not symmetric: engines that skip them answer with noise", z.denied.n),
 			Hint:    "set sym to false in both configuration files, or verify the file",
 		})
-	case z.other > 0 && cfg.Sym == nil && len(d.sources) > 0:
+	case z.unsaid.n > 0:
 		d.add(Finding{
-			Code: "D7", Severity: Warn, Where: z.firstO, Field: "sym",
+			Code: "D7", Severity: Warn, Where: z.unsaid.first, Field: "sym",
 			Got: "nothing", Want: "sym false",
-			Message: fmt.Sprintf("sym is not stated, and the zero points of %d matrices are not symmetric: AutoGPTQ takes it for true", z.other),
+			Message: fmt.Sprintf("sym is not stated, and the zero points of %d matrices are not symmetric: AutoGPTQ takes it for true", z.unsaid.n),
 			Hint:    "set sym to false in both configuration files",
 		})
 	case z.v1 > 0 && z.v2 > 0 && (cfg.Sym == nil || *cfg.Sym):
@@ -228,6 +254,7 @@ func (d *dataChecker) judgeZeros() {
 			Code: "D7", Severity: Info, Where: "qzeros", Field: "sym",
 			Got: "sym false", Want: "sym true",
 			Message: "every zero point is the symmetric one, but sym is false: engines that only load symmetric files refuse it for nothing",
+			Hint:    "set sym to true in both configuration files",
 		})
 	}
 }

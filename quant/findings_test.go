@@ -1,6 +1,8 @@
 package quant
 
 import (
+	"bytes"
+	"cmp"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -131,8 +133,41 @@ var configCases = []spoiled{
 	{"Mixtral without a module list", "mixtral", func(f *fake) {
 		delete(f.config["quantization_config"].(map[string]any), "modules_in_block_to_quantize")
 	}, []string{"J14 warn"}},
-	{"a rule Go cannot read", "", func(f *fake) { f.quant["dynamic"] = map[string]any{`-:(?=lookahead)`: nil} }, []string{"J15 warn"}},
+	{"a rule Go cannot read", "", func(f *fake) { f.both("dynamic", map[string]any{`-:(?=lookahead)`: nil}) }, []string{"J15 warn"}},
 	{"desc_act a string", "", func(f *fake) { f.quant["desc_act"] = "true" }, []string{"J16 warn"}},
+	{"a rule of 5 bits", "", func(f *fake) {
+		f.linear(down, 5, 32, fakeInter, fakeHidden)
+		f.both("dynamic", map[string]any{`+:.*down_proj`: map[string]any{"bits": 5}})
+	}, []string{"J3 fatal"}},
+	{"a rule of 0 bits", "", func(f *fake) {
+		f.both("dynamic", map[string]any{`+:.*down_proj`: map[string]any{"bits": 0}, `.*up_proj`: map[string]any{"bits": "4"}})
+	}, []string{"J3 fatal"}},
+	{"a rule of an impossible group size", "", func(f *fake) {
+		f.both("dynamic", map[string]any{`+:.*down_proj`: map[string]any{"group_size": -2}})
+	}, []string{"J4 fatal"}},
+	{"a rule without groups", "", func(f *fake) {
+		f.linear(down, 4, -1, fakeInter, fakeHidden)
+		f.both("dynamic", map[string]any{`+:.*down_proj`: map[string]any{"group_size": -1}})
+	}, nil},
+	{"a rule whose desc_act is a string", "", func(f *fake) {
+		f.both("dynamic", map[string]any{`+:.*down_proj`: map[string]any{"desc_act": "yes"}})
+	}, []string{"J16 warn"}},
+	{"rules in one file only", "", func(f *fake) {
+		f.linear(down, 8, 32, fakeInter, fakeHidden)
+		f.quant["dynamic"] = map[string]any{`+:.*down_proj`: map[string]any{"bits": 8}}
+	}, []string{"J5 warn"}},
+	{"one file says AWQ", "", func(f *fake) { f.quant["quant_method"] = "awq" }, []string{"J2 fatal"}},
+	{"planar, 4 bits", "", func(f *fake) { f.both("checkpoint_format", "gptq_p"); f.zerosAs(8) }, nil},
+	{"planar, 3 bits", "", func(f *fake) { f.both("bits", 3); f.both("checkpoint_format", "gptq_p"); f.all(3); f.symmetricV2() }, []string{"J10 fatal"}},
+	{"planar, 3 bits by a rule", "", func(f *fake) {
+		f.both("checkpoint_format", "gptq_p")
+		f.both("dynamic", map[string]any{`+:.*down_proj`: map[string]any{"bits": 3}})
+		f.linear(down, 3, 32, fakeInter, fakeHidden)
+		f.symmetricV2()
+	}, []string{"J10 fatal"}},
+	{"2 bits", "", func(f *fake) { f.both("bits", 2); f.all(2) }, nil},
+	{"3 bits", "", func(f *fake) { f.both("bits", 3); f.all(3) }, nil},
+	{"8 bits", "", func(f *fake) { f.both("bits", 8); f.all(8) }, nil},
 	{"rotation", "", func(f *fake) { f.quant["rotation"] = "hadamard" }, []string{"J17 warn"}},
 	{"auto_map", "", func(f *fake) { f.config["auto_map"] = map[string]any{"AutoModel": "x.Y"} }, []string{"J18 warn"}},
 }
@@ -169,9 +204,9 @@ var headerCases = []spoiled{
 	{"one layer of 8 bits", "", func(f *fake) { f.linear(down, 8, 32, fakeInter, fakeHidden) }, []string{"H5 fatal"}},
 	{"one layer of 8 bits, by a rule", "", func(f *fake) {
 		f.linear(down, 8, 32, fakeInter, fakeHidden)
-		f.quant["dynamic"] = map[string]any{`+:model\.layers\.0\.mlp\.down`: map[string]any{"bits": 8}}
+		f.both("dynamic", map[string]any{`+:model\.layers\.0\.mlp\.down`: map[string]any{"bits": 8}})
 	}, nil},
-	{"a layer that should be left out", "", func(f *fake) { f.quant["dynamic"] = map[string]any{`-:.*down_proj`: map[string]any{}} }, []string{"H5 fatal"}},
+	{"a layer that should be left out", "", func(f *fake) { f.both("dynamic", map[string]any{`-:.*down_proj`: map[string]any{}}) }, []string{"H5 fatal"}},
 	{"quantised and not listed", "", func(f *fake) {
 		f.config["quantization_config"].(map[string]any)["modules_in_block_to_quantize"] = []string{"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
 			"self_attn.o_proj", "mlp.gate_proj", "mlp.up_proj"}
@@ -200,6 +235,11 @@ var headerCases = []spoiled{
 	}, []string{"H6 warn"}},
 	{"scales in BF16", "", func(f *fake) { f.tensors[oProj+".scales"].DType = "BF16" }, []string{"H6 warn"}},
 	{"scales in I16", "", func(f *fake) { f.tensors[oProj+".scales"].DType = "I16" }, []string{"H6 fatal"}},
+	{"zero points in U32", "", func(f *fake) { f.tensors[oProj+".qzeros"].DType = "U32" }, []string{"H6 warn"}},
+	{"g_idx for two matrices", "", func(f *fake) {
+		g := f.tensors[qProj+".g_idx"].Bytes
+		f.put(qProj+".g_idx", "I32", slices.Concat(g, g), 2*fakeHidden)
+	}, []string{"H4 fatal"}},
 	{"AWQ", "", func(f *fake) {
 		clear(f.tensors)
 		f.put(qProj+".qweight", "I32", make([]byte, 64*8*4), 64, 8)
@@ -222,10 +262,16 @@ var headerCases = []spoiled{
 		f.drop("lm_head.weight")
 		f.linear("lm_head", 4, 32, fakeHidden, 64)
 	}, nil},
+	{"lm_head quantised, and nobody says so", "", func(f *fake) {
+		f.config["vocab_size"] = 64
+		f.plain("model.embed_tokens.weight", 64, fakeHidden)
+		f.drop("lm_head.weight")
+		f.linear("lm_head", 4, 32, fakeHidden, 64)
+	}, []string{"H9 fatal"}},
 	{"a layer in floating point, by a rule", "", func(f *fake) {
 		f.drop(down+".scales", down+".qweight", down+".qzeros", down+".g_idx")
 		f.plain(down+".weight", fakeHidden, fakeInter)
-		f.quant["dynamic"] = map[string]any{`-:.*down_proj`: map[string]any{}}
+		f.both("dynamic", map[string]any{`-:.*down_proj`: map[string]any{}})
 	}, nil},
 	{"no norm", "", func(f *fake) { f.drop("model.norm.weight") }, []string{"H9 fatal"}},
 	{"vocabulary", "", func(f *fake) { f.config["vocab_size"] = 41 }, []string{"H9 fatal"}},
@@ -262,6 +308,21 @@ var headerCases = []spoiled{
 	{"metadata", "", func(f *fake) {
 		f.meta = map[string]string{"gptq_bits": "3", "gptq_group_size": "32", "gptq_desc_act": "True"}
 	}, []string{"H11 warn"}},
+	{"metadata of the wrong type", "", func(f *fake) { f.meta = map[string]string{"gptq_bits": "four", "gptq_damp_percent": "0.2"} }, []string{"H11 warn", "H11 warn"}},
+	{"metadata that agrees", "", func(f *fake) {
+		f.meta = map[string]string{"gptq_bits": "4", "gptq_desc_act": "True", "gptq_damp_percent": "0.10", "gptq_quant_method": "gptq", "gptq_checkpoint_format": "gptq"}
+	}, nil},
+	{"parameters of TGI's quantiser that differ", "", func(f *fake) {
+		f.put("gptq_bits", "I64", append([]byte{8}, make([]byte, 7)...), 1)
+		f.put("gptq_groupsize", "I64", bytes.Repeat([]byte{0xFF}, 8), 1)
+		f.put("gptq_sym", "BOOL", []byte{0})
+	}, []string{"H11 warn", "H11 warn", "H11 warn"}},
+	{"second copy in shards", "", func(f *fake) {
+		for i := range 4 {
+			f.files[fmt.Sprintf("pytorch_model-0000%d-of-00004.bin", i+1)] = 15_000
+		}
+	}, []string{"H14 warn"}},
+	{"small files beside the weights", "", func(f *fake) { f.files["training_args.bin"], f.files["adapter.safetensors"] = 4000, 10_000 }, nil},
 	{"second copy", "", func(f *fake) { f.files["pytorch_model.bin"] = 1 << 30 }, []string{"H14 warn"}},
 	{"the same tensors in two files", "", func(f *fake) {
 		f.quant["model_file_base_name"] = nil
@@ -282,8 +343,9 @@ var headerCases = []spoiled{
 	}, nil},
 	{"extra tensors", "", func(f *fake) { f.plain("model.layers.1.mlp.down_proj.weight", 4) }, []string{"H15 warn"}},
 	{"parameters of TGI's quantiser", "", func(f *fake) {
-		f.put("gptq_bits", "I64", make([]byte, 8), 1)
-		f.put("gptq_groupsize", "I64", make([]byte, 8), 1)
+		f.put("gptq_bits", "I64", append([]byte{4}, make([]byte, 7)...), 1)
+		f.put("gptq_groupsize", "I64", append([]byte{32}, make([]byte, 7)...), 1)
+		f.put("gptq_sym", "BOOL", []byte{1})
 	}, nil},
 	{"rotary frequencies of old writers", "", func(f *fake) { f.plain("model.layers.0.self_attn.rotary_emb.inv_freq", 8) }, nil},
 }
@@ -304,6 +366,25 @@ var dataCases = []spoiled{
 		f.both("desc_act", false)
 		f.each(func(name string) { clear(f.tensors[name+".g_idx"].Bytes) })
 	}, []string{"D4 info"}},
+	{"one matrix in order", "", func(f *fake) {
+		for i := range fakeInter {
+			f.word(down+".g_idx", i, uint32(i/32))
+		}
+	}, []string{"D4 warn"}},
+	{"one g_idx of zeros", "", func(f *fake) { clear(f.tensors[down+".g_idx"].Bytes) }, []string{"D4 info", "D4 warn"}},
+	{"act-order by a rule", "", func(f *fake) {
+		order := slices.Clone(f.tensors[down+".g_idx"].Bytes)
+		f.sequential()
+		copy(f.tensors[down+".g_idx"].Bytes, order)
+		f.both("desc_act", false)
+		f.both("dynamic", map[string]any{`+:.*down_proj`: map[string]any{"desc_act": true}})
+	}, nil},
+	{"g_idx in I64, far outside", "", func(f *fake) {
+		g := f.tensors[down+".g_idx"]
+		wide := make([]byte, 2*len(g.Bytes))
+		wide[4] = 1 // 2^32: cut to 32 bits it would be 0
+		g.DType, g.Bytes = "I64", wide
+	}, []string{"D2 fatal", "H6 warn"}},
 	{"act-order that no file states", "", func(f *fake) { f.both("desc_act", nil) }, []string{"D4 warn"}},
 	{"g_idx of zeros, act-order claimed", "", func(f *fake) {
 		f.each(func(name string) { clear(f.tensors[name+".g_idx"].Bytes) })
@@ -346,6 +427,18 @@ var dataCases = []spoiled{
 		f.word(qProj+".qzeros", 3, 0x7777F777)
 	}, nil},
 	{"asymmetric by its zero points, sym not stated", "", func(f *fake) { f.both("sym", nil); f.asymmetric(0) }, []string{"D7 warn", "J8 warn"}},
+	{"asymmetric by a rule", "", func(f *fake) {
+		f.setFields(down, 0)
+		f.both("dynamic", map[string]any{`+:.*down_proj`: map[string]any{"sym": false}})
+	}, nil},
+	{"asymmetric, and no rule says so", "", func(f *fake) { f.setFields(down, 0) }, []string{"D7 fatal"}},
+	{"what fills up a word of zero points", "", func(f *fake) {
+		f.config["model_type"] = "novel"
+		f.linear(oProj, 4, 32, fakeHidden, 60)
+		for group := range 2 {
+			f.word(oProj+".qzeros", 8*group+7, 0xEEEE7777) // 60 outputs end in the middle of it
+		}
+	}, []string{"H12 info", "J13 info"}},
 	{"asymmetric", "", func(f *fake) { f.both("sym", false); f.asymmetric(0) }, []string{"J9 warn"}},
 	{"asymmetric, v2 labelled v1", "", func(f *fake) { f.both("sym", false); f.asymmetric(1) }, []string{"D7 warn", "J9 warn"}},
 	{"asymmetric, v2", "", func(f *fake) { f.both("sym", false); f.both("checkpoint_format", "gptq_v2"); f.asymmetric(1) }, nil},
@@ -383,13 +476,31 @@ var dataCases = []spoiled{
 // asymmetric spreads the zero points, stored less one plus as much as is given,
 // around the symmetric one.
 func (f *fake) asymmetric(plus int) {
+	f.each(func(name string) { f.setFields(name, plus) })
+}
+
+func (f *fake) setFields(name string, plus int) {
+	s := f.tensors[name+".scales"].Shape
+	fields := make([]uint8, s[0]*s[1])
+	for i := range fields {
+		fields[i] = uint8(gptq.SymZero(4) - 1 + plus + i%3 - 1)
+	}
+	f.put(name+".qzeros", "I32", le(gptq.PackCols(fields, 4, int(s[0]), int(s[1]))), s[0], int64(gptq.Words(int(s[1]), 4)))
+}
+
+// all quantises every matrix anew.
+func (f *fake) all(bits int) {
+	f.each(func(name string) {
+		f.linear(name, bits, 32, len(f.tensors[name+".g_idx"].Bytes)/4, int(f.tensors[name+".scales"].Shape[1]))
+	})
+}
+
+// symmetricV2 stores the symmetric zero points as they are.
+func (f *fake) symmetricV2() {
 	f.each(func(name string) {
 		s := f.tensors[name+".scales"].Shape
-		fields := make([]uint8, s[0]*s[1])
-		for i := range fields {
-			fields[i] = uint8(gptq.SymZero(4) - 1 + plus + i%3 - 1)
-		}
-		f.put(name+".qzeros", "I32", le(gptq.PackCols(fields, 4, int(s[0]), int(s[1]))), s[0], int64(gptq.Words(int(s[1]), 4)))
+		bits := int(f.tensors[name+".qzeros"].Shape[1]) * 32 / int(s[1])
+		f.setZeros(name, bits, int(s[0]), int(s[1]), gptq.SymZero(bits))
 	})
 }
 
@@ -435,11 +546,7 @@ func (f *fake) sequential() {
 func TestFindings(t *testing.T) {
 	for _, tt := range slices.Concat(configCases, headerCases, dataCases) {
 		t.Run(tt.name, func(t *testing.T) {
-			kind := tt.kind
-			if kind == "" {
-				kind = "llama"
-			}
-			f := newFake(kind)
+			f := newFake(cmp.Or(tt.kind, "llama"))
 			tt.spoil(f)
 			in, open := f.build(t)
 			got, all := judge(t, in, open)
@@ -450,6 +557,35 @@ func TestFindings(t *testing.T) {
 				t.Errorf("got %q, want %q\n%+v", got, tt.want, all)
 			}
 		})
+	}
+}
+
+// Every code has a case that triggers it and one that does not. D1 comes from
+// those who hash, D12 from those who run: see TestCodesAreDocumented.
+func TestEveryCode(t *testing.T) {
+	codes, fired, silent := emitted(t), map[string]int{}, map[string]int{} // code → cases
+	for _, tt := range slices.Concat(configCases, headerCases, dataCases) {
+		f := newFake(cmp.Or(tt.kind, "llama"))
+		tt.spoil(f)
+		in, open := f.build(t)
+		_, all := judge(t, in, open)
+		for _, code := range codes {
+			if slices.ContainsFunc(all, func(f Finding) bool { return f.Code == code }) {
+				fired[code]++
+			} else {
+				silent[code]++
+			}
+		}
+	}
+	for code := range silent {
+		if code != "D1" && code != "D12" && fired[code] == 0 {
+			t.Errorf("no case triggers %s", code)
+		}
+	}
+	for code := range fired {
+		if silent[code] == 0 {
+			t.Errorf("every case triggers %s", code)
+		}
 	}
 }
 

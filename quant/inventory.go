@@ -1,6 +1,7 @@
 package quant
 
 import (
+	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -11,18 +12,19 @@ import (
 
 // WeightFiles names the safetensors files that make up the checkpoint, sorted:
 // the index or file that model_file_base_name names, else model.safetensors by
-// its index or itself, else the only other index, else gptq_model-*, else every
+// its index or itself, else the only other index, else the gptq_model-* with the
+// configuration's bits and group size in its name, or the first, else every
 // safetensors file beside config.json. Source: the search orders of
 // AutoGPTQ modeling/_base.py and transformers modeling_utils.py.
-func (in Input) WeightFiles() []string {
-	cfg, _ := in.Config()
-	return in.weightFiles(cfg)
-}
+func (in Input) WeightFiles() []string { return in.weightFiles(in.sources(&list{})) }
 
-func (in Input) weightFiles(cfg Config) []string {
+func (in Input) weightFiles(sources []Config) []string {
 	stems := []string{"model"}
-	if cfg.FileBaseName != "" {
-		stems = []string{cfg.FileBaseName, "model"}
+	for _, s := range sources {
+		if s.FileBaseName != "" {
+			stems = []string{s.FileBaseName, "model"}
+			break
+		}
 	}
 	for _, stem := range stems {
 		if data, ok := in.JSON[stem+".safetensors.index.json"]; ok {
@@ -45,8 +47,13 @@ func (in Input) weightFiles(cfg Config) []string {
 	}
 	slices.Sort(all)
 	older := slices.DeleteFunc(slices.Clone(all), func(name string) bool { return !strings.HasPrefix(name, "gptq_model-") })
+	for _, s := range sources { // they are alternatives of one model, not parts
+		if name := fmt.Sprintf("gptq_model-%dbit-%dg.safetensors", s.Bits, s.groupSize()); slices.Contains(older, name) {
+			return []string{name}
+		}
+	}
 	if len(older) > 0 {
-		return older[:1] // alternatives of one model, not parts
+		return older[:1]
 	}
 	return all
 }
@@ -112,7 +119,7 @@ type inventory struct {
 
 // takeInventory lists the tensors of the weight files.
 func (in Input) takeInventory(sources []Config) *inventory {
-	inv := &inventory{files: in.weightFiles(firstBaseName(sources)), byName: map[string]*module{}}
+	inv := &inventory{files: in.weightFiles(sources), byName: map[string]*module{}}
 	inv.complete = len(inv.files) > 0
 	total := 0
 	for _, file := range inv.files {

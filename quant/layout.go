@@ -71,7 +71,7 @@ func autoGPTQMetadata(cfg Config) map[string]string {
 		meta["gptq_desc_act"] = "False"
 	}
 	if cfg.DampPercent != nil {
-		meta["gptq_damp_percent"] = strconv.FormatFloat(*cfg.DampPercent, 'g', -1, 64)
+		meta["gptq_damp_percent"] = floatText(cfg.DampPercent)
 	}
 	return meta
 }
@@ -127,9 +127,9 @@ type layoutBuilder struct {
 
 // linear adds a matrix, quantised unless the configuration excludes it.
 func (b *layoutBuilder) linear(x linear) {
-	bits, groupSize, quantised, _ := b.rules.forModule(x.name)
-	if quantised && b.only.has(x) && widthFits(bits) && sizeFits(groupSize) {
-		b.quantised(x, bits, groupSize)
+	d := b.rules.forModule(x.name)
+	if d.quantised && b.only.has(x) && widthFits(d.bits) && sizeFits(d.groupSize) {
+		b.quantised(x, d.bits, d.groupSize)
 		return
 	}
 	b.add(x.role, x.layer, x.name, "weight", b.o.Plain, int64(x.n), int64(x.k))
@@ -165,9 +165,9 @@ func (b *layoutBuilder) plain(p plain) {
 		b.embedding = p.shape
 	}
 	if p.role == RoleHead && b.cfg.LMHead && part == "weight" && p.layer < 0 {
-		bits, groupSize, quantised, _ := b.rules.forModule(base)
-		if quantised && widthFits(bits) && sizeFits(groupSize) {
-			b.quantised(linear{name: base, role: p.role, layer: -1, k: int(p.shape[1]), n: int(p.shape[0])}, bits, groupSize)
+		d := b.rules.forModule(base)
+		if d.quantised && widthFits(d.bits) && sizeFits(d.groupSize) {
+			b.quantised(linear{name: base, role: p.role, layer: -1, k: int(p.shape[1]), n: int(p.shape[0])}, d.bits, d.groupSize)
 			return
 		}
 	}

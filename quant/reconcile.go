@@ -128,15 +128,6 @@ func (in Input) merge(sources []Config, t truth, l *list) Config {
 	return c
 }
 
-func firstBaseName(sources []Config) Config {
-	for _, s := range sources {
-		if s.FileBaseName != "" {
-			return s
-		}
-	}
-	return Config{}
-}
-
 // known says that every module has the same bits.
 func (t truth) known() bool { return t.bits != 0 }
 
@@ -239,11 +230,23 @@ func (c *Config) settleFlags(sources []Config, t truth, l *list) {
 	flag("desc_act", func(s Config) string { return boolText(s.DescAct) }, act, "an engine that ignores g_idx answers with noise if it is true: correct the wrong file")
 	flag("sym", func(s Config) string { return boolText(s.Sym) }, Fatal, "engines skip the zero points of symmetric files: correct the wrong file")
 	flag("checkpoint_format", Config.formatText, Fatal, "the two formats read zero points differently: correct the wrong file")
+	if len(c.Dynamic) > 0 {
+		for _, s := range sources {
+			if !slices.EqualFunc(s.Dynamic, c.Dynamic, Rule.same) {
+				l.add(Finding{
+					Code: "J5", Severity: Warn, Where: s.File, Field: "dynamic",
+					Got: fmt.Sprintf("%d rules", len(s.Dynamic)), Want: fmt.Sprintf("the %d rules of the other file", len(c.Dynamic)),
+					Message: "its dynamic differs from that of another configuration file: engines that read this one take some layers for what they are not",
+					Hint:    "give both files the same dynamic",
+				})
+			}
+		}
+	}
 	for _, s := range sources {
 		if c.HasFormat && c.Format != "gptq" && !s.HasFormat {
 			l.add(Finding{
-				Code: "J5", Severity: Warn, Where: s.File,
-				Want:    c.Format,
+				Code: "J5", Severity: Warn, Where: s.File, Field: "checkpoint_format",
+				Got: "nothing", Want: c.Format,
 				Message: fmt.Sprintf("says no checkpoint_format, which means gptq, while another file says %s", c.Format),
 				Hint:    "add checkpoint_format to this file",
 			})
@@ -302,4 +305,11 @@ func boolText(b *bool) string {
 		return ""
 	}
 	return strconv.FormatBool(*b)
+}
+
+func floatText(f *float64) string {
+	if f == nil {
+		return ""
+	}
+	return strconv.FormatFloat(*f, 'g', -1, 64)
 }

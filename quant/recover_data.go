@@ -33,7 +33,7 @@ func (d *dataChecker) recovered() DataRecovered {
 		say("the shapes of %d matrices give %d bits and no common group size", matrices, r.Bits)
 	}
 	yes, no := true, false
-	switch n, _ := d.orders(); {
+	switch n := d.orders(); {
 	case n[rowsPermuted] > 0:
 		r.ActOrder = &yes
 		say("g_idx of %d matrices is permuted, of %d in order", n[rowsPermuted], n[rowsInOrder]+n[rowsZero])

@@ -7,6 +7,8 @@ import (
 	"regexp/syntax"
 	"slices"
 	"strings"
+
+	"github.com/qbranch/qbranch/quant/gptq"
 )
 
 // Rule is one entry of dynamic: what differs for modules whose name matches.
@@ -15,6 +17,10 @@ type Rule struct {
 	Exclude   bool   // "-:": the module is not quantised
 	Bits      int    // 0 = as for the rest
 	GroupSize int    // 0 = as for the rest
+	DescAct   *bool  // nil = as for the rest
+	Sym       *bool  // nil = as for the rest
+
+	odd []oddValue // values that cannot be, or are not supported
 
 	prefix  string         // every name that matches begins so
 	literal bool           // and every name that begins so matches
@@ -23,6 +29,12 @@ type Rule struct {
 
 // readable says that it is known which names the rule means.
 func (r Rule) readable() bool { return r.literal || r.re != nil }
+
+// same says that two rules mean the same of the same modules.
+func (r Rule) same(s Rule) bool {
+	return r.Pattern == s.Pattern && r.Exclude == s.Exclude && r.Bits == s.Bits && r.GroupSize == s.GroupSize &&
+		boolText(r.DescAct) == boolText(s.DescAct) && boolText(r.Sym) == boolText(s.Sym)
+}
 
 // Bounds on rules, which come from outside: a model has some hundred at most, and
 // a hostile file of 180 kB kept a core busy for a quarter of a minute.
@@ -43,14 +55,21 @@ func (c Config) rules() *ruleBook { return &ruleBook{c, maxMatches} }
 // spent says that there were more rules and modules than can be compared.
 func (b *ruleBook) spent() bool { return b.left < 0 }
 
-// forModule is the bits and group size a module should have; quantised is false
-// when a rule excludes it, known is false when a rule could not be read, or
-// there are too many of them.
-func (b *ruleBook) forModule(name string) (bits, groupSize int, quantised, known bool) {
-	bits, groupSize, known = b.cfg.Bits, b.cfg.GroupSize, true
-	for _, rule := range b.cfg.Dynamic {
+// declared is what the configuration says of one module.
+type declared struct {
+	bits, groupSize int
+	descAct, sym    *bool
+	quantised       bool // no rule excludes it
+	known           bool // every rule could be read, and there were not too many of them
+}
+
+// forModule is what a module should be.
+func (b *ruleBook) forModule(name string) declared {
+	c := b.cfg
+	d := declared{c.Bits, c.GroupSize, c.DescAct, c.Sym, true, true}
+	for _, rule := range c.Dynamic {
 		if !rule.readable() {
-			known = false
+			d.known = false
 			continue
 		}
 		if !strings.HasPrefix(name, rule.prefix) {
@@ -58,24 +77,27 @@ func (b *ruleBook) forModule(name string) (bits, groupSize int, quantised, known
 		}
 		if !rule.literal {
 			if b.left--; b.left < 0 {
-				return b.cfg.Bits, b.cfg.GroupSize, true, false
+				d.known = false
+				return d
 			}
 			if !rule.re.MatchString(name) {
 				continue
 			}
 		}
 		if rule.Exclude {
-			return bits, groupSize, false, known
+			d.quantised = false
+			break
 		}
 		if rule.Bits != 0 {
-			bits = rule.Bits
+			d.bits = rule.Bits
 		}
 		if rule.GroupSize != 0 {
-			groupSize = rule.GroupSize
+			d.groupSize = rule.GroupSize
 		}
+		d.descAct, d.sym = or(rule.DescAct, c.DescAct), or(rule.Sym, c.Sym)
 		break
 	}
-	return bits, groupSize, true, known
+	return d
 }
 
 // readDynamic reads {"-:regex": {}, "+:regex": {"bits": 8}} in file order;
@@ -121,17 +143,37 @@ func (k *configKeys) rule(pattern string, value json.RawMessage, nodes *int) Rul
 			r.re, _ = regexp.Compile("^(?:" + tree.String() + ")") // it parses: what remains is RE2's own bound on its size
 		}
 	}
-	var over map[string]json.RawMessage
-	if !r.Exclude && json.Unmarshal(value, &over) == nil {
-		inner := configKeys{raw: lowered(over), cfg: k.cfg, used: map[string]bool{}}
-		if n := inner.integer("bits"); n != nil {
-			r.Bits = *n
-		}
-		if n := inner.integer("group_size"); n != nil {
-			r.GroupSize = *n
-		}
+	if !r.Exclude {
+		r.override(value)
 	}
 	return r
+}
+
+// override reads what a rule states.
+func (r *Rule) override(value json.RawMessage) {
+	var over map[string]json.RawMessage
+	if json.Unmarshal(value, &over) != nil {
+		return
+	}
+	var c Config
+	k := configKeys{raw: lowered(over), cfg: &c, used: map[string]bool{}}
+	if n := k.integer("bits"); n != nil {
+		if widthFits(*n) { // also one that is not supported: the tensors may have it
+			r.Bits = *n
+		}
+		if !gptq.Supported(*n) {
+			k.odd("bits", k.raw["bits"], "2, 3, 4 or 8")
+		}
+	}
+	if n := k.integer("group_size"); n != nil {
+		if sizeFits(*n) {
+			r.GroupSize = *n
+		} else {
+			k.odd("group_size", k.raw["group_size"], "-1 or above 0")
+		}
+	}
+	r.DescAct, r.Sym = k.boolean("desc_act"), k.boolean("sym")
+	r.odd = c.odd
 }
 
 // nodesOf is about how large a compiled expression is.

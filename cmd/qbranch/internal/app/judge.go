@@ -100,12 +100,12 @@ func (g *getter) canRun(config []byte) {
 }
 
 // hopeless reports whether no header can change the verdict. Where two
-// configurations contradict each other (J5), or there is none (J2 with nothing
-// to quote), the headers have the last word.
+// configurations contradict each other (J5), or there is none (J2 of a key that
+// is not there), the headers have the last word.
 func hopeless(findings []Finding) bool {
 	fatal := fatalOf(findings)
 	return len(fatal) > 0 && !slices.ContainsFunc(fatal, func(f Finding) bool {
-		return f.Code == "J5" || f.Code == "J2" && f.Got == ""
+		return f.Code == "J5" || f.Code == "J2" && f.Field == "quantization_config"
 	})
 }
 

@@ -41,10 +41,11 @@ func planText(ref app.Ref, endpoint string, p app.Plan) string {
 	return text
 }
 
-// worthTelling leaves out what only -v shows: remarks that ask for nothing.
+// worthTelling leaves out what only -v shows: remarks that ask for nothing. That
+// an architecture is not known (J13) is none of them: no finding then means less.
 func (r *run) worthTelling(findings []app.Finding) []app.Finding {
 	return slices.DeleteFunc(slices.Clone(findings), func(f app.Finding) bool {
-		return f.Severity == app.Info && !r.verbose || f.Severity != app.Fatal && r.quiet
+		return f.Severity == app.Info && f.Code != "J13" && !r.verbose || f.Severity != app.Fatal && r.quiet
 	})
 }
 
