@@ -339,7 +339,9 @@ func TestOtherFilesAreNamed(t *testing.T) {
 		{"PK\x03\x04\x00\x00\x08\x08\x00\x00", "a zip archive, as PyTorch saves pickles in, not safetensors"},
 		{"\x80\x02}q\x00(X\x05\x00\x00", "a pickle, not safetensors"},
 		{"\x89HDF\r\n\x1a\n", "an HDF5 file, not safetensors"},
-		{"<!doctype html><html>", "header length"},
+		{"<!doctype html><html>", "a web page or XML, not safetensors"},
+		{`{"error":"Repository not found"}`, "JSON text, not safetensors"},
+		{"something else altogether", "header length"},
 		// Lengths that begin as other formats do are lengths.
 		{"\x80\x02\x00\x00\x00\x00\x00\x00{}", "header length 640 does not fit"},
 		{"PK\x03\x04\x00\x00\x00\x00{}", "header length 67324752 does not fit"},

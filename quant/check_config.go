@@ -30,8 +30,8 @@ func (c *checker) checkMethod() bool {
 	if len(c.sources) > 0 {
 		return true // checkOtherMethod has seen to the others
 	}
-	if c.in.JSON["config.json"] == nil {
-		return false // nothing was read that could say so
+	if _, listed := c.in.Files["config.json"]; c.in.JSON["config.json"] == nil && (listed || c.in.Files == nil) {
+		return false // it was not read, and could say so
 	}
 	f := Finding{
 		Code: "J2", Severity: Fatal, Where: "config.json", Field: "quantization_config",

@@ -119,6 +119,7 @@ func TestJSONErrors(t *testing.T) {
 		{"{\"a\": [1, 2", 1, 11, "ends too early"},
 		{"", 1, 1, "ends too early"},
 		{"<!doctype html><html>", 1, 1, "web page"},
+		{"\ufeff{}", 1, 1, "byte order mark"},
 		{"version https://git-lfs.github.com/spec/v1\n", 1, 1, "git-lfs pointer"},
 		{"{'a': 1}", 1, 2, "edited the file by hand"},
 		{"[1]", 1, 1, "one object"},

@@ -71,6 +71,8 @@ func jsonHint(data []byte, offset int, reason string) string {
 	switch {
 	case bytes.HasPrefix(bytes.TrimSpace(data), []byte("<")):
 		return "this is a web page: the address or a proxy answered something else than the file"
+	case bytes.HasPrefix(data, []byte("\ufeff")):
+		return "the file begins with a byte order mark: save it as UTF-8 without one"
 	case bytes.HasPrefix(data, []byte("version https://git-lfs")):
 		return "this is a git-lfs pointer, not the file: fetch the file itself"
 	case len(rest) == 0 || strings.HasPrefix(reason, "unexpected end"):

@@ -254,6 +254,10 @@ func otherFormat(first []byte) string {
 		return "a pickle"
 	case bytes.HasPrefix(first, []byte("\x89HDF")):
 		return "an HDF5 file"
+	case first[0] == '<':
+		return "a web page or XML"
+	case first[0] == '{':
+		return "JSON text"
 	}
 	return ""
 }

@@ -205,7 +205,8 @@ func (a *App) restore(ctx context.Context, dir string, m store.Manifest, damage 
 	return moved, err
 }
 
-// unrecorded reads every byte of a folder of which nothing was recorded.
+// unrecorded reads every byte of a folder of which nothing was recorded, but
+// those of pickles, which nothing here ever opens.
 func (v *verifier) unrecorded(ctx context.Context, root *os.Root, c checkpoint, links []string) error {
 	if v.o.Repair {
 		return &folderError{fmt.Errorf("repair: %w", errNoOrigin), "fetch it with 'qbranch get REF --dir DIR': then it can be verified and repaired"}
@@ -218,13 +219,26 @@ func (v *verifier) unrecorded(ctx context.Context, root *os.Root, c checkpoint, 
 			Message: "a link that leads out of the folder, or nowhere: not followed",
 			Hint:    "to check what it leads to, copy the folder with its links resolved (cp -RL) and verify the copy"})
 	}
-	v.notify(Event{Findings: v.rep.Findings})
-	for _, size := range c.files {
-		v.rep.Bytes += size
+	paths, pickles := slices.Sorted(maps.Keys(c.files)), []string(nil)
+	for _, path := range paths {
+		if isPickle(path) {
+			pickles = append(pickles, path)
+		} else {
+			v.rep.Bytes += c.files[path]
+		}
 	}
+	if len(pickles) > 0 {
+		v.rep.Findings = append(v.rep.Findings, Finding{Code: pickleCode, Severity: quant.Warn, Where: list(pickles, ", ", 4),
+			Message: "not opened: pickle files can run code when they are loaded",
+			Hint:    "do not load them, unless you trust whoever made them"})
+	}
+	v.notify(Event{Findings: v.rep.Findings})
 	v.o.Total(v.rep.Bytes)
 	buf := make([]byte, store.PartSize)
-	for _, path := range slices.Sorted(maps.Keys(c.files)) {
+	for _, path := range paths {
+		if isPickle(path) {
+			continue
+		}
 		check := FileCheck{Path: path, Size: c.files[path], OK: true, Checked: checkedRead}
 		if v.o.Depth == VerifyQuick {
 			check.Checked = checkedSize

@@ -65,7 +65,7 @@ func folderFile(root *os.Root, path string, size int64, digests map[string]store
 	if d, ok := digests[path]; ok {
 		file.SHA256 = d.String()
 	}
-	if size <= min(smallFile, *left) {
+	if size <= min(smallFile, *left) && !isPickle(path) {
 		*left -= size
 		if data, err := readRoot(root, path, smallFile); err == nil { // else nothing is known of it
 			file.SHA256, file.GitOID = fmt.Sprintf("%x", sha256.Sum256(data)), hub.GitBlobOID(data).String()
