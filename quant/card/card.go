@@ -29,7 +29,7 @@ type Row struct {
 	DatasetURL  string           `json:"dataset_url,omitempty"`
 	MadeWith    string           `json:"made_with,omitempty"`     // gptq8: the quantising program
 	HeadBits    *float64         `json:"lm_head_bits,omitempty"`  // exl2-vram
-	VRAMBytes   map[string]int64 `json:"vram_bytes,omitempty"`    // exl2-vram: context → bytes in use
+	VRAMBytes   map[string]int64 `json:"vram_bytes,omitempty"`    // context, "" where none is said → bytes in use
 	HBits       *int             `json:"head_bits,omitempty"`     // links: the H of "H6"
 	VBits       *int             `json:"vision_bits,omitempty"`   // links: the V of "V6"
 	LinksToRepo string           `json:"links_to_repo,omitempty"` // the row's link leads to another repository than the card's
@@ -69,7 +69,7 @@ type Card struct {
 	Layout      string    `json:"layout"` // "gptq10", …, "none"
 	Repo        *string   `json:"repo"`   // owner/name; nil when the card does not say
 	Rows        []Row     `json:"rows"`   // quant branches
-	Files       []Row     `json:"files"`  // files, where a card lists files and not branches
+	Files       []File    `json:"files"`  // files, where a card lists files and not branches
 	Findings    []Finding `json:"findings"`
 	DecoyTables int       `json:"decoy_tables"`
 	Decoys      []Decoy   `json:"decoys"` // the first of them
@@ -115,7 +115,7 @@ func (r *reader) note(code, where, message string) {
 // Parse never fails: what cannot be read is left out or becomes a finding.
 func Parse(md []byte) *Card {
 	r := &reader{card: Card{
-		Layout: "none", Rows: []Row{}, Files: []Row{}, Findings: []Finding{}, Decoys: []Decoy{},
+		Layout: "none", Rows: []Row{}, Files: []File{}, Findings: []Finding{}, Decoys: []Decoy{},
 		Repositories: [][2]string{}, BaseModel: []string{},
 	}}
 	front, body := splitFrontMatter(r.tame(md))

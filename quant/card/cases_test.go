@@ -56,7 +56,7 @@ func summary(c *Card) string {
 		line("row", r.Branch, rowText(r))
 	}
 	for _, r := range c.Files {
-		line("file", r.Branch, r.File, rowText(r))
+		line("file", r.Branch, r.File, rowText(Row(r)))
 	}
 	for _, r := range c.Repositories {
 		line("sister", r[0], r[1])

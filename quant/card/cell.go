@@ -3,6 +3,7 @@ package card
 import (
 	"math/big"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -28,7 +29,7 @@ func plain(s string) string {
 
 func blank(s string) bool {
 	switch strings.ToLower(s) {
-	case "", "-", "--", "–", "—", "n/a", "n.a.", "n.a", "na", "?", "unknown", "tbd", "tba", "null", "...", "…", "/":
+	case "", "-", "--", "---", "–", "—", "−", "n/a", "n.a.", "n.a", "na", "?", "unknown", "tbd", "tba", "null", "nil", "...", "…", "/", "未知", "不明", "k. a.", "k.a.":
 		return true
 	}
 	return false
@@ -51,7 +52,7 @@ func number(s string) (*float64, bool) {
 	return &v, true
 }
 
-var bitsCell = regexp.MustCompile(`(?i)^(?:u?int|w|fp|q)?[ -]?([0-9]{1,2}(?:[.,][0-9]{1,4})?)(?:a(?:8|16))?[ -]?(?:bits?(?: per weight)?|bpw|b)?(?: \([^()]*\))?$`)
+var bitsCell = regexp.MustCompile(`(?i)^(?:u?int|w|fp|q)?[ -]?([0-9]{1,2}(?:[.,][0-9]{1,4})?)(?:a(?:8|16))?[ -]?(?:bits?(?: per weight)?|bpw|b|位|比特|ビット|비트|бита?)?(?: \([^()]*\))?$`)
 
 // bits reads "4", "4-bit", "4.65 bpw", "Int4" and "W4A16".
 func bits(s string) (*float64, bool) {
@@ -97,8 +98,9 @@ var groupCell = regexp.MustCompile(`(?i)^(?:g|gs|group ?size)? ?=? ?([0-9]{1,7})
 // groups, which all mean -1.
 func groupSize(s string) (*int, bool) {
 	switch strings.ToLower(strings.ReplaceAll(s, "_", " ")) {
-	case "none", "no", "-1", "-1g", "--1g", "−1", "no group", "no groups", "no groupsize", "no group size", "no gs", "without",
-		"without group size", "false", "channel", "channelwise", "channel-wise", "per channel", "per-channel", "column", "none (-1)", "-1 (none)":
+	case "none", "no", "-1", "-1g", "--1g", "−1", "no group", "no groups", "no grouping", "no groupsize", "no group size", "no gs", "without", "ungrouped",
+		"without group size", "false", "channel", "channelwise", "channel-wise", "per channel", "per-channel", "column", "none (-1)", "-1 (none)", "all", "full",
+		"keine", "ohne", "aucun", "aucune", "ninguno", "nenhum", "nessuno", "нет", "无", "無", "なし", "없음":
 		return nil, true
 	}
 	if blank(s) {
@@ -115,30 +117,32 @@ func groupSize(s string) (*int, bool) {
 	return &v, true
 }
 
-var leadingWord = regexp.MustCompile(`^[a-z]+`)
+var (
+	leadingWord = regexp.MustCompile(`^\p{L}+`)
+	yesWords    = []string{"yes", "true", "y", "on", "ja", "oui", "si", "sí", "sim", "да", "是", "有", "はい", "あり", "예", "네"}
+	noWords     = []string{"no", "false", "n", "off", "none", "nein", "non", "não", "нет", "否", "无", "無", "不", "いいえ", "なし", "아니오"}
+	yesMarks    = []string{"✓", "✔", "✅", "☑", "🟢", "👍", ":white_check_mark:", ":heavy_check_mark:"}
+	noMarks     = []string{"✗", "✘", "❌", "✖", "☒", "🔴", "👎", "×", "❎", "🚫", ":x:", ":negative_squared_cross_mark:"}
+)
 
-// yesNo reads words and marks, also with a remark behind them: "Yes (v2)".
+// yesNo reads words, marks, 1 and 0, also with a remark behind them: "Yes (v2)".
 func yesNo(s string) (*bool, bool) {
 	low := strings.ToLower(s)
-	if blank(low) {
+	begins := func(mark string) bool { return strings.HasPrefix(low, mark) }
+	word := leadingWord.FindString(low)
+	rest := low[len(word):]
+	switch {
+	case blank(low):
 		return nil, true
-	}
-	for _, mark := range []string{"✓", "✔", "✅", "☑", "🟢", "👍", ":white_check_mark:", ":heavy_check_mark:"} {
-		if strings.HasPrefix(low, mark) {
-			return ptr(true), true
-		}
-	}
-	for _, mark := range []string{"✗", "✘", "❌", "✖", "☒", "🔴", "👎", "×", ":x:"} {
-		if strings.HasPrefix(low, mark) {
-			return ptr(false), true
-		}
-	}
-	switch word := leadingWord.FindString(low); {
-	case word != low && !strings.HasPrefix(low[len(word):], " (") && !strings.HasPrefix(low[len(word):], ",") && !strings.HasPrefix(low[len(word):], ";"):
-		return nil, false
-	case word == "yes" || word == "true" || word == "y":
+	case low == "1" || low == "+" || slices.ContainsFunc(yesMarks, begins):
 		return ptr(true), true
-	case word == "no" || word == "false" || word == "n" || word == "none":
+	case low == "0" || slices.ContainsFunc(noMarks, begins):
+		return ptr(false), true
+	case rest != "" && !strings.HasPrefix(rest, " (") && rest[0] != ',' && rest[0] != ';':
+		return nil, false
+	case slices.Contains(yesWords, word):
+		return ptr(true), true
+	case slices.Contains(noWords, word):
 		return ptr(false), true
 	}
 	return nil, false
@@ -167,7 +171,7 @@ func damp(s string, percent bool) (*float64, bool) {
 	return v, *v < 1
 }
 
-var sizeCell = regexp.MustCompile(`(?i)^(?:[~≈<]|about|approx\.?|ca\.?)?\s*([0-9][0-9.,' ]{0,24}?)\s*([KMGT]i?B|B|bytes)?(?:\s*[(/|;+].*)?$`)
+var sizeCell = regexp.MustCompile(`(?i)^(?:[~≈<]|about|approx\.?|ca\.?)?\s*([0-9][0-9.,' ]{0,24}?)\s*([KMGT]i?[Bo]|B|bytes)?(?:\s*[(/|;+].*)?$`)
 
 // size reads "23.81 GB", "40.85GB", "24,70 GB", "1,024 MB", "1.9 GiB", or a bare
 // number whose unit stands in the header. Without any unit it cannot be read.
@@ -223,9 +227,13 @@ func sizeNumber(s string) (string, bool) {
 	return "", false
 }
 
-// unitBytes is the bytes of a unit; 0 when it is none.
+// unitBytes is the bytes of a unit, in English or French; 0 when it is none.
 func unitBytes(unit string) int64 {
-	switch strings.ToLower(unit) {
+	unit = strings.ToLower(unit)
+	if short, ok := strings.CutSuffix(unit, "o"); ok {
+		unit = short + "b"
+	}
+	switch unit {
 	case "b", "bytes":
 		return 1
 	case "kb":

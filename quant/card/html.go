@@ -124,6 +124,27 @@ type htmlWriter struct {
 	code    string
 	inCode  bool
 	columns int // the open cell spans
+	rows    int // and the same downwards
+
+	down []spanned // by column; nil before the first
+}
+
+// spanned is a cell that reaches into further rows.
+type spanned struct {
+	cell
+	rows int
+}
+
+// fill adds the cells that reach down to where the row stands.
+func (w *htmlWriter) fill() {
+	if len(w.t.rows) == 0 {
+		return
+	}
+	row := &w.t.rows[len(w.t.rows)-1]
+	for len(*row) < len(w.down) && w.down[len(*row)].rows > 0 {
+		w.down[len(*row)].rows--
+		*row = append(*row, w.down[len(*row)].cell)
+	}
 }
 
 func (w *htmlWriter) text(s string) {
@@ -144,13 +165,15 @@ func (w *htmlWriter) tag(t tag) {
 	switch t.name {
 	case "tr":
 		w.endCell()
+		w.fill()
 		if !t.closing && len(w.t.rows) <= maxRows+1 {
 			w.t.rows = append(w.t.rows, nil)
 		}
 	case "td", "th":
 		w.endCell()
+		w.fill()
 		if !t.closing && len(w.t.rows) > 0 && len(w.t.rows[len(w.t.rows)-1]) < maxPipes {
-			w.cell, w.columns = &strings.Builder{}, max(1, min(maxPipes, digitsOf(t.attr("colspan"))))
+			w.cell, w.columns, w.rows = &strings.Builder{}, max(1, min(maxPipes, digitsOf(t.attr("colspan")))), min(maxRows, digitsOf(t.attr("rowspan")))
 		}
 	case "a":
 		w.inLink = false
@@ -191,11 +214,17 @@ func (w *htmlWriter) endCell() {
 	if c.text == "" {
 		c.text = oneLine(w.alt)
 	}
-	last := len(w.t.rows) - 1
-	w.t.rows[last] = append(w.t.rows[last], c)
-	for len(w.t.rows[last]) < maxPipes && w.columns > 1 {
-		w.t.rows[last] = append(w.t.rows[last], cell{})
+	row := &w.t.rows[len(w.t.rows)-1]
+	if w.rows > 1 && len(*row) < maxPipes {
+		if w.down == nil {
+			w.down = make([]spanned, maxPipes)
+		}
+		w.down[len(*row)] = spanned{c, w.rows - 1}
+	}
+	*row = append(*row, c)
+	for len(*row) < maxPipes && w.columns > 1 {
+		*row = append(*row, cell{})
 		w.columns--
 	}
-	*w = htmlWriter{t: w.t}
+	*w = htmlWriter{t: w.t, down: w.down}
 }

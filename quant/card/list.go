@@ -71,14 +71,14 @@ func (r *reader) codeIs(n ast.Node, word string) bool {
 	return false
 }
 
-func (r *reader) readFileItem(item ast.Node) (Row, bool) {
+func (r *reader) readFileItem(item ast.Node) (File, bool) {
 	head := item.FirstChild()
 	if head == nil || head.FirstChild() == nil || head.FirstChild().Kind() != ast.KindCodeSpan {
-		return Row{}, false
+		return File{}, false
 	}
-	row := Row{Branch: "main", File: weightFile.FindString(r.text(head, false))}
+	row := File{Branch: "main", File: weightFile.FindString(r.text(head, false))}
 	if row.File == "" {
-		return Row{}, false
+		return File{}, false
 	}
 	if m := fileBits.FindStringSubmatch(row.File); m != nil {
 		row.Bits, _ = number(m[1]) // the expression admits only a digit
@@ -105,7 +105,7 @@ func (r *reader) readFileItem(item ast.Node) (Row, bool) {
 }
 
 // readParameters reads "Parameters: Groupsize = 128g. No act-order."
-func readParameters(row *Row, s string) {
+func readParameters(row *File, s string) {
 	if m := parameters.FindStringSubmatch(s); m != nil {
 		row.GroupSize, _ = groupSize(m[1]) // what cannot be read stays nil
 	}

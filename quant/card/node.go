@@ -1,6 +1,7 @@
 package card
 
 import (
+	"bytes"
 	"net/url"
 	"regexp"
 	"strings"
@@ -19,6 +20,10 @@ func (r *reader) text(n ast.Node, marks bool) string {
 		switch n := n.(type) {
 		case *ast.Image:
 			if !marks {
+				return ast.WalkSkipChildren, nil
+			}
+		case *ast.Link:
+			if r.isFootnote(n) {
 				return ast.WalkSkipChildren, nil
 			}
 		case *ast.Emphasis:
@@ -53,6 +58,13 @@ func (r *reader) text(n ast.Node, marks bool) string {
 		return ast.WalkContinue, nil
 	})
 	return oneLine(b.String())
+}
+
+// isFootnote says that a link is a footnote's mark, "[^1]", which is a link to
+// those who do not know footnotes.
+func (r *reader) isFootnote(n *ast.Link) bool {
+	t, ok := n.FirstChild().(*ast.Text)
+	return ok && n.ChildCount() == 1 && bytes.HasPrefix(t.Segment.Value(r.src), []byte("^"))
 }
 
 // visible resolves entities and backslash escapes, except inside a code span.
@@ -183,7 +195,9 @@ func (r *reader) links(n ast.Node) []link {
 		}
 		switch n := n.(type) {
 		case *ast.Link:
-			add(string(n.Destination), r.text(n, false))
+			if !r.isFootnote(n) {
+				add(string(n.Destination), r.text(n, false))
+			}
 			return ast.WalkSkipChildren, nil
 		case *ast.AutoLink:
 			add(string(n.URL(r.src)), string(n.Label(r.src)))

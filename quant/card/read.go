@@ -3,6 +3,7 @@ package card
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/qbranch/qbranch/quant"
@@ -38,7 +39,7 @@ func (r *reader) readTables() {
 				}
 			}
 		}
-		if len(rows[i]) == 0 {
+		if len(rows[i]) == 0 || rankOf(sheets[i].layout) != rankGGUF && !r.quantised(sheets[i], rows[i]) {
 			sheets[i].layout = ""
 		}
 		best = min(best, rankOf(sheets[i].layout))
@@ -47,6 +48,20 @@ func (r *reader) readTables() {
 		best = rankFiles
 	}
 	r.keep(sheets, rows, best)
+}
+
+// quantised says that a table's rows are quants at all: branches of 16 bits are
+// not, as a table of training runs has them, nor those that say no bits in a
+// card that says no method.
+func (r *reader) quantised(s sheet, rows []sheetRow) bool {
+	silent := true
+	for _, row := range rows {
+		if row.Bits != nil && *row.Bits <= 8 {
+			return true
+		}
+		silent = silent && row.Bits == nil
+	}
+	return silent && (!s.weak || r.card.Method != "")
 }
 
 const (
@@ -101,14 +116,17 @@ func layoutOfRows(layout string, rows []sheetRow) string {
 
 // keep takes the rows of the winning layout; every other table is a decoy. A
 // table all of whose links lead to another repository than those of the first
-// one lists that repository's branches.
+// one lists that repository's branches. Where a header says what a table lists,
+// one that only looks like it has to link to the same repository.
 func (r *reader) keep(sheets []sheet, rows [][]sheetRow, best int) {
 	var kept []sheetRow
 	at := map[string]int{}
 	first := -1
+	strong := slices.IndexFunc(sheets, func(s sheet) bool { return s.layout != "" && rankOf(s.layout) == best && !s.weak })
 	for i, s := range sheets {
 		elsewhere := first >= 0 && strings.HasPrefix(s.layout, "gptq") != strings.HasPrefix(sheets[first].layout, "gptq") ||
-			first >= 0 && repoOf(rows[i]) != "" && repoOf(rows[first]) != "" && repoOf(rows[i]) != repoOf(rows[first])
+			first >= 0 && repoOf(rows[i]) != "" && repoOf(rows[first]) != "" && repoOf(rows[i]) != repoOf(rows[first]) ||
+			s.weak && strong >= 0 && (repoOf(rows[i]) == "" || repoOf(rows[i]) != repoOf(rows[strong]))
 		if s.layout == "" || rankOf(s.layout) != best || elsewhere {
 			r.decoy(s.decoy())
 			continue
@@ -130,7 +148,7 @@ func (r *reader) keep(sheets []sheet, rows [][]sheetRow, best int) {
 			r.note(f.Code, f.Where, f.Message)
 		}
 		if rankOf(r.card.Layout) == rankGGUF || r.card.Layout == "gptq-files" {
-			r.card.Files = append(r.card.Files, row.Row)
+			r.card.Files = append(r.card.Files, File(row.Row))
 		} else {
 			r.card.Rows = append(r.card.Rows, row.Row)
 		}
@@ -289,11 +307,11 @@ func (row *sheetRow) readCell(h heading, c cell) bool {
 		row.SizeBytes, ok = size(s, h.unit)
 	case colVRAM:
 		var v *int64
-		if v, ok = size(s, ""); v != nil {
+		if v, ok = size(s, h.unit); v != nil {
 			if row.VRAMBytes == nil {
 				row.VRAMBytes = map[string]int64{}
 			}
-			row.VRAMBytes[h.unit] = *v
+			row.VRAMBytes[h.context] = *v
 		}
 	case colDataset, colGPTQDataset, colAWQDataset:
 		if !blank(c.text) && !strings.EqualFold(c.text, "none") {

@@ -13,8 +13,9 @@ import (
 )
 
 var (
-	descGroup = regexp.MustCompile(`(?i)group size ([0-9]+)g\b`)
-	descThan  = regexp.MustCompile(`(?i)\bthan (?:([0-9])-?bit[ -]?)?(?:([0-9]+)g|None\b)(?:-(True|False)\b)?`)
+	descGroup = regexp.MustCompile(`(?i)\bgroup[ _-]?size(?: of | ?[=:] ?| )([0-9]+)g?\b`)
+	descThan  = regexp.MustCompile(`(?i)\bthan (?:the )?(?:([0-9])-?bit[ -]?)?(?:([0-9]+)g|None\b|group[ _-]?size ?=? ?(?:([0-9]+)g?|None)\b)(?:-(True|False)\b)?`)
+	descBest  = regexp.MustCompile(`(?i)\bhighest quality ([0-9])-?bit\b`)
 )
 
 // remark compares what the card says with itself: descriptions, examples and
@@ -38,25 +39,37 @@ func (r *reader) remarkRows() {
 			r.note("DESC_GS", row.Branch, fmt.Sprintf("the description says group size %s, the table %s", m[1], groupText(row.GroupSize)))
 		}
 		for _, m := range descThan.FindAllStringSubmatch(d, 8) {
-			if !r.listed(row, m[1], m[2], m[3]) {
+			if !r.listed(row, m[1], m[2]+m[3], m[4]) {
 				r.note("DESC_REF_ABSENT", row.Branch, fmt.Sprintf("the description compares it %q, which is not listed", m[0]))
 			}
 		}
-		if strings.Contains(d, "maximum VRAM usage") && r.anyRow(func(o Row) bool {
-			return o.SizeBytes != nil && row.SizeBytes != nil && *o.SizeBytes > *row.SizeBytes
-		}) {
-			r.note("DESC_SUPERLATIVE", row.Branch, "the description says maximum VRAM usage, but a larger branch is listed")
-		}
-		if strings.Contains(strings.ToLower(d), "lowest possible vram") && r.anyRow(func(o Row) bool {
-			return o.SizeBytes != nil && row.SizeBytes != nil && *o.SizeBytes < *row.SizeBytes
-		}) {
-			r.note("DESC_SUPERLATIVE", row.Branch, "the description says lowest possible VRAM, but a smaller branch is listed")
-		}
+		r.remarkSuperlatives(row, d)
 		if strings.Contains(d, "Lower inference quality than other options") && r.anyRow(func(o Row) bool {
 			return o.Bits != nil && row.Bits != nil && *o.Bits < *row.Bits
 		}) {
 			r.note("DESC_GENERIC", row.Branch, "the description says lower quality than other options, but one with fewer bits is listed")
 		}
+	}
+}
+
+// remarkSuperlatives checks what a description d says is the most or the least
+// of all, against the other rows.
+func (r *reader) remarkSuperlatives(row Row, d string) {
+	low := strings.ToLower(d)
+	if strings.Contains(low, "maximum vram") && r.anyRow(func(o Row) bool {
+		return o.SizeBytes != nil && row.SizeBytes != nil && *o.SizeBytes > *row.SizeBytes
+	}) {
+		r.note("DESC_SUPERLATIVE", row.Branch, "the description says maximum VRAM usage, but a larger branch is listed")
+	}
+	if strings.Contains(low, "lowest possible vram") && r.anyRow(func(o Row) bool {
+		return o.SizeBytes != nil && row.SizeBytes != nil && *o.SizeBytes < *row.SizeBytes
+	}) {
+		r.note("DESC_SUPERLATIVE", row.Branch, "the description says lowest possible VRAM, but a smaller branch is listed")
+	}
+	if m := descBest.FindStringSubmatch(d); m != nil && r.anyRow(func(o Row) bool {
+		return o.Bits != nil && formatFloat(*o.Bits) == m[1] && o.GroupSize != nil && (row.GroupSize == nil || *o.GroupSize < *row.GroupSize)
+	}) {
+		r.note("DESC_SUPERLATIVE", row.Branch, fmt.Sprintf("the description says highest quality with %s bits, but a branch with smaller groups is listed", m[1]))
 	}
 }
 
@@ -248,7 +261,7 @@ func (r *reader) listed(own Row, bits, group, act string) bool {
 			bits == "" && (o.Bits == nil || own.Bits == nil || *o.Bits != *own.Bits),
 			group == "" && o.GroupSize != nil,
 			group != "" && group != groupText(o.GroupSize),
-			act != "" && (o.ActOrder == nil || *o.ActOrder != (act == "True")):
+			act != "" && (o.ActOrder == nil || *o.ActOrder != strings.EqualFold(act, "true")):
 			return false
 		}
 		return true

@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/qbranch/qbranch/quant"
 )
@@ -35,56 +36,79 @@ const (
 	colSplit
 )
 
-// columnNames are the names under which cards have printed each column, in
-// lower case and without what stands in brackets.
+// columnNames are the names under which cards have printed each column, as
+// [nameOf] writes them: letters and digits only, without what stands in brackets.
 var columnNames = map[column][]string{
-	colBranch: {"branch", "branches", "branch name", "branch link", "git branch", "hf branch", "model branch", "quant branch", "revision", "git revision",
-		"branch/revision", "revision/branch", "branch / revision", "tag"},
-	colBits: {"bits", "bit", "wbits", "w bits", "weight bits", "quant bits", "quantization bits", "quantisation bits", "bit width", "bitwidth", "bit-width",
-		"number of bits", "# bits", "bits/weight"},
-	colBPW: {"bpw", "bits per weight", "avg bits", "average bits", "bit rate"},
-	colGroupSize: {"gs", "g", "group", "groups", "group size", "groupsize", "group-size", "q group size", "gptq group size", "quant group size",
-		"gs/group size", "group sz"},
-	colActOrder: {"act order", "act-order", "actorder", "desc act", "desc-act", "descact", "activation order", "activation reordering", "act order/desc act",
-		"act order / desc act", "desc act/act order", "act. order"},
-	colDamp:        {"damp", "damp %", "damp%", "damp percent", "damping", "damp pct", "dampening", "damp factor", "damp perc", "dampening %", "damp frac"},
-	colGPTQDataset: {"gptq dataset", "quant dataset", "quantisation dataset", "quantization dataset"},
-	colDataset: {"dataset", "calibration dataset", "calibration data", "calib dataset", "calibration", "calibration set", "calib data",
-		"calibration corpus"},
-	colAWQDataset: {"awq dataset"},
-	colSeqLen: {"seq len", "seqlen", "seq-len", "sequence length", "seq length", "sequence len", "seq. len", "seq. length", "max seq len",
-		"gptq sequence length", "calibration seq len", "gptq seq len"},
-	colSize: {"size", "file size", "filesize", "model size", "total size", "download size", "disk size", "size on disk", "weights size", "weight size",
-		"disk", "disk space", "download", "checkpoint size", "repo size", "branch size"},
-	colExLlama: {"exllama", "exllama compatible", "exllama compatibility", "exllama support", "exllama?", "exllamav2", "exllamav2 compatible",
-		"works with exllama", "ex-llama"},
-	colMadeWith:    {"made with", "created with", "quantised with", "quantized with", "quantizer", "tool"},
-	colDescription: {"desc", "description", "notes", "note", "comment", "comments", "remarks", "remark", "details", "use case", "info"},
-	colHeadBits:    {"lm head bits", "head bits", "lm-head bits", "lm head"},
-	colVRAM:        {"vram"},
-	colFile:        {"filename", "file", "file name", "files", "link", "name", "model file", "gguf", "gguf file"},
-	colQuant:       {"quant type", "quant method", "quant", "quantization", "quantisation", "quantization type", "type", "quant name", "gguf type"},
-	colMethod:      {"method", "format", "quantization method", "quantisation method", "algorithm", "quant format", "quantization format", "model format"},
-	colSplit:       {"split"},
+	colBranch: {"branch", "branches", "branchname", "branchlink", "gitbranch", "hfbranch", "modelbranch", "quantbranch", "revision", "gitrevision",
+		"branchrevision", "revisionbranch", "tag", "zweig", "branche", "rama", "ramo", "ветка", "分支", "分支名", "ブランチ", "브랜치"},
+	colBits: {"bits", "bit", "wbits", "wbit", "weightbits", "bitsize", "quantbits", "quantizationbits", "quantisationbits", "bitwidth",
+		"numberofbits", "nbits", "numbits", "bitsweight", "биты", "разрядность", "位数", "比特", "比特数", "bit数", "量化位数", "量化比特", "ビット", "ビット数", "비트", "비트수"},
+	colBPW: {"bpw", "bitsperweight", "avgbits", "averagebits", "bitrate"},
+	colGroupSize: {"gs", "g", "group", "groups", "groupsize", "qgroupsize", "gptqgroupsize", "quantgroupsize", "quantizationgroupsize", "gsgroupsize",
+		"groupsz", "grpsize", "gsize", "gruppengröße", "tailledegroupe", "tailledugroupe", "tamañodegrupo", "tamanhodogrupo", "dimensionegruppo", "размергруппы",
+		"组大小", "分组", "分组大小", "群组大小", "グループサイズ", "그룹크기"},
+	colActOrder: {"actorder", "descact", "activationorder", "activationordering", "activationreordering", "actorderdescact", "descactactorder",
+		"激活排序", "激活重排"},
+	colDamp:        {"damp", "damppercent", "damping", "damppct", "dampening", "dampfactor", "dampperc", "dampfrac", "dampingfactor", "dämpfung"},
+	colGPTQDataset: {"gptqdataset", "quantdataset", "quantisationdataset", "quantizationdataset"},
+	colDataset: {"dataset", "calibrationdataset", "calibrationdata", "calibdataset", "calibration", "calibrationset", "calibdata", "caldataset",
+		"calibrationcorpus", "datensatz", "kalibrierung", "kalibrierungsdaten", "jeudedonnées", "conjuntodedatos", "датасет", "数据集", "校准数据", "校准数据集", "量化数据集",
+		"データセット", "데이터셋"},
+	colAWQDataset: {"awqdataset"},
+	colSeqLen: {"seqlen", "sequencelength", "seqlength", "sequencelen", "maxseqlen", "maxsequencelength", "gptqsequencelength", "gptqseqlen",
+		"calibrationseqlen", "calibrationsequencelength", "calibrationlength", "sequenzlänge", "longueurdeséquence", "длинапоследовательности", "序列长度",
+		"シーケンス長", "系列長", "시퀀스길이"},
+	colSize: {"size", "filesize", "modelsize", "totalsize", "downloadsize", "disksize", "sizeondisk", "weightssize", "weightsize", "disk", "diskspace",
+		"diskusage", "download", "checkpointsize", "reposize", "branchsize", "größe", "dateigröße", "taille", "tailledufichier", "tamaño", "tamanho", "dimensione",
+		"размер", "размерфайла", "大小", "体积", "文件大小", "模型大小", "サイズ", "ファイルサイズ", "크기", "파일크기"},
+	colExLlama: {"exllama", "exllamacompatible", "exllamacompatibility", "exllamasupport", "exllamasupported", "exllamav2", "exllamav2compatible",
+		"workswithexllama"},
+	colMadeWith: {"madewith", "createdwith", "quantisedwith", "quantizedwith", "quantizer", "tool", "madeby", "erstelltmit"},
+	colDescription: {"desc", "description", "notes", "note", "comment", "comments", "remarks", "remark", "details", "usecase", "info", "beschreibung", "bemerkung",
+		"bemerkungen", "remarque", "remarques", "descripción", "descrição", "descrizione", "описание", "примечание", "说明", "描述", "备注", "説明", "備考", "설명", "비고"},
+	colHeadBits: {"lmheadbits", "headbits", "lmhead"},
+	colFile: {"filename", "file", "files", "link", "name", "modelfile", "gguf", "gguffile", "datei", "dateiname", "fichier", "archivo", "файл", "文件", "文件名",
+		"ファイル", "ファイル名", "파일"},
+	colQuant: {"quanttype", "quantmethod", "quant", "quantization", "quantisation", "quantizationtype", "type", "quantname", "gguftype", "variant", "version",
+		"quantisierung", "量化", "量化类型"},
+	colMethod: {"method", "format", "quantizationmethod", "quantisationmethod", "algorithm", "quantformat", "quantizationformat", "modelformat", "methode",
+		"méthode", "метод", "方法", "量化方法", "量化格式"},
+	colSplit: {"split"},
 }
+
+// columnOf finds a column by its name.
+var columnOf = func() map[string]column {
+	m := map[string]column{}
+	for col, names := range columnNames {
+		for _, name := range names {
+			m[name] = col
+		}
+	}
+	return m
+}()
 
 // heading is one header cell.
 type heading struct {
 	col  column
 	text string // as printed
-	unit string // of "Size/GB" or "Size (GB)"; the context of "VRAM (4k)"
+	unit string // of "Size/GB" or "Size (GB)"
+
+	context string // of "VRAM (4k)"
 }
 
 var (
-	headingNote  = regexp.MustCompile(`(?i)^(.*?)\s*(?:[(\[]([^()\[\]]*)[)\]]|[/,:]\s*([KMGT]i?B))$`)
-	headingUnit  = regexp.MustCompile(`(?i)^(.*?)(?:^|\s+(?:in\s+)?)([KMGT]i?B)$`)
-	headingMarks = strings.NewReplacer("_", " ", "*", "", "`", "", "\ufe0f", "", "\u00a0", " ")
+	headingNote = regexp.MustCompile(`(?i)^(.*?)\s*(?:[(\[（]([^()\[\]（）]*)[)\]）]|[/,:]\s*([KMGT]i?[Bo]))$`)
+	headingUnit = regexp.MustCompile(`(?i)^(.*?)(?:^|\s+(?:in\s+)?)([KMGT]i?[Bo])$`)
+	headingFoot = regexp.MustCompile(`\[\^[^\]]{0,20}\]`)
+	headingVRAM = regexp.MustCompile(`(?i)\bvram\b`)
+	headingCtx  = regexp.MustCompile(`(?i)\b([0-9]{1,4}) ?k\b`)
 )
 
-// headingOf knows a column by its name; the same column has had many.
+// headingOf knows a column by its name; the same column has had many. Of a name
+// with alternatives, "GS / Group size", the first that is known counts.
 func headingOf(text string) heading {
 	h := heading{text: text}
-	name := strings.TrimSpace(headingMarks.Replace(text))
+	name := strings.TrimFunc(headingFoot.ReplaceAllString(text, ""), func(c rune) bool { return c != ')' && c != ']' && c != '）' && nameOf(string(c)) == "" })
 	if m := headingNote.FindStringSubmatch(name); m != nil {
 		name, h.unit = m[1], m[2]+m[3]
 	} else if m := headingUnit.FindStringSubmatch(name); m != nil {
@@ -93,16 +117,33 @@ func headingOf(text string) heading {
 			name = "size"
 		}
 	}
-	name = strings.ToLower(strings.Join(strings.Fields(strings.TrimFunc(name, func(c rune) bool {
-		return strings.ContainsRune(" ?:.;!†‡¹²³⁰", c) || c >= 0x2190 // symbols and pictures
-	})), " "))
-	for col, names := range columnNames {
-		if slices.Contains(names, name) {
-			h.col = col
-			return h
+	h.col = columnOf[nameOf(name)]
+	if headingVRAM.MatchString(text) {
+		h.col, h.context = colVRAM, ""
+		if m := headingCtx.FindStringSubmatch(text); m != nil {
+			h.context = m[1] + "k"
+		} else if unitBytes(h.unit) == 0 {
+			h.context, h.unit = h.unit, ""
+		}
+	}
+	if h.col == colOther && len(name) < 100 {
+		for part := range strings.SplitSeq(strings.ReplaceAll(name, " or ", "/"), "/") {
+			if h.col = columnOf[nameOf(part)]; h.col != colOther {
+				break
+			}
 		}
 	}
 	return h
+}
+
+// nameOf keeps letters and digits, in lower case.
+func nameOf(s string) string {
+	return strings.Map(func(c rune) rune {
+		if unicode.IsLetter(c) || c >= '0' && c <= '9' {
+			return unicode.ToLower(c)
+		}
+		return -1
+	}, s)
 }
 
 // layoutOf names the layout a header belongs to; "" when it is no table of
@@ -137,14 +178,16 @@ type sheet struct {
 	grid
 	heads  []heading
 	layout string // "" when it is none
+	weak   bool   // the branches' names say so, not the header
 }
 
 // sheetOf finds out what a table lists.
 func (r *reader) sheetOf(t grid) sheet {
 	s := sheet{grid: t, heads: t.columns()}
 	s.promote()
+	s.promoteBits()
 	if s.layout = layoutOf(s.heads); s.layout == "" {
-		s.layout = r.layoutByBranches(s)
+		s.layout, s.weak = r.layoutByBranches(s), true
 	}
 	if s.layout == "" && len(t.heads) > 0 {
 		turned := sheet{grid: t.turned()}
@@ -220,6 +263,25 @@ func (s *sheet) promote() {
 		}
 	}
 }
+
+// promoteBits makes a column of an unknown name the one of bits, when all that
+// stands in it says so: "4-bit", "int8".
+func (s *sheet) promoteBits() {
+	for _, h := range s.heads {
+		if h.col == colBits || h.col == colBPW {
+			return
+		}
+	}
+	for i, h := range s.heads {
+		said := s.count(i, func(c cell) bool { return !blank(plain(c.text)) })
+		if h.col == colOther && said > 0 && said == s.count(i, func(c cell) bool { return bitsInWords.MatchString(plain(c.text)) }) {
+			s.heads[i].col = colBits
+			return
+		}
+	}
+}
+
+var bitsInWords = regexp.MustCompile(`(?i)^(?:[2-8][ -]?bits?|u?int[2-8])$`)
 
 // namesBranch says that a text reads like a branch: main, or a name with
 // parameters that a model's name would not have.

@@ -122,9 +122,9 @@ func block(name, text string) string {
 // cardRows is the table of the card's branches or files; a column that no row
 // says anything in is left out.
 func cardRows(c *app.Card) string {
-	rows, first := c.Rows, "Branch"
-	if len(rows) == 0 {
-		rows, first = c.Files, "File"
+	rows, first := c.Listed(), "Branch"
+	if len(c.Rows) == 0 {
+		first = "File"
 	}
 	columns := []column{{title: first}, {title: "Method"}, {title: "Quant"}, {"Bits", true}, {"GS", true}, {title: "Act"},
 		{"Damp", true}, {"Seq", true}, {"Size", true}, {title: "ExLlama"}, {title: "Dataset"}, {title: "In repository"}}
