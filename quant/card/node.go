@@ -239,11 +239,14 @@ func (r *reader) firstHeading() string {
 	return ""
 }
 
-var promptHeading = regexp.MustCompile(`(?i)^(?:the )?(?:prompt|chat|instruction)[ -]?(?:template|format)s?\b[ :–—-]*(.*)$`)
+var (
+	promptHeading = regexp.MustCompile(`(?i)^(?:the |recommended |suggested )?(?:prompt(?:ing)?|chat|instruction|instruct)[ -]?(?:template|format|style)s?\b[ :–—-]*(.*)$`)
+	promptType    = regexp.MustCompile(`(?i)^(?:prompt )?type: ?([^\s]{1,40})$`)
+)
 
 // readPrompt finds the heading of the prompt template and, unless the front
 // matter gave the template, the first code block below it. The heading may be a
-// paragraph in bold.
+// paragraph in bold, or an item of a list.
 func (r *reader) readPrompt() {
 	found := false
 	_ = ast.Walk(r.docs, func(n ast.Node, entering bool) (ast.WalkStatus, error) { // the visitor returns no error
@@ -251,19 +254,14 @@ func (r *reader) readPrompt() {
 			return ast.WalkContinue, nil
 		}
 		switch n.Kind() {
-		case ast.KindHeading, ast.KindParagraph:
-			if n.Kind() == ast.KindParagraph && !isBold(n) {
+		case ast.KindHeading, ast.KindParagraph, ast.KindTextBlock:
+			if n.Kind() == ast.KindParagraph && !isBold(n) && !isItem(n) {
 				return ast.WalkSkipChildren, nil
 			}
-			if found {
+			if found && !isItem(n) {
 				return ast.WalkStop, nil
 			}
-			if m := promptHeading.FindStringSubmatch(r.text(n, false)); m != nil {
-				found = true
-				if name := strings.Trim(m[1], " ():"); name != "" {
-					r.card.PromptName = ptr(name)
-				}
-			}
+			r.readPromptHeading(n, &found)
 			return ast.WalkSkipChildren, nil
 		case ast.KindFencedCodeBlock, ast.KindCodeBlock:
 			if found {
@@ -277,6 +275,22 @@ func (r *reader) readPrompt() {
 		return ast.WalkContinue, nil
 	})
 }
+
+// readPromptHeading reads a text that may announce the template, or name it.
+func (r *reader) readPromptHeading(n ast.Node, found *bool) {
+	text := r.text(n, false)
+	if m := promptHeading.FindStringSubmatch(text); m != nil && !*found && (!isItem(n) || len(text) < 80) {
+		*found = true
+		if name := strings.Trim(m[1], " ():"); name != "" {
+			r.card.PromptName = ptr(name)
+		}
+	} else if m := promptType.FindStringSubmatch(text); m != nil && *found && r.card.PromptName == nil {
+		r.card.PromptName = ptr(m[1])
+	}
+}
+
+// isItem says that a text stands in a list.
+func isItem(n ast.Node) bool { return n.Parent() != nil && n.Parent().Kind() == ast.KindListItem }
 
 // isBold says that a paragraph is one run of bold text.
 func isBold(n ast.Node) bool {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/qbranch/qbranch/quant"
@@ -20,7 +21,7 @@ type mention struct {
 var (
 	quotedID     = regexp.MustCompile("(?:[\"'`]|download |serve |--model |--model-id )([A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95})(?:[\"'`:\\s]|$)")
 	headingLine  = regexp.MustCompile(`(?i)^\s{0,3}(?:#{1,6}\s+|<h[1-6][^>]{0,200}>\s*|\*\*)(.*)$`)
-	listsRepos   = regexp.MustCompile(`(?i)repositor(?:y|ies) available|available repositor|repositories|other (?:formats?|quants?|quanti[sz]ations?|versions?)|(?:quant\w*|available) versions|quantized models|related models`)
+	listsRepos   = regexp.MustCompile(`(?i)repositor(?:y|ies) available|available repositor|repositories|\brepos\b|other (?:formats?|quants?|quanti[sz]ations?|versions?)|(?:quant\w*|available) versions|quantized models|related models`)
 	saysOriginal = regexp.MustCompile(`(?i)original|unquanti[sz]ed|\bfp16\b|float16|\bbf16\b|\bHF format\b|base model|full[- ]precision`)
 )
 
@@ -166,6 +167,17 @@ func methodInName(repo string) string {
 
 var stemWord = regexp.MustCompile(`^(?:[0-9]{1,2}bits?|u?int[0-9]{1,2}|w[0-9]{1,2}a[0-9]{1,2}|-?[0-9]{1,4}g|[0-9]{1,2}bpw|h[0-9]{1,2}|i1|imat|imatrix|quanti[sz]ed|quants?|fp16|bf16|fp32|hf|actorder|true|false|dynamic|marlin|sharded|[0-9])$`)
 
+// quantisedName says that a repository's name, behind the model's, tells how it
+// is quantised.
+func quantisedName(repo string) bool {
+	_, name, _ := strings.Cut(repo, "/")
+	return slices.ContainsFunc(wordOfText.FindAllString(strings.ToLower(name), 32), func(w string) bool {
+		return quant.MethodOf(w) != "" || widthWord.MatchString(w)
+	})
+}
+
+var widthWord = regexp.MustCompile(`^(?:[2-8]bits?|u?int[2-8]|w[0-9]{1,2}a[0-9]{1,2}|[0-9]{1,2}bpw|quanti[sz]ed)$`)
+
 // stem is what the repositories of one model have in common: the name without
 // its owner, in lower case, without the words at its end that say how it is
 // quantised.
@@ -260,9 +272,13 @@ func (r *reader) listedRepo() string {
 	return ""
 }
 
-// namedRepo is the repository that commands and examples name, if its name has
-// the card's method or is the card's title.
+// namedRepo is the repository that the title names, or that commands and examples
+// name, if its name has the card's method or is the card's title, or is that of
+// the base model with more behind it.
 func (r *reader) namedRepo() string {
+	if repoID.MatchString(r.title) && quantisedName(r.title) {
+		return r.title
+	}
 	title := squeeze(r.title)
 	fits := func(repo string) bool {
 		_, name, _ := strings.Cut(repo, "/")
@@ -280,6 +296,14 @@ func (r *reader) namedRepo() string {
 	for _, id := range r.ids() {
 		if fits(id) {
 			return id
+		}
+	}
+	for _, id := range r.ids() {
+		for _, base := range r.card.BaseModel {
+			_, model, _ := strings.Cut(base, "/")
+			if _, name, _ := strings.Cut(id, "/"); model != "" && len(name) > len(model) && strings.EqualFold(name[:len(model)], model) && quantisedName(id) {
+				return id
+			}
 		}
 	}
 	for _, m := range r.hub { // also in a sentence, if it is the card's title to the letter
