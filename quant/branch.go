@@ -274,6 +274,7 @@ var methods = map[string]string{
 	"bnb": "bitsandbytes", "bitsandbytes": "bitsandbytes", "nf4": "bitsandbytes", "fp4": "fp4", "nvfp4": "nvfp4", "mxfp4": "mxfp4",
 	"fp8": "fp8", "autoround": "autoround", "smoothquant": "smoothquant", "spqr": "spqr", "squeezellm": "squeezellm",
 	"omniquant": "omniquant", "higgs": "higgs", "mlx": "mlx", "onnx": "onnx", "qat": "qat", "torchao": "torchao", "quanto": "quanto",
+	"compressedtensors": "compressed-tensors", "llmcompressor": "compressed-tensors",
 }
 
 // MethodOf gives the name of the quantising method or format that a word means,

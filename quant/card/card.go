@@ -174,9 +174,17 @@ func (c *Card) ReadFrom(repo string) {
 // somebody who chooses a branch need not know.
 func (f Finding) Formal() bool {
 	return slices.Contains([]string{
-		"ARXIV_NUMBER", "BASE_MODEL_URL", "BRANCH_GRAMMAR", "CMD_NAME", "CRLF", "DECOY_TABLE", "NOT_BRANCHES", "NO_TABLE",
+		"ARXIV_NUMBER", "BASE_MODEL_URL", "BRANCH_GRAMMAR", "CMD_NAME", "CRLF", "DECOY_TABLE", "EXLLAMA_TEXT", "NOT_BRANCHES", "NO_TABLE",
 		"PROMPT_FENCE", "REPO_INFERRED", "ROW_NAME", "SEQ_LEN_ODD", "STRAY_BACKTICK", "TABLE_TWICE", "VRAM_NOT_SIZE", "WRONG_FLAG",
 	}, f.Code)
 }
 
 func ptr[T any](v T) *T { return &v }
+
+// str is what a pointer points to, "" for nil.
+func str(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}

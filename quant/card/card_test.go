@@ -42,14 +42,6 @@ func asJSON(t *testing.T, v any) string {
 	return string(b)
 }
 
-// str is what a pointer points to, "" for nil.
-func str(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
-}
-
 // base is the first base model.
 func base(c *Card) string {
 	if len(c.BaseModel) == 0 {

@@ -1,6 +1,7 @@
 package card
 
 import (
+	"regexp"
 	"strings"
 
 	"github.com/yuin/goldmark/ast"
@@ -21,14 +22,24 @@ type grid struct {
 	heads []cell
 	rows  [][]cell // at most maxRows+1
 	more  bool     // there are more
+
+	copied bool // it stands in the original model's card, below this one
 }
+
+// originalCard is the heading below which a card repeats that of the model it
+// was made from.
+var originalCard = regexp.MustCompile(`(?i)^original\b.{0,200}\b(?:card|readme)\b|\b(?:card|readme)\b.{0,40}\boriginal\b`)
 
 // grids lists the tables in the order of the document.
 func (r *reader) grids() []grid {
 	var list []grid
 	place, inHTML := "(top)", 0 // bytes up to inHTML belong to an HTML table
 	src := string(r.src)
-	closed := true
+	closed, copied := true, false
+	add := func(t grid) {
+		t.copied = copied
+		list = append(list, t)
+	}
 	_ = ast.Walk(r.docs, func(n ast.Node, entering bool) (ast.WalkStatus, error) { // the visitor returns no error
 		if !entering {
 			return ast.WalkContinue, nil
@@ -40,6 +51,7 @@ func (r *reader) grids() []grid {
 		case *ast.Heading:
 			if s := r.text(n, false); s != "" {
 				place = s
+				copied = copied || originalCard.MatchString(s)
 			}
 			return ast.WalkSkipChildren, nil
 		case *ast.Paragraph:
@@ -60,12 +72,12 @@ func (r *reader) grids() []grid {
 				t, length := htmlTable(src[from+at:])
 				if closed = length > 0; closed {
 					inHTML = from + at + length
-					list = append(list, t.finish(place))
+					add(t.finish(place))
 				}
 			}
 		case *east.Table:
 			if n.Pos() >= inHTML {
-				list = append(list, r.markdownTable(n).finish(place))
+				add(r.markdownTable(n).finish(place))
 			}
 			return ast.WalkSkipChildren, nil
 		}

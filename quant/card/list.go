@@ -31,6 +31,9 @@ var (
 func (r *reader) readFileList() bool {
 	within, title, branch := false, "", "main"
 	for n := r.docs.FirstChild(); n != nil; n = n.NextSibling() {
+		if n.Kind() == ast.KindHeading && originalCard.MatchString(r.text(n, false)) {
+			break
+		}
 		switch n.Kind() {
 		case ast.KindHeading:
 			within, branch = filesHeading.MatchString(r.text(n, false)), "main"

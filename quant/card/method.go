@@ -13,9 +13,15 @@ var (
 	wordOfText = regexp.MustCompile(`[A-Za-z0-9]+`)
 )
 
+// methodPhrases makes one word of names that are several.
+var methodPhrases = strings.NewReplacer("auto-round", "autoround", "auto round", "autoround", "exllama v2", "exl2", "exllama v3", "exl3",
+	"compressed-tensors", "compressedtensors", "compressed tensors", "compressedtensors", "llm-compressor", "compressedtensors",
+	"bits and bytes", "bitsandbytes")
+
 // methodInText is the quantising method that a text names first; GPTQ wins over
 // others, because what writes GPTQ's format is read as GPTQ.
 func methodInText(s string) string {
+	s = methodPhrases.Replace(strings.ToLower(s))
 	found := ""
 	for _, w := range wordOfText.FindAllString(s, 64) {
 		switch m := quant.MethodOf(w); {
@@ -41,6 +47,8 @@ func (r *reader) methodOfRow(row sheetRow, has map[column]bool) string {
 		if r.card.Method == "exl3" {
 			method = "exl3"
 		}
+	case row.Bits != nil && *row.Bits >= 16:
+		method = "original"
 	case has[colGPTQDataset]:
 		method = "gptq"
 	default:
@@ -65,13 +73,7 @@ func (r *reader) methodOfCard() string {
 			return m
 		}
 	}
-	low := strings.ToLower(r.title)
-	switch {
-	case strings.Contains(low, "exllama v2") || strings.Contains(low, "exllamav2"):
-		return "exl2"
-	case strings.Contains(low, "exllama v3"):
-		return "exl3"
-	case strings.Contains(low, "llama.cpp") || strings.Contains(low, "llamacpp"):
+	if low := strings.ToLower(r.title); strings.Contains(low, "llama.cpp") || strings.Contains(low, "llamacpp") {
 		return "gguf"
 	}
 	return ""

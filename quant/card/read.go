@@ -18,7 +18,8 @@ type sheetRow struct {
 }
 
 // readTables reads the tables of one layout and names the others. GPTQ comes
-// before other methods, branches before files.
+// before other methods, branches before files, the card's own before those of
+// the original model's card.
 func (r *reader) readTables() {
 	var sheets []sheet
 	for _, t := range r.grids() {
@@ -42,10 +43,20 @@ func (r *reader) readTables() {
 		if len(rows[i]) == 0 || rankOf(sheets[i].layout) != rankGGUF && !r.quantised(sheets[i], rows[i]) {
 			sheets[i].layout = ""
 		}
-		best = min(best, rankOf(sheets[i].layout))
+		if !sheets[i].copied {
+			best = min(best, rankOf(sheets[i].layout))
+		}
 	}
 	if best > rankFiles && r.readFileList() {
 		best = rankFiles
+	}
+	for i, own := 0, best < rankNone; i < len(sheets); i++ {
+		switch {
+		case sheets[i].copied && own:
+			sheets[i].layout = ""
+		case sheets[i].copied:
+			best = min(best, rankOf(sheets[i].layout))
+		}
 	}
 	r.keep(sheets, rows, best)
 }
@@ -268,13 +279,20 @@ func (r *reader) readRow(s sheet, cells []cell) (row sheetRow, ok bool) {
 		row.Branch, row.Method, row.Quant, row.Split = "main", "", "", nil
 		ok = weightFile.MatchString(row.File)
 	default:
-		ok = row.Branch != ""
+		ok = row.Branch != "" && !isProse(cells)
 		row.File, row.Quant, row.Split = "", "", nil
 	}
 	for _, u := range unread {
 		row.notes = append(row.notes, Finding{"CELL", row.Branch, u + " cannot be read"})
 	}
 	return row, ok
+}
+
+// isProse says that a row is a line of text right below the table, which belongs
+// to the table by Markdown's rules: several words and nothing else.
+func isProse(cells []cell) bool {
+	return len(cells) > 0 && len(cells[0].links) == 0 && strings.Contains(cells[0].text, " ") &&
+		!slices.ContainsFunc(cells[1:], func(c cell) bool { return c.text != "" })
 }
 
 // readCell puts one cell into the row; false when it says something that cannot

@@ -13,7 +13,8 @@ import (
 )
 
 var (
-	descGroup = regexp.MustCompile(`(?i)\bgroup[ _-]?size(?: of | ?[=:] ?| )([0-9]+)g?\b`)
+	descGroup = regexp.MustCompile(`(?i)\bgroup[ _-]?size(?:\.? | of | ?[=:] ?)([0-9]+)g?\b`)
+	descBits  = regexp.MustCompile(`(?i)^([2-8])-?bit\b`)
 	descThan  = regexp.MustCompile(`(?i)\bthan (?:the )?(?:([0-9])-?bit[ -]?)?(?:([0-9]+)g|None\b|group[ _-]?size ?=? ?(?:([0-9]+)g?|None)\b)(?:-(True|False)\b)?`)
 	descBest  = regexp.MustCompile(`(?i)\bhighest quality ([0-9])-?bit\b`)
 )
@@ -43,12 +44,27 @@ func (r *reader) remarkRows() {
 				r.note("DESC_REF_ABSENT", row.Branch, fmt.Sprintf("the description compares it %q, which is not listed", m[0]))
 			}
 		}
+		r.remarkClaims(row, d)
 		r.remarkSuperlatives(row, d)
 		if strings.Contains(d, "Lower inference quality than other options") && r.anyRow(func(o Row) bool {
 			return o.Bits != nil && row.Bits != nil && *o.Bits < *row.Bits
 		}) {
 			r.note("DESC_GENERIC", row.Branch, "the description says lower quality than other options, but one with fewer bits is listed")
 		}
+	}
+}
+
+// remarkClaims checks the bits and the act-order that a description d begins
+// with: what follows compares with other rows.
+func (r *reader) remarkClaims(row Row, d string) {
+	d, _, _ = strings.Cut(d, ". ")
+	d, _, _ = strings.Cut(d, " than ")
+	if m := descBits.FindStringSubmatch(d); m != nil && row.Bits != nil && formatFloat(*row.Bits) != m[1] {
+		r.note("DESC_BITS", row.Branch, fmt.Sprintf("the description says %s bits, the table %s", m[1], formatFloat(*row.Bits)))
+	}
+	no := noActOrder.MatchString(d)
+	if row.ActOrder != nil && (no || withActOrder.MatchString(d)) && *row.ActOrder == no {
+		r.note("DESC_ACT", row.Branch, fmt.Sprintf("the description says act-order %t, the table %t", !no, *row.ActOrder))
 	}
 }
 
@@ -167,6 +183,7 @@ func (r *reader) remarkSeqLen() {
 
 var (
 	mainEmpty   = regexp.MustCompile(`(?i)["'“*_\x60]?main["'”*_\x60]? branch only contains|only contains? (?:the )?measurement\.json|main (?:one )?contain(?:s|ing) only`)
+	onlyLlama   = regexp.MustCompile(`(?i)only supports Llama models`)
 	quantizeArg = regexp.MustCompile(`--quantize[ =](?:gptq|awq|eetq|bitsandbytes)\b`)
 	saveAs      = regexp.MustCompile(`--save_safetensors\s+(\S{1,300})`)
 	gitClone    = regexp.MustCompile("git clone [^\n]{0,400}[A-Za-z0-9]`$")
@@ -177,6 +194,9 @@ func (r *reader) remarkText() {
 	c := &r.card
 	if len(c.Rows) > 0 && !r.anyRow(func(o Row) bool { return o.Branch == "main" }) && mainEmpty.Match(r.src) {
 		r.note("MAIN_WITHOUT_WEIGHTS", "main", "holds no weights, by the text: a branch has to be named")
+	}
+	if t := str(c.ModelType); t != "" && t != "llama" && onlyLlama.Match(r.src) && r.anyRow(func(o Row) bool { return o.ExLlama != nil && *o.ExLlama }) {
+		r.note("EXLLAMA_TEXT", "(text)", fmt.Sprintf("says that ExLlama loads only Llama models, the table that it loads this one of type %s", t))
 	}
 	listed := map[string]bool{}
 	for _, f := range c.Files {

@@ -99,7 +99,7 @@ func comparePublic(t *testing.T, got *Card, want expected, repositories, prompt 
 func compareFindings(t *testing.T, got []Finding, want [][3]string) {
 	t.Helper()
 	complete := []string{"DESC_GS", "DESC_REF_ABSENT", "DESC_SUPERLATIVE"}
-	known := []string{"ARXIV_NUMBER", "BASE_MODEL_URL", "BRANCH_GRAMMAR", "CRLF", "DECOY_TABLE", "DESC_GENERIC", "FOREIGN_FILE", "MAIN_WITHOUT_WEIGHTS",
+	known := []string{"ARXIV_NUMBER", "BASE_MODEL_URL", "BRANCH_GRAMMAR", "CRLF", "DECOY_TABLE", "DESC_GENERIC", "EXLLAMA_TEXT", "FOREIGN_FILE", "MAIN_WITHOUT_WEIGHTS",
 		"MULTI_FILE_BRANCH", "NOT_BRANCHES", "NO_TABLE", "PROMPT_FENCE", "SEQ_LEN_ODD", "STRAY_BACKTICK", "VRAM_NOT_SIZE", "CMD_NAME"}
 	var remarks, wantRemarks, all []string
 	for _, f := range got {

@@ -47,7 +47,7 @@ var columnNames = map[column][]string{
 	colGroupSize: {"gs", "g", "group", "groups", "groupsize", "qgroupsize", "gptqgroupsize", "quantgroupsize", "quantizationgroupsize", "gsgroupsize",
 		"groupsz", "grpsize", "gsize", "gruppengröße", "tailledegroupe", "tailledugroupe", "tamañodegrupo", "tamanhodogrupo", "dimensionegruppo", "размергруппы",
 		"组大小", "分组", "分组大小", "群组大小", "グループサイズ", "그룹크기"},
-	colActOrder: {"actorder", "descact", "activationorder", "activationordering", "activationreordering", "actorderdescact", "descactactorder",
+	colActOrder: {"actorder", "descact", "activationorder", "activationordering", "activationreordering", "actorderdescact", "descactactorder", "ao",
 		"激活排序", "激活重排"},
 	colDamp:        {"damp", "damppercent", "damping", "damppct", "dampening", "dampfactor", "dampperc", "dampfrac", "dampingfactor", "dämpfung"},
 	colGPTQDataset: {"gptqdataset", "quantdataset", "quantisationdataset", "quantizationdataset"},
