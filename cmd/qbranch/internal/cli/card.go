@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -126,8 +128,12 @@ func cardRows(c *app.Card) string {
 	if len(c.Rows) == 0 {
 		first = "File"
 	}
-	columns := []column{{title: first}, {title: "Method"}, {title: "Quant"}, {"Bits", true}, {"GS", true}, {title: "Act"},
-		{"Damp", true}, {"Seq", true}, {"Size", true}, {title: "ExLlama"}, {title: "Dataset"}, {title: "In repository"}}
+	columns := []column{{title: first}, {title: "Method"}, {title: "Quant"}, {"Bits", true}, {"Head", true}, {"GS", true}, {title: "Act"},
+		{"Damp", true}, {"Seq", true}, {"Size", true}, {title: "ExLlama"}, {title: "Dataset"}, {title: "Made with"}, {title: "In repository"}}
+	vram := contexts(c)
+	for _, c := range vram {
+		columns = append(columns, column{strings.TrimSpace("VRAM " + clean(c)), true})
+	}
 	said := make([]bool, len(columns))
 	var lines [][]string
 	for _, row := range rows {
@@ -135,16 +141,20 @@ func cardRows(c *app.Card) string {
 		if row.GroupSize == nil && row.Bits != nil && strings.HasPrefix(c.Layout, "gptq") {
 			group = "none" // a card's way of saying so
 		}
-		size := unknown
-		if row.SizeBytes != nil {
-			size = app.BytesText(*row.SizeBytes)
-		}
 		name := row.Branch
 		if row.File != "" {
 			name = row.File
 		}
-		line := []string{clean(name), orUnknown(row.Method), orUnknown(row.Quant), float(row.Bits), group, yesNo(row.ActOrder), float(row.Damp),
-			number(row.SeqLen), size, yesNo(row.ExLlama), orUnknown(deref(row.Dataset)), orUnknown(row.LinksToRepo)}
+		head := float(row.HeadBits)
+		if row.HBits != nil {
+			head = number(row.HBits)
+		}
+		line := []string{clean(name), orUnknown(row.Method), orUnknown(row.Quant), float(row.Bits), head, group, yesNo(row.ActOrder), float(row.Damp),
+			number(row.SeqLen), bytesOr(deref(row.SizeBytes), row.SizeBytes != nil), yesNo(row.ExLlama), orUnknown(deref(row.Dataset)), orUnknown(row.MadeWith), orUnknown(row.LinksToRepo)}
+		for _, c := range vram {
+			n, ok := row.VRAMBytes[c]
+			line = append(line, bytesOr(n, ok))
+		}
 		for i, s := range line {
 			said[i] = said[i] || s != unknown
 		}
@@ -165,6 +175,16 @@ func cardRows(c *app.Card) string {
 	return table(columns, lines)
 }
 
+// contexts are those that the card says the memory for, short ones first.
+func contexts(c *app.Card) []string {
+	var list []string
+	for _, row := range c.Listed() {
+		list = slices.AppendSeq(list, maps.Keys(row.VRAMBytes))
+	}
+	slices.SortFunc(list, func(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) })
+	return slices.Compact(list)
+}
+
 func orUnknown(s string) string {
 	if s == "" {
 		return unknown
@@ -172,11 +192,20 @@ func orUnknown(s string) string {
 	return clean(s)
 }
 
-func deref(s *string) string {
-	if s == nil {
-		return ""
+// deref is what a pointer points to, the zero value for nil.
+func deref[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
 	}
-	return *s
+	return v
+}
+
+// bytesOr is a size for people, if it is known.
+func bytesOr(n int64, known bool) string {
+	if !known {
+		return unknown
+	}
+	return app.BytesText(n)
 }
 
 func float(n *float64) string {
