@@ -105,10 +105,12 @@ func cacheOf(m *quant.Model, p *Profile, batch int, kv KVType) (c cache, why str
 	return c, ""
 }
 
-// slides says whether layer l slides; those that do are spread evenly, because
-// config.json rarely says which they are.
+// slides says whether layer l slides. config.json rarely says which do, so those
+// that attend to everything are spread evenly, each behind the sliding ones of its
+// period, as in Gemma and Cohere models.
 func (c *cache) slides(l int) bool {
-	return (l+1)*c.sliding/c.layers > l*c.sliding/c.layers
+	whole := c.layers - c.sliding
+	return (l+1)*whole/c.layers == l*whole/c.layers
 }
 
 // layer is the cache of one layer, in bytes.
