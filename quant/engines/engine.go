@@ -28,6 +28,7 @@ type Engine struct {
 	Parallel bool // can split matrices over several cards (tensor parallel)
 	Mixed    bool // layers may differ in bits and group size
 	Head     bool // runs a quantised head
+	Rewrites bool // computes with other weights that it makes of these: what they take is not known
 
 	Since     string   // first version that has it, "" = not stated
 	Until     string   // last version that has it, "" = still there; makes "yes" a caveat

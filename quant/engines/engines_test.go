@@ -33,7 +33,7 @@ func TestReferenceBranches(t *testing.T) {
 		{4, 128, four + " gptqmodel/torch_aten"},
 		{4, 32, strings.ReplaceAll(four, "gptqmodel/machete ", "") + " gptqmodel/torch_aten"},
 		// With one group nothing is out of order: kernels without act-order do as well.
-		{4, -1, four + " autogptq/cuda_old gptqmodel/bitblas vllm/moe_wna16"},
+		{4, -1, four + " autogptq/cuda_old gptqmodel/bitblas vllm/moe_wna16 vllm/cpu"},
 		{3, 128, three},
 		{3, 32, three},
 		{3, -1, three + " autogptq/cuda_old"},
@@ -69,4 +69,71 @@ func rowFor(t *testing.T, id string) Engine {
 		t.Fatalf("%s is not one row", id)
 	}
 	return rows[0]
+}
+
+// A program that does not load a checkpoint objects by the kernel that is made
+// for its bits, not by one of other bits.
+func TestReasonOfTheNearestKernel(t *testing.T) {
+	s := mixtral(3, 128)
+	s.TensorParallel = 3
+	for _, f := range Families(Evaluate(s)) {
+		if f.ID != "vllm" && f.ID != "gptq-for-llama" {
+			continue
+		}
+		if f.Loads != No || f.Kernels[0].otherBits() || strings.HasPrefix(f.Why[0], "3-bit: ") {
+			t.Errorf("%s: %s %q", f.ID, f.Loads, f.Why)
+		}
+	}
+	s.Bits = 5
+	for _, f := range Families(Evaluate(s)) {
+		if f.ID == "vllm" && f.Why[0] != "5-bit: vLLM has 2-, 3-, 4- and 8-bit kernels only" {
+			t.Errorf("%q", f.Why)
+		}
+	}
+}
+
+// Whom a person with one of the eight branches can turn to, in short: 4 bits run
+// nearly everywhere, 3 bits in few programs and on no CPU at speed, 8 bits not in
+// ExLlama and not by AutoGPTQ's own CUDA kernels.
+func TestReferenceVerdict(t *testing.T) {
+	server := &Machine{OS: "linux", Vendor: "nvidia", CC: "9.0"}
+	desk := &Machine{OS: "linux", Vendor: "none", CPU: []string{"avx2"}}
+	xeon := &Machine{OS: "linux", Vendor: "none", CPU: []string{"avx2", "avx512f"}}
+	for _, tc := range []struct {
+		name    string
+		bits    int
+		groups  []int
+		machine *Machine
+		loads   []string
+		not     []string
+	}{
+		{"4 bits on a card", 4, []int{-1, 128, 32}, server,
+			[]string{"autogptq/exllamav2", "autogptq/triton", "autogptq/cuda", "gptqmodel/marlin", "gptqmodel/torch", "vllm/marlin", "sglang/gptq_marlin", "tgi/marlin", "exllamav2", "transformers"},
+			[]string{"autogptq/marlin", "autogptq/qigen", "exllama", "tgi/exllama"}},
+		{"4 bits on a CPU", 4, []int{-1, 128, 32}, desk, []string{"gptqmodel/torch", "gptqmodel/torch_fused", "neural-speed", "qbranch"},
+			[]string{"autogptq/qigen", "vllm/cpu", "exllamav2", "vllm/marlin", "mistralrs"}},
+		{"4 bits in groups on a CPU", 4, []int{128, 32}, desk, []string{"gptqmodel/torch_aten"}, nil},
+		{"4 bits without groups on a CPU with AVX-512", 4, []int{-1}, xeon, []string{"vllm/cpu"}, []string{"gptqmodel/torch_aten"}},
+		{"3 bits on a card", 3, []int{-1, 128, 32}, server, []string{"autogptq/cuda", "gptqmodel/torch", "vllm/gptq", "sglang/gptq", "transformers"},
+			[]string{"vllm/marlin", "exllamav2", "tgi/triton", "tgi/marlin", "mistralrs", "llamacpp", "gptqmodel/marlin"}},
+		{"3 bits on a CPU", 3, []int{-1, 128, 32}, xeon, []string{"gptqmodel/torch", "qbranch"}, []string{"gptqmodel/torch_aten", "gptqmodel/torch_fused", "gptqmodel/torch_int8", "vllm/cpu", "neural-speed"}},
+		{"8 bits on a card", 8, []int{-1, 128}, server, []string{"vllm/marlin", "sglang/gptq_marlin", "tgi/marlin", "gptqmodel/marlin", "gptqmodel/torch", "autogptq/triton"},
+			[]string{"exllama", "exllamav2", "autogptq/exllamav2", "autogptq/cuda", "autogptq/cuda_old"}},
+		{"8 bits on a CPU", 8, []int{-1, 128}, desk, []string{"gptqmodel/torch", "gptqmodel/torch_int8", "autogptq/cuda"}, []string{"gptqmodel/torch_aten", "vllm/cpu"}},
+	} {
+		for _, g := range tc.groups {
+			s := mixtral(tc.bits, g)
+			s.Machine = tc.machine
+			for _, id := range tc.loads {
+				if v := rowFor(t, id).Evaluate(s); v.Loads != Yes && v.Loads != Caveat {
+					t.Errorf("%s, group %d: %s does not load: %q", tc.name, g, id, v.Why)
+				}
+			}
+			for _, id := range tc.not {
+				if v := rowFor(t, id).Evaluate(s); v.Loads != No {
+					t.Errorf("%s, group %d: %s: %s %q, want no", tc.name, g, id, v.Loads, v.Why)
+				}
+			}
+		}
+	}
 }

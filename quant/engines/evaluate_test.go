@@ -123,6 +123,15 @@ func TestEvaluate(t *testing.T) {
 		{"no card known", "exllamav2", on(Machine{OS: "linux"}), Unknown, []string{"no graphics card is known"}},
 		{"a CPU kernel beside a card", "qbranch", on(Machine{OS: "linux", Vendor: "nvidia", CC: "8.9"}), Caveat, []string{"does not use this card"}},
 		{"a CPU kernel", "vllm/cpu", on(Machine{OS: "linux", Vendor: "none", CPU: []string{"avx2", "avx512f"}}), Caveat, []string{"a build of its own"}},
+		{"experts on a CPU", "vllm/cpu", func() Subject {
+			s := mixtral(4, -1)
+			s.Machine = &Machine{OS: "linux", Vendor: "none", CPU: []string{"avx512f"}}
+			return s
+		}(), Caveat, []string{"June 2026", "AMX"}},
+		{"experts with act-order on a CPU", "vllm/cpu", mixtral(4, 128), Unknown, []string{"not given g_idx"}},
+		{"a Mixtral over two cards, old", "vllm/gptq", func() Subject { s := mixtral(3, -1); s.TensorParallel = 2; return s }(), Caveat, []string{"2024 or newer"}},
+		{"no card: AutoGPTQ", "autogptq/cuda", on(Machine{Vendor: "none"}), Caveat, []string{"not even be imported", "slow"}},
+		{"bfloat16, AutoGPTQ's Marlin", "autogptq/marlin", dense(func(s *Subject) { s.DType = "bfloat16" }), Caveat, []string{"float16"}},
 		{"a CPU nobody looked at", "neural-speed", on(Machine{OS: "linux", Vendor: "none"}), Caveat, []string{"AVX2"}},
 		{"8-bit without a card: torch", "autogptq/cuda", func() Subject { s := on(Machine{Vendor: "none"}); s.Bits = 8; return s }(), Caveat, []string{"slow"}},
 	} {

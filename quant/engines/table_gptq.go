@@ -34,6 +34,7 @@ func autoGPTQ() []Engine {
 	zero := Note{[]When{WhenBits8, WhenNotOnCPU}, No,
 		"8-bit: its CUDA kernel cuts the zero point 128 down to 0 and writes gibberish; without a GPU it falls back to torch, which is right", "AutoGPTQ #657"}
 	torch := Note{[]When{WhenOnCPU}, Caveat, "without a GPU it unpacks every layer each time it is used: slow", "transformers #26719"}
+	imports := Note{[]When{WhenOnCPU}, Caveat, "a build that has CUDA kernels may not even be imported without a GPU", "AutoGPTQ #409"}
 	cudaOrCPU := Needs{Devices: []string{"cuda", "rocm", "cpu"}}
 	cuda := Needs{Devices: []string{"cuda", "rocm"}}
 	return []Engine{
@@ -43,13 +44,14 @@ func autoGPTQ() []Engine {
 			Sources: []string{agQlinear + "/qlinear_exllama.py"}}),
 		row("marlin", Engine{Bits: []int{4}, Groups: sizes(-1, 128), ActOrder: ActRefused, Asym: AsymNo, Formats: []string{"gptq", "marlin"},
 			Shapes: Shapes{K: 128, N: 256}, Single: true, Needs: Needs{Devices: []string{"cuda"}, MinCC: "8.0"},
+			Notes:   []Note{{[]When{WhenBF16}, Caveat, "the model says bfloat16, this kernel computes in float16", agMarlin}},
 			Sources: []string{agMarlin, agQlinear + "/qlinear_marlin.py"}}),
 		row("triton", Engine{Bits: []int{2, 4, 8}, Groups: anyGroup(), ActOrder: ActYes, Asym: AsymYes,
 			Needs: Needs{Devices: []string{"cuda"}, OS: []string{"linux"}}, Sources: []string{agQlinear + "/qlinear_tritonv2.py"}}),
 		row("cuda", Engine{Bits: []int{2, 3, 4, 8}, Groups: anyGroup(), ActOrder: ActYes, Asym: AsymYes, Needs: cudaOrCPU,
-			Notes: []Note{zero, torch}, Sources: []string{agQlinear + "/qlinear_cuda.py", "AutoGPTQ autogptq_extension/cuda_256"}}),
+			Notes: []Note{zero, torch, imports}, Sources: []string{agQlinear + "/qlinear_cuda.py", "AutoGPTQ autogptq_extension/cuda_256"}}),
 		row("cuda_old", Engine{Bits: []int{2, 3, 4, 8}, Groups: Groups{None: true, Whole: true}, ActOrder: ActNo, Asym: AsymYes, Needs: cudaOrCPU,
-			Notes: []Note{zero, torch}, Sources: []string{agQlinear + "/qlinear_cuda_old.py", "AutoGPTQ utils/import_utils.py"}}),
+			Notes: []Note{zero, torch, imports}, Sources: []string{agQlinear + "/qlinear_cuda_old.py", "AutoGPTQ utils/import_utils.py"}}),
 		row("qigen", Engine{Bits: []int{2, 4}, Groups: Groups{}, ActOrder: ActIgnored, Asym: AsymYes, Single: true,
 			Needs:   Needs{Devices: []string{"cpu"}, OS: []string{"linux"}, CPU: []string{"avx2"}},
 			Notes:   []Note{{[]When{WhenAlways}, Caveat, "QiGen has to be built on this machine, and its build often breaks", "AutoGPTQ #379"}},
@@ -104,11 +106,11 @@ func gptqModel() []Engine {
 			Formats: []string{"gptq_p"}, Needs: Needs{Devices: []string{"cuda", "rocm", "xpu", "mps", "cpu"}},
 			Notes:   []Note{{[]When{WhenAlways}, Caveat, "the slowest kernel: it unpacks every layer each time it is used", gmQlinear + "/torch.py"}},
 			Sources: []string{gmQlinear + "/torch.py"}}),
-		row("torch_aten", Engine{Bits: []int{4}, Groups: sizes(16, 32, 64, 128), ActOrder: ActYes, Asym: AsymYes, Needs: cpu, Profile: "cpu",
+		row("torch_aten", Engine{Bits: []int{4}, Groups: sizes(16, 32, 64, 128), ActOrder: ActYes, Asym: AsymYes, Needs: cpu, Profile: "ram",
 			Sources: []string{gmQlinear + "/torch_aten_kernel.py"}}),
-		row("torch_fused", Engine{Bits: []int{4}, Groups: sizes(-1, 16, 32, 64, 128), ActOrder: ActYes, Asym: AsymUnknown, Profile: "cpu",
+		row("torch_fused", Engine{Bits: []int{4}, Groups: sizes(-1, 16, 32, 64, 128), ActOrder: ActYes, Asym: AsymUnknown, Profile: "ram",
 			Needs: Needs{Devices: []string{"cpu", "xpu"}}, Sources: []string{gmQlinear + "/torch_fused.py"}}),
-		row("torch_int8", Engine{Bits: []int{2, 4, 8}, Groups: sizes(-1, 16, 32, 64, 128), ActOrder: ActYes, Asym: AsymYes, Needs: cpu, Profile: "cpu",
+		row("torch_int8", Engine{Bits: []int{2, 4, 8}, Groups: sizes(-1, 16, 32, 64, 128), ActOrder: ActYes, Asym: AsymYes, Needs: cpu, Profile: "ram", Rewrites: true,
 			Notes:   []Note{{[]When{WhenAlways}, Caveat, "only where it is asked for (backend torch_int8); it quantises the weights anew, to 8 bits per column: a loss of its own", gmQlinear + "/torch_int8.py"}},
 			Sources: []string{gmQlinear + "/torch_int8.py"}}),
 	}

@@ -52,16 +52,18 @@ func vllm() []Engine {
 			Formats: []string{"gptq", "gptq_v2"}, Needs: Needs{Devices: []string{"cuda", "rocm"}, MinCC: "6.0", OS: []string{"linux"}},
 			Notes: []Note{
 				{[]When{WhenMixtral}, Caveat, "the experts run one after another (QuantMixtralForCausalLM), not as one kernel", "vLLM #2028"},
+				{[]When{WhenMixtral, WhenSplit}, Caveat, "a Mixtral over several cards needs a version of 2024 or newer: those of 2023 stop while loading", "vLLM #2208"},
 				{[]When{WhenOtherMoE}, Unknown, "not known whether these kernels run its experts", "vLLM quantization/gptq.py"},
 				half,
 				{[]When{WhenV2}, Caveat, "format gptq_v2 needs a version of October 2025 or later; earlier ones write “!!!!”", "vLLM #26092"},
 			},
 			Sources: []string{"vLLM quantization/gptq.py", "vLLM csrc/quantization/gptq/q_gemm.cu", vllmDrop}}),
-		row("cpu", "CPU", Engine{AsOf: "vLLM at 0035860", Profile: "cpu", Bits: []int{4}, Groups: Groups{None: true}, ActOrder: ActYes, Asym: AsymNo,
+		row("cpu", "CPU", Engine{AsOf: "vLLM at 0035860", Profile: "ram", Bits: []int{4}, Groups: Groups{None: true}, ActOrder: ActYes, Asym: AsymNo,
 			Default: "an error", Formats: []string{"gptq", "gptq_v2"}, Shapes: Shapes{K: 32, N: 32},
 			Needs: Needs{Devices: []string{"cpu"}, OS: []string{"linux"}, CPU: []string{"avx512f"}},
 			Notes: []Note{
-				{[]When{WhenMoE}, Unknown, "not known whether it runs quantised experts", "vLLM kernels/linear/mixed_precision/cpu.py"},
+				{[]When{WhenMoE}, Caveat, "experts need a version of June 2026 or newer, and a CPU with AMX", "vLLM #43409"},
+				{[]When{WhenMoE, WhenPermuted}, Unknown, "its kernel for experts is not given g_idx: not known whether vLLM refuses act-order there", "vLLM fused_moe/experts/cpu_moe.py"},
 				{[]When{WhenAlways}, Caveat, "a recent version: older ones turn float16 into bfloat16 on a CPU and then refuse it", "vLLM #12794"},
 				{[]When{WhenAlways}, Caveat, "a build of its own; a build for AVX-512 crashes on a CPU that has AVX2 only", "vLLM #55613"},
 			},
@@ -114,7 +116,7 @@ func servers() []Engine {
 			Needs:   Needs{Devices: []string{"cuda", "rocm"}, OS: linux},
 			Notes:   []Note{{[]When{WhenAlways}, Caveat, "much slower than its other kernels (2.5 times, in one report)", "TGI #1098"}},
 			Sources: []string{"TGI layers/gptq/triton.py", "TGI #1407"}}),
-		tgi("ipex", Engine{Bits: []int{4}, Groups: anyGroup(), ActOrder: ActYes, Asym: AsymYes, Profile: "cpu",
+		tgi("ipex", Engine{Bits: []int{4}, Groups: anyGroup(), ActOrder: ActYes, Asym: AsymYes, Profile: "ram",
 			Needs: Needs{Devices: []string{"cpu", "xpu"}, OS: linux}, Sources: []string{"TGI layers/gptq/ipex.py"}}),
 	}
 }

@@ -57,7 +57,8 @@ type FamilyVerdict struct {
 }
 
 // Families gathers the verdicts of programs, in the order of the table. Kernels
-// are sorted best first; among equals the one that objects least comes first.
+// are sorted best first; among equals one that is made for the bits comes first,
+// then the one that objects least.
 func Families(verdicts []Verdict) []FamilyVerdict {
 	var list []FamilyVerdict
 	for _, f := range FamilyList() {
@@ -74,12 +75,23 @@ func Families(verdicts []Verdict) []FamilyVerdict {
 			if d := a.Loads.rank() - b.Loads.rank(); d != 0 {
 				return d
 			}
+			if a.otherBits() != b.otherBits() {
+				if b.otherBits() {
+					return -1
+				}
+				return 1
+			}
 			return len(a.Why) - len(b.Why)
 		})
 		v.Loads, v.Why = v.Kernels[0].Loads, v.reasons()
 		list = append(list, v)
 	}
 	return list
+}
+
+// otherBits reports whether the kernel is made for other bits.
+func (v Verdict) otherBits() bool {
+	return slices.ContainsFunc(v.why, func(r reason) bool { return r.about == aboutBits && r.loads == No })
 }
 
 // reasons are those of the best kernel; where none loads, they speak of the
