@@ -146,7 +146,7 @@ func (p *plan) hardware(s Summary) []Advice {
 	case SplitNone:
 		need := p.cardFor(s.Need.High)
 		list = append(list, Advice{Kind: AdviseMore, Verdict: Fits, Bytes: need, effort: 21,
-			Text: fmt.Sprintf("%s of free memory%s", GiBText(need), ofCard(p.Engine.Fraction))})
+			Text: p.cardText(need)})
 	case SplitTensor:
 		need := p.cardFor(add(p.share(p.Context), p.onEach(p.Context, highest)))
 		list = append(list, Advice{Kind: AdviseMore, Verdict: Fits, Bytes: need, effort: 21,
@@ -164,11 +164,13 @@ func (p *plan) cardFor(need int64) int64 {
 	return need
 }
 
-func ofCard(fraction int) string {
-	if fraction > 0 {
-		return ", on an empty card"
+// cardText names such a card. Of one that is not empty an engine cannot take its
+// fraction.
+func (p *plan) cardText(need int64) string {
+	if p.Engine.Fraction > 0 {
+		return "an empty card of " + GiBText(need)
 	}
-	return ""
+	return GiBText(need) + " of free memory"
 }
 
 // others is another engine, or another branch.

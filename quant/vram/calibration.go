@@ -82,6 +82,16 @@ func (c *Calibration) Add(o Observation) {
 	}
 }
 
+// Forget drops what was observed of an engine on a card, of every engine where
+// engine is "", and says how many observations that were.
+func (c *Calibration) Forget(engine, card string) int {
+	before := len(c.Observations)
+	c.Observations = slices.DeleteFunc(c.Observations, func(o Observation) bool {
+		return o.Card == card && (engine == "" || o.Engine == engine)
+	})
+	return before - len(c.Observations)
+}
+
 // Apply narrows the overhead of an engine by what was observed of it on a card:
 // expected is the middle observation; the ends are 256 MiB beyond the smallest
 // and the largest one, since a measurement is of one moment. Without an

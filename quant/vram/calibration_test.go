@@ -61,6 +61,28 @@ func TestCalibrationUsesTheNewest(t *testing.T) {
 	}
 }
 
+func TestForget(t *testing.T) {
+	var c Calibration
+	for _, o := range []Observation{{Engine: "exllama", Card: "a"}, {Engine: "exllama", Card: "b"}, {Engine: "autogptq", Card: "a"}, {Engine: "autogptq", Card: "a"}} {
+		c.Add(o)
+	}
+	for _, tc := range []struct {
+		engine, card string
+		want, left   int
+	}{
+		{"vllm", "a", 0, 4},
+		{"exllama", "c", 0, 4},
+		{"autogptq", "a", 2, 2},
+		{"", "b", 1, 1},
+		{"", "a", 1, 0},
+		{"", "a", 0, 0},
+	} {
+		if got := c.Forget(tc.engine, tc.card); got != tc.want || len(c.Observations) != tc.left {
+			t.Errorf("%q on %q: forgot %d, %d are left, want %d and %d", tc.engine, tc.card, got, len(c.Observations), tc.want, tc.left)
+		}
+	}
+}
+
 func TestObserveRefuses(t *testing.T) {
 	m := llama13B(t)
 	w := written(t, m, 4, 128)

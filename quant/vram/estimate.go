@@ -1,6 +1,10 @@
 package vram
 
-import "github.com/qbranch/qbranch/quant"
+import (
+	"fmt"
+
+	"github.com/qbranch/qbranch/quant"
+)
 
 // Split is how a checkpoint is laid on several cards.
 type Split string
@@ -127,7 +131,7 @@ func (r Request) plan() (p plan, why string) {
 	}
 	p.limit = max(p.limit, r.Context)
 	if r.Context < 0 || r.Batch < 0 || r.Context > 1<<30 || r.Batch > 1<<20 {
-		return p, "context and batch must be whole numbers above 0, and of this world"
+		return p, "a context or a batch below 1, or larger than anything runs"
 	}
 	p.cache, why = cacheOf(r.Model, &p.Engine, r.Batch, r.KV)
 	if r.Weights.Bytes <= 0 {
@@ -182,7 +186,7 @@ func (p *plan) splitWhy() string {
 			return "the number of key-value heads is not known, so matrices cannot be split over cards"
 		}
 		if int64(p.Model.KVHeads)%p.ways != 0 {
-			return "the key-value heads cannot be divided among this number of cards"
+			return fmt.Sprintf("%d key-value heads cannot be divided among %d cards", p.Model.KVHeads, p.ways)
 		}
 	default:
 		return "this way to split a checkpoint is not known"

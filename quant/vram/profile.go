@@ -59,6 +59,7 @@ type Profile struct {
 	Layers     bool     // can lay layers on several cards
 	Tensor     bool     // can split every matrix over several cards
 	RAM        bool     // runs in main memory, not on a card
+	Mapped     bool     // maps the weights from the file instead of reading them
 
 	scratch scratch
 }
@@ -82,6 +83,7 @@ func Profiles() []Profile {
 		bare  = "CUDA context and runtime"
 		graph = "CUDA context, runtime and graphs"
 		ram   = "buffers of the runner"
+		other = "runtime, libraries and buffers"
 	)
 	general := generalOverhead()
 	// AutoGPTQ's kernels have a term of their own for what is 0.3 GiB of the general overhead.
@@ -100,7 +102,8 @@ func Profiles() []Profile {
 		{ID: "autogptq", Name: "AutoGPTQ", Overhead: gptq, Basis: bare, KV: []KVType{KVFP16}, Layers: true, scratch: gptqScratch},
 		{ID: "transformers", Name: "transformers", Overhead: gptq, Basis: bare, KV: []KVType{KVFP16}, Layers: true, scratch: gptqScratch},
 		{ID: "gptqmodel", Name: "GPTQModel", Overhead: gptq, Basis: bare, KV: []KVType{KVFP16}, Layers: true, scratch: gptqScratch},
-		{ID: "cpu", Name: "the CPU runner", Overhead: mib(64, 128, 512), Basis: ram, FullCache: true, KV: []KVType{KVFP32}, RAM: true},
+		{ID: "cpu", Name: "the CPU runner", Overhead: mib(64, 128, 512), Basis: ram, FullCache: true, KV: []KVType{KVFP32}, RAM: true, Mapped: true},
+		{ID: "ram", Name: "an engine on the CPU", Overhead: mib(512, 1024, 2048), Basis: other, FullCache: true, KV: []KVType{KVFP16}, RAM: true},
 	}
 	for i := range list {
 		list[i].Source = FromAssumption

@@ -216,6 +216,19 @@ func TestPublishedVLLM(t *testing.T) {
 	}
 }
 
+// Which layers of a split attend to everything: in Gemma 2 every second, from the
+// second on; in Gemma 3 every sixth.
+func TestLayersThatSlide(t *testing.T) {
+	for _, tc := range []struct{ layers, sliding, period int }{{42, 21, 2}, {26, 13, 2}, {48, 40, 6}} {
+		c := cache{layers: tc.layers, sliding: tc.sliding}
+		for l := range tc.layers {
+			if got, want := c.slides(l), (l+1)%tc.period != 0; got != want {
+				t.Errorf("layer %d of %d, %d of which slide: got %v, want %v", l, tc.layers, tc.sliding, got, want)
+			}
+		}
+	}
+}
+
 // Facts about caches that others state.
 func TestKVPerToken(t *testing.T) {
 	for _, tc := range []struct {

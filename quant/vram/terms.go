@@ -136,15 +136,17 @@ func (p *plan) notes() []string {
 	if m := p.Model; m != nil && !m.Known() {
 		list = append(list, "the architecture is not known: the cache is computed as for ordinary attention")
 	}
+	if p.Engine.Source == FromMeasurement {
+		list = append(list, fmt.Sprintf("the overhead of %s was %s, with a card like this", p.Engine.Name, p.Engine.Basis))
+	}
 	if p.Engine.Fraction > 0 && len(p.Cards) > 0 {
 		c := p.Cards[p.best]
-		list = append(list, fmt.Sprintf("%s takes %s of the card whatever the model: what it does not need becomes cache for more sequences",
-			p.Engine.Name, GiBText(p.fraction(c))))
+		list = append(list, p.fillsNote(c))
 		if c.Free >= 0 && c.Free < p.fraction(c) {
 			list = append(list, fmt.Sprintf("%s is free: %s starts only if it is told to take a smaller fraction", GiBText(c.Free), p.Engine.Name))
 		}
 	}
-	if p.Engine.RAM {
+	if p.Engine.Mapped {
 		list = append(list, "weights are mapped from the file: with less memory they are read from disk again and again")
 	}
 	if p.refused != "" {
@@ -154,4 +156,13 @@ func (p *plan) notes() []string {
 		list = append(list, "the output matrix is the embedding: an engine that copies it to the last card needs that much more there")
 	}
 	return list
+}
+
+// fillsNote says what an engine takes whatever the model.
+func (p *plan) fillsNote(c Card) string {
+	what := GiBText(p.fraction(c)) + " of the card"
+	if p.ways > 1 {
+		what = fmt.Sprintf("0.%02d of each card", p.Engine.Fraction/10)
+	}
+	return fmt.Sprintf("%s takes %s whatever the model: what it does not need becomes cache for more sequences", p.Engine.Name, what)
 }

@@ -139,7 +139,7 @@ func (d *detection) described(o Options) ([]Probe, error) {
 		text, _ = d.sys.LookupEnv("QBRANCH_VRAM")
 		source = "QBRANCH_VRAM"
 	}
-	p := Probe{Name: "described", State: Skipped, Detail: "neither --vram nor QBRANCH_VRAM is set"}
+	p := Probe{Name: "described", State: Skipped, Detail: "QBRANCH_VRAM is not set"}
 	if text == "auto" {
 		p.Detail = source + " says auto"
 	}
