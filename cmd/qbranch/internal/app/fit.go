@@ -26,6 +26,7 @@ type FitOptions struct {
 	Engine     string   // a program or one of its kernels, as engines.Lookup has it, or "cpu"; "" = any
 	AllowTight bool     // tight is good enough for whoever wants what fits
 	Measured   int64    // bytes that Engine took of the card with the one branch and Context; 0 = nothing was measured
+	Forget     bool     // what was measured of Engine on the card, or of every engine where none is named
 	StateDir   string   // where what was measured is kept; "" = nowhere
 
 	System  gpu.System // nil = this machine
@@ -101,7 +102,8 @@ type FitReport struct {
 	Notes    []Note    `json:"notes"` // of the listing: what card, names and files contradict one another in
 	Requests int       `json:"requests"`
 
-	Measured *vram.Observation `json:"measured"` // that was recorded now; nil = none
+	Measured  *vram.Observation `json:"measured"`  // that was recorded now; nil = none
+	Forgotten *int              `json:"forgotten"` // observations that were dropped now; nil = that was not asked for
 }
 
 // Fit says of the branches of a repository, or of the one that the reference
@@ -152,34 +154,36 @@ func (f *fitter) report(l *Listing) *FitReport {
 
 // row measures a branch.
 func (f *fitter) row(i *Inspection, local LocalState) FitRow {
-	q := f.request(i)
-	w := q.Weights
+	verdicts := i.verdicts(f.subject(i))
+	engine := f.loads(verdicts)
+	w, q := i.Weights(), f.request(i, engine.ID)
 	r := FitRow{Branch: i.Branch, Kind: i.Kind, Commit: i.Commit, Settled: i.Settled, Bytes: w.Bytes, Source: w.Source,
 		Disk: i.diskBytes(), Findings: i.Findings, Unread: i.Unread, Local: local}
 	r.Estimate = q.Estimate()
 	r.Verdict = r.Estimate.Verdict
 	if len(f.cards) == 0 && f.ram != nil {
 		q.Engine, _ = vram.ProfileFor("cpu")
-		q.KV, q.Cards, q.Split = "", []vram.Card{*f.ram}, vram.SplitNone
+		q.Weights, q.KV, q.Cards, q.Split = w, "", []vram.Card{*f.ram}, vram.SplitNone
 		onCPU := q.Summary()
 		r.CPU = &onCPU
 	}
-	verdicts := i.verdicts(f.subject(i))
 	for _, e := range engines.Families(verdicts) {
 		r.Engines = append(r.Engines, EngineRow{e.ID, e.Name, e.Loads, e.Why})
 	}
-	engine := f.loads(verdicts)
 	if len(f.rows) > 0 {
 		r.Engine = &engine
 	}
-	r.judge(i, engine)
+	r.judge(i, engine, f)
 	return r
 }
 
-// request is the question of an estimate.
-func (f *fitter) request(i *Inspection) vram.Request {
+// request is the question of an estimate for a kernel.
+func (f *fitter) request(i *Inspection, kernel string) vram.Request {
 	q := vram.Request{Weights: i.Weights(), Model: i.Model, Context: f.o.Context, Batch: f.o.Batch, KV: f.kv,
-		Engine: f.profile, Cards: f.cards, Split: vram.Split(f.o.Split)}
+		Engine: f.profileOf(kernel), Cards: f.cards, Split: vram.Split(f.o.Split)}
+	if f.rewrites(kernel) {
+		q.Weights = vram.Weights{}
+	}
 	if i.Settled.Bits != nil {
 		q.Bits = i.Settled.Bits.Value
 	}
@@ -188,7 +192,7 @@ func (f *fitter) request(i *Inspection) vram.Request {
 
 // judge settles the verdict: what is wrong with the branch, then whether the
 // engine loads it, then the memory.
-func (r *FitRow) judge(i *Inspection, engine EngineRow) {
+func (r *FitRow) judge(i *Inspection, engine EngineRow, f *fitter) {
 	fatal := i.Fatal()
 	reason := engine.Name
 	if len(engine.Why) > 0 {
@@ -197,10 +201,14 @@ func (r *FitRow) judge(i *Inspection, engine EngineRow) {
 	switch {
 	case len(fatal) > 0:
 		r.Verdict, r.Why = VerdictUnusable, FindingText(fatal[0])
+	case engine.Loads == engines.No && engine.ID == "" && r.Verdict == VerdictUnknown && f.o.Split == string(vram.SplitTensor) && len(f.cards) > 1:
+		r.Verdict, r.Why = VerdictUnusable, r.Estimate.Why // nearer to the matter than what each engine objects to
 	case engine.Loads == engines.No:
 		r.Verdict, r.Why = VerdictUnusable, "not loaded by "+reason
 	case engine.Loads == engines.Unknown && engine.ID != "" && r.Verdict != VerdictTooBig:
 		r.Verdict, r.Why = VerdictUnknown, "it is not known whether it is loaded by "+reason
+	case f.rewrites(engine.ID):
+		r.Verdict, r.Why = VerdictUnknown, engine.Name+" makes weights of its own of these, and what those take is not known"
 	case r.Verdict == VerdictUnknown && i.Model == nil && i.lists(modelConfig):
 		r.Why = modelConfig + " cannot be read, so the KV cache is not known"
 	case r.Verdict == VerdictUnknown:
@@ -256,7 +264,7 @@ func (e *optionError) Hint() string { return e.hint }
 // Help says what would make a branch fit that does not, the most useful first; a
 // smaller branch only where nobody can see that there are others.
 func (r *FitRow) Help(alone bool) (help []string) {
-	if r.Verdict == VerdictUnusable {
+	if r.Verdict == VerdictUnusable || r.Verdict == VerdictUnknown {
 		return nil
 	}
 	for _, a := range r.Estimate.Advice {
@@ -283,6 +291,26 @@ func (r *FitReport) MemoryText() string {
 	}
 	return text
 }
+
+// CardNames are the cards that branches are measured against: "2 × NVIDIA L4".
+func (r *FitReport) CardNames() string {
+	var parts []string
+	for i := 0; i < len(r.Cards); {
+		same := i
+		for same < len(r.Cards) && r.Cards[same].Name == r.Cards[i].Name {
+			same++
+		}
+		name := r.Cards[i].Name
+		if same-i > 1 {
+			name = fmt.Sprintf("%d × %s", same-i, name)
+		}
+		parts, i = append(parts, name), same
+	}
+	return strings.Join(parts, ", ")
+}
+
+// FitShare is what one card bears.
+type FitShare = vram.Share
 
 // ParseSize reads a size of memory or of files (vram.ParseSize).
 func ParseSize(text string) (int64, error) { return vram.ParseSize(text) }

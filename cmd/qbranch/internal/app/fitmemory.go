@@ -21,6 +21,7 @@ type fitter struct {
 	rows    []engines.Engine // that were asked for; none = any
 	kv      vram.KVType
 	cards   []vram.Card
+	learnt  vram.Calibration // what was measured on this machine
 	ram     *vram.Card       // main memory, where it had to be looked at
 	machine *engines.Machine // what is known of it; nil = judge for any
 	memory  string
@@ -48,8 +49,16 @@ func newFitter(o FitOptions) (*fitter, error) {
 	if o.Context < 0 || o.Batch < 0 {
 		return nil, &optionError{"ctx", "context and batch must be above 0", ""}
 	}
-	if from, flag := strings.CutPrefix(o.VRAMFrom, "--"); f.profile.RAM && (len(o.GPUs) > 0 || flag && o.VRAM != "" && o.VRAM != "auto") {
-		return nil, &optionError{"engine", f.rows[0].Name + " runs in main memory, not on a card", "leave out --" + cmp.Or(from, "gpu")}
+	from, flag := strings.CutPrefix(o.VRAMFrom, "--")
+	flag = flag && o.VRAM != "" && o.VRAM != "auto"
+	switch {
+	case !f.profile.RAM || len(o.GPUs) == 0 && !flag:
+	case slices.ContainsFunc(f.rows, func(e engines.Engine) bool { return !slices.Equal(e.Needs.Devices, []string{"cpu"}) }):
+		f.profile, _ = vram.ProfileFor("") // on a card nothing is known of it
+	case len(o.GPUs) > 0:
+		return nil, &optionError{"engine", f.rows[0].Name + " runs in main memory, not on a card", "leave out --gpu"}
+	default:
+		return nil, &optionError{"engine", f.rows[0].Name + " runs in main memory, not on a card", "leave out --" + from}
 	}
 	if o.VRAM == "" || o.VRAM == "auto" || f.profile.RAM {
 		return f, nil
@@ -83,6 +92,35 @@ func (f *fitter) setEngine() error {
 	f.profile, _ = vram.ProfileFor(f.rows[0].Profile)
 	f.o.Engine = id
 	return nil
+}
+
+// kernel is the row of a kernel, where it is among those asked for.
+func (f *fitter) kernel(kernel string) (e engines.Engine, ok bool) {
+	if i := slices.IndexFunc(f.rows, func(e engines.Engine) bool { return e.ID == kernel }); i >= 0 {
+		return f.rows[i], true
+	}
+	return e, false
+}
+
+// profileOf is how a kernel uses memory, as far as that was measured here. The
+// loaders of one program are of several kinds.
+func (f *fitter) profileOf(kernel string) vram.Profile {
+	p := f.profile
+	if e, ok := f.kernel(kernel); ok {
+		if own, _ := vram.ProfileFor(e.Profile); own.RAM == p.RAM {
+			p = own
+		}
+	}
+	if key := f.cardKey(); key != "" {
+		p = f.learnt.Apply(p, key)
+	}
+	return p
+}
+
+// rewrites reports whether a kernel computes with other weights than the file's.
+func (f *fitter) rewrites(kernel string) bool {
+	e, ok := f.kernel(kernel)
+	return ok && e.Rewrites
 }
 
 // findMemory looks for what there is to run in, unless that was said.

@@ -97,30 +97,49 @@ func writeCalibration(dir string, c *vram.Calibration) (err error) {
 	return os.Rename(f.Name(), filepath.Join(dir, calibrationFile))
 }
 
-// learn corrects the engine's overhead by what was measured on this machine, and
-// by o.Measured, which it keeps. Notes say what could not be read.
-func (f *fitter) learn(ref Ref, seen []Inspection) (*vram.Observation, []Note, error) {
-	c, err := readCalibration(f.o.StateDir)
-	if err != nil {
-		if f.o.Measured > 0 {
-			return nil, nil, err
-		}
-		return nil, []Note{{Code: "CALIBRATION_UNREADABLE", Message: err.Error() + ": " + HintOf(err)}}, nil
+// recall reads what was measured on this machine, by which estimates are
+// corrected. A note says why it cannot be read, an error when it is to be changed.
+func (f *fitter) recall() (notes []Note, err error) {
+	f.learnt, err = readCalibration(f.o.StateDir)
+	if err == nil || f.o.Measured > 0 || f.o.Forget {
+		return nil, err
 	}
-	var o *vram.Observation
-	if f.o.Measured > 0 {
+	return []Note{{Code: "CALIBRATION_UNREADABLE", Message: err.Error() + ": " + HintOf(err)}}, nil
+}
+
+// learn records o.Measured, or forgets.
+func (f *fitter) learn(ref Ref, seen []Inspection) (o *vram.Observation, forgotten *int, err error) {
+	switch {
+	case f.o.Measured > 0:
 		if o, err = f.observe(ref, seen); err != nil {
 			return nil, nil, err
 		}
-		c.Add(*o)
-		if err := writeCalibration(f.o.StateDir, &c); err != nil {
-			return nil, nil, err
+		f.learnt.Add(*o)
+	case f.o.Forget:
+		n, err := f.forget()
+		if n == 0 || err != nil {
+			return nil, &n, err
 		}
+		forgotten = &n
+	default:
+		return nil, nil, nil
 	}
-	if key := f.cardKey(); key != "" {
-		f.profile = c.Apply(f.profile, key)
+	return o, forgotten, writeCalibration(f.o.StateDir, &f.learnt)
+}
+
+// forget drops what was measured on the card of the engine that was asked for.
+func (f *fitter) forget() (n int, err error) {
+	key := f.cardKey()
+	if key == "" {
+		return 0, &optionError{"forget-measured", "it is not said of which card", "--gpu 0 names one of several, --vram 24GiB describes one"}
 	}
-	return o, nil, nil
+	if len(f.rows) == 0 {
+		return f.learnt.Forget("", key), nil
+	}
+	for _, e := range f.rows {
+		n += f.learnt.Forget(e.Profile, key)
+	}
+	return n, nil
 }
 
 // observe works out what o.Measured says about the engine.
@@ -138,7 +157,8 @@ func (f *fitter) observe(ref Ref, seen []Inspection) (*vram.Observation, error) 
 	case f.o.StateDir == "":
 		return wrong("nothing is kept on this machine", "")
 	}
-	o, err := f.request(&seen[0]).Observe(f.cardKey(), ref.String(), f.o.Measured)
+	engine := f.loads(seen[0].verdicts(f.subject(&seen[0])))
+	o, err := f.request(&seen[0], engine.ID).Observe(f.cardKey(), ref.String(), f.o.Measured)
 	if err != nil {
 		return wrong(err.Error(), HintOf(err))
 	}

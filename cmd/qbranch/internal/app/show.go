@@ -89,7 +89,11 @@ func (a *App) Show(ctx context.Context, t Target, o FitOptions) (*Shown, error) 
 		return nil, err
 	}
 	s.Branch, s.Notes, s.Card, s.Repo, s.AsOf = l.Branches[0], l.Notes, l.card, l.Repo, l.AsOf
-	s.Notes = slices.DeleteFunc(s.Notes, func(n Note) bool { return n.Branch != "" && n.Branch != s.Branch.Branch })
+	notes, err := f.recall()
+	if err != nil {
+		return nil, err
+	}
+	s.Notes = slices.DeleteFunc(append(s.Notes, notes...), func(n Note) bool { return n.Branch != "" && n.Branch != s.Branch.Branch })
 	s.judge(f, i)
 	s.Requests = int(a.hub.Requests() - before)
 	return s, nil

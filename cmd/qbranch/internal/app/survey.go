@@ -37,7 +37,7 @@ func (s *Survey) Fit(o FitOptions) (*FitReport, error) {
 	if o.Machine == nil {
 		o.Machine = &GPUReport{}
 	}
-	o.Measured = 0
+	o.Measured, o.Forget = 0, false
 	f, err := newFitter(o)
 	if err != nil {
 		return nil, err
@@ -50,13 +50,15 @@ func (s *Survey) Fit(o FitOptions) (*FitReport, error) {
 
 // measure makes the report of branches that were read.
 func (f *fitter) measure(l *Listing, seen []Inspection, ref Ref) (*FitReport, error) {
-	measured, notes, err := f.learn(ref, seen)
+	notes, err := f.recall()
 	if err != nil {
 		return nil, err
 	}
 	r := f.report(l)
 	r.Notes = append(slices.Clone(r.Notes), notes...)
-	r.Measured = measured
+	if r.Measured, r.Forgotten, err = f.learn(ref, seen); err != nil {
+		return nil, err
+	}
 	for i := range seen {
 		r.Branches = append(r.Branches, f.row(&seen[i], l.Branches[i].Local))
 	}

@@ -102,7 +102,7 @@ func (r *run) fitOptions(cmd *cobra.Command, f *fitFlags) (app.FitOptions, error
 
 func (r *run) fitCommand() *cobra.Command {
 	var f fitFlags
-	var explain, require bool
+	var explain, require, forget bool
 	var measured string
 	cmd := &cobra.Command{
 		Use:        "fit REPO|REF",
@@ -119,6 +119,9 @@ the environment stands for --vram 24GiB.
 What is wrong with a branch is listed below the table: what its card, its name, its
 configurations and its tensors contradict one another in. --explain shows every term of the
 need, and where it comes from.
+
+--measured 7968MiB, with --engine and a branch, records what that program was seen to take of
+this kind of card: from then on its estimates are narrower. --forget-measured undoes that.
 
 --engine takes a program or one of its kernels: ` + engineNames() + `.
 What each of them loads, and why not, is in docs/engines.md.`,
@@ -140,6 +143,9 @@ What each of them loads, and why not, is in docs/engines.md.`,
 				if o.Measured, err = app.ParseSize(measured); err != nil {
 					return &usageError{msg: "--measured: " + err.Error(), err: err}
 				}
+			}
+			if o.Forget = forget; forget && o.Measured > 0 {
+				return &usageError{msg: "--measured and --forget-measured exclude one another", hint: "forget first, then record"}
 			}
 			a, err := r.open(0)
 			if err != nil {
@@ -164,6 +170,7 @@ What each of them loads, and why not, is in docs/engines.md.`,
 	cmd.Flags().BoolVar(&explain, "explain", false, "show every term of the need, and where it comes from")
 	cmd.Flags().BoolVar(&require, "require", false, "exit with code 10 when nothing fits")
 	cmd.Flags().StringVar(&measured, "measured", "", "record that --engine took `SIZE` of the card with this branch and --ctx")
+	cmd.Flags().BoolVar(&forget, "forget-measured", false, "forget what --engine was measured to take of this card")
 	r.jsonFlag(cmd)
 	return cmd
 }
@@ -199,9 +206,7 @@ func fitText(f *app.FitReport, width int, explain bool) string {
 	}
 	out.WriteString(text)
 	out.WriteString(fitRemarks(f))
-	if m := f.Measured; m != nil {
-		fmt.Fprintf(&out, "recorded: %s took %s beyond weights and cache on %s\n", m.Engine, app.GiBText(m.Overhead), clean(m.Card))
-	}
+	out.WriteString(learntText(f))
 	if explain {
 		for i := range f.Branches {
 			out.WriteString(explainText(&f.Branches[i]))
@@ -211,10 +216,29 @@ func fitText(f *app.FitReport, width int, explain bool) string {
 	case len(f.Branches) < 2 || len(f.Cards) == 0:
 	case f.Best != "":
 		fmt.Fprintf(&out, "best: qbranch get %s:%s\n", clean(f.Repo), clean(f.Best))
+	case slices.ContainsFunc(f.Branches, func(r app.FitRow) bool { return r.Verdict == app.VerdictTight }):
+		out.WriteString("best: none fits; --allow-tight takes one that is tight\n")
 	default:
 		out.WriteString("best: none fits\n")
 	}
 	return out.String()
+}
+
+// learntText says what was recorded, or forgotten.
+func learntText(f *app.FitReport) string {
+	if m := f.Measured; m != nil {
+		return fmt.Sprintf("recorded: %s took %s beyond weights and cache on %s\n", m.Engine, app.GiBText(m.Overhead), clean(m.Card))
+	}
+	switch n := f.Forgotten; {
+	case n == nil:
+		return ""
+	case *n == 0:
+		return "forgotten: nothing, since nothing was measured\n"
+	case *n == 1:
+		return "forgotten: 1 measurement\n"
+	default:
+		return fmt.Sprintf("forgotten: %d measurements\n", *n)
+	}
 }
 
 // fitHead says what the branches are measured against.
@@ -234,13 +258,22 @@ func fitHead(f *app.FitReport) string {
 			") is enough for qbranch gen; " + what + "; --vram 24GiB says what there is"
 	case len(f.Cards) == 0:
 		return "no graphics card is known: only the need is shown; " + what
-	case f.Split != "":
-		what += ", " + f.Split + " over the cards"
+	case len(f.Cards) == 1 && f.Split == "tensor":
+		what += ", one card: nothing to split"
+	case f.Split == "tensor":
+		what += ", tensor parallel"
+	case f.Split != "" && len(f.Cards) > 1:
+		what += ", layers laid on the cards"
+	case len(f.Cards) > 1 && f.Memory == app.MemoryGPU:
+		what += ", on the one card with the most free (--gpu I,J uses several)"
 	case len(f.Cards) > 1:
-		what += ", on the one card with the most free"
+		what += ", on the one card with the most free (--split uses all)"
 	}
 	if f.Memory == app.MemoryRAM {
 		return f.MemoryText() + ": " + what
+	}
+	if f.Memory == app.MemoryGPU {
+		return f.MemoryText() + " free (" + f.CardNames() + "): " + what
 	}
 	return f.MemoryText() + " (" + f.Memory + "): " + what
 }
@@ -379,6 +412,13 @@ func fitRemarks(f *app.FitReport) string {
 			}
 		}
 	}
+	for _, r := range f.Branches {
+		for _, n := range r.Estimate.Notes {
+			if r.Verdict != app.VerdictUnusable {
+				all.add("note", r.Branch, n)
+			}
+		}
+	}
 	for _, n := range f.Notes {
 		if judged(f, n) {
 			continue
@@ -429,14 +469,7 @@ func explainText(r *app.FitRow) string {
 	rows = append(rows, []string{"  need", gib(n.Low), gib(n.Expected), gib(n.High), "", ""})
 	out.WriteString(table(columns, rows))
 	for _, s := range r.Estimate.Cards {
-		fmt.Fprintf(&out, "  %s: %s to %s of %s: %s", clean(s.Card), gib(s.Need.Low), app.GiBText(s.Need.High), app.GiBText(s.Available), verdictText(string(s.Verdict)))
-		if s.Layers > 0 {
-			fmt.Fprintf(&out, ", layers %d to %d", s.First, s.First+s.Layers-1)
-		}
-		fmt.Fprintln(&out)
-	}
-	for _, note := range r.Estimate.Notes {
-		fmt.Fprintf(&out, "  note: %s\n", clean(note))
+		fmt.Fprintf(&out, "  %s: %s\n", clean(s.Card), shareText(&s))
 	}
 	for _, a := range r.Estimate.Advice {
 		fmt.Fprintf(&out, "  %s with %s\n", verdictText(string(a.Verdict)), clean(a.Text))
@@ -457,6 +490,16 @@ func explainText(r *app.FitRow) string {
 		}
 	}
 	return out.String()
+}
+
+// shareText is what a card bears: "weights 9.90 GiB, cache 0.23 GiB, layers 0 to
+// 13; in all 11.00 to 12.00 of 24.00 GiB: fits".
+func shareText(s *app.FitShare) string {
+	text := fmt.Sprintf("weights %s, cache %s", app.GiBText(s.Weights), app.GiBText(s.KV))
+	if s.Layers > 0 {
+		text += fmt.Sprintf(", layers %d to %d", s.First, s.First+s.Layers-1)
+	}
+	return text + fmt.Sprintf("; in all %s to %s of %s: %s", gib(s.Need.Low), gib(s.Need.High), app.GiBText(s.Available), verdictText(string(s.Verdict)))
 }
 
 func sourced[T any](name string, s *app.Sourced[T]) struct{ name, value, source string } {

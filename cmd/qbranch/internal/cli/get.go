@@ -152,7 +152,7 @@ func (r *run) getFitting(ctx context.Context, refs []app.Ref, memory string, o a
 	if err != nil {
 		return err
 	}
-	p, err := a.Pick(ctx, refs[0].Repo, app.PickOptions{FitOptions: app.FitOptions{VRAM: memory, VRAMFrom: "--fit-vram"}})
+	p, err := a.Pick(ctx, refs[0].Repo, app.PickOptions{FitOptions: app.FitOptions{VRAM: memory, VRAMFrom: "--fit-vram", StateDir: app.StateDir(r.Getenv)}})
 	if err != nil {
 		return err
 	}

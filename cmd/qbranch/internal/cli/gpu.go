@@ -57,7 +57,7 @@ func (p paint) gpuReport(report *app.GPUReport) string {
 	visible := report.Visible()
 	switch {
 	case len(report.GPUs) == 0:
-		b.WriteString("no GPU found: only the CPU and main memory count\n")
+		b.WriteString("no GPU found: only the CPU and main memory count\nfor a card that is elsewhere: QBRANCH_VRAM=24GiB, or qbranch fit REPO --vram 24GiB\n")
 	case len(visible) == 0:
 		b.WriteString("no GPU to use: only the CPU and main memory count\n\n")
 	}

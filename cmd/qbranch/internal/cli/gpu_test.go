@@ -48,6 +48,7 @@ func TestGPUTextWithoutCards(t *testing.T) {
 	r.RAM.Total, r.RAM.Available, r.RAM.Limit = p[int64](4<<30), p[int64](3<<30), "the control group"
 	want := `
 no GPU found: only the CPU and main memory count
+for a card that is elsewhere: QBRANCH_VRAM=24GiB, or qbranch fit REPO --vram 24GiB
 
 main memory: 4.00 GiB, 3.00 GiB available; the control group allows no more
 
