@@ -79,8 +79,8 @@ func (r *run) prove(ctx context.Context, t app.Target, budget time.Duration) err
 		for _, f := range r.worthTelling(report.Findings) {
 			fmt.Fprintln(r.out, r.outColor.findingText(f))
 		}
-		for _, line := range proofLines(report) {
-			fmt.Fprintln(r.out, "  "+line)
+		for _, line := range report.Evidence() {
+			fmt.Fprintln(r.out, "  "+clean(line))
 		}
 	}
 	fmt.Fprintln(r.out, r.outColor.verdictText(report))
@@ -97,69 +97,6 @@ type provenError struct{ err error }
 func (e *provenError) Error() string { return e.err.Error() }
 func (e *provenError) Unwrap() error { return e.err }
 func (e *provenError) Hint() string  { return app.HintOf(e.err) }
-
-// proofLines say what the verdict rests on.
-func proofLines(p *app.ProveReport) []string {
-	bytes := fmt.Sprintf("read %s; no digests are recorded, so the bytes were not compared", plural(p.Files, "file"))
-	if p.Compared {
-		bytes = fmt.Sprintf("compared the bytes of %s with their digests", plural(p.Files, "file"))
-	}
-	lines := []string{bytes}
-	if p.Recovered != nil {
-		lines = append(lines, "by the tensors: "+recoveredText(*p.Recovered))
-	}
-	if p.CannotRun != "" {
-		lines = append(lines, "not run: "+clean(p.CannotRun))
-	}
-	if s := p.Smoke; s != nil {
-		text := fmt.Sprintf("ran a text of %d tokens: perplexity %.1f (at most %.0f; guessing has %d)", s.Tokens, s.Perplexity, s.Bound, s.Vocab)
-		if !s.Finite {
-			text = fmt.Sprintf("ran a text of %d tokens: logits that are no numbers", s.Tokens)
-		}
-		lines = append(lines, text)
-		if s.Finite {
-			again := "a second run agrees"
-			switch {
-			case s.Runs < 2:
-				again = "no time for a second run"
-			case !s.Stable:
-				again = "a second run does not agree"
-			}
-			on := "no time to continue it"
-			if len(s.Generated) > 0 {
-				on = fmt.Sprintf("continued it by %s, %d different ones", plural(len(s.Generated), "token"), s.Distinct)
-			}
-			lines = append(lines, on+"; "+again)
-		}
-	}
-	return lines
-}
-
-// recoveredText says parameters as people do.
-func recoveredText(x app.Recovered) string {
-	text := "mixed bits"
-	if x.Bits != 0 {
-		text = fmt.Sprintf("%d bits", x.Bits)
-	}
-	switch {
-	case x.GroupSize == nil:
-		text += ", mixed group sizes"
-	case *x.GroupSize == -1:
-		text += ", no groups"
-	default:
-		text += fmt.Sprintf(", groups of %d", *x.GroupSize)
-	}
-	if x.ActOrder != nil {
-		text += map[bool]string{true: ", act-order", false: ", no act-order"}[*x.ActOrder]
-	}
-	if x.Sym != nil {
-		text += map[bool]string{true: ", symmetric", false: ", asymmetric"}[*x.Sym]
-	}
-	if x.Format != "" {
-		text += ", format " + x.Format
-	}
-	return text
-}
 
 func (p paint) verdictText(v *app.ProveReport) string {
 	verdict := clean(v.Verdict)

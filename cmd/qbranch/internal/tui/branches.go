@@ -600,7 +600,7 @@ func (s *branchesScreen) body(m *model, w, h int) []line {
 		out := failure(s.err, w)
 		return append(out, nil, say(plain, "   r tries again, esc goes back."))
 	}
-	if s.listing != nil && len(s.rows()) == 0 {
+	if s.listing != nil && len(s.all()) == 0 {
 		return []line{say(plain, "   The repository has no branches.")}
 	}
 	if len(s.rows()) == 0 && s.listing != nil {

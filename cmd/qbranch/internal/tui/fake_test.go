@@ -314,7 +314,7 @@ func keyOf(name string) tea.KeyMsg {
 	for t, n := range map[tea.KeyType]string{
 		tea.KeyEnter: "enter", tea.KeyEsc: "esc", tea.KeyCtrlC: "ctrl+c", tea.KeyTab: "tab", tea.KeyUp: "up",
 		tea.KeyDown: "down", tea.KeyPgUp: "pgup", tea.KeyPgDown: "pgdown", tea.KeyBackspace: "backspace",
-		tea.KeyLeft: "left", tea.KeyHome: "home", tea.KeyEnd: "end", tea.KeyCtrlU: "ctrl+u", tea.KeyCtrlW: "ctrl+w",
+		tea.KeyLeft: "left", tea.KeyRight: "right", tea.KeyShiftTab: "shift+tab", tea.KeyCtrlP: "ctrl+p", tea.KeyCtrlO: "ctrl+o", tea.KeyCtrlY: "ctrl+y", tea.KeyHome: "home", tea.KeyEnd: "end", tea.KeyCtrlU: "ctrl+u", tea.KeyCtrlW: "ctrl+w",
 		tea.KeyCtrlT: "ctrl+t", tea.KeyF1: "f1", tea.KeyDelete: "delete", tea.KeyCtrlL: "ctrl+l",
 	} {
 		if n == name {

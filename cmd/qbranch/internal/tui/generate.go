@@ -3,27 +3,42 @@ package tui
 import (
 	"context"
 	"errors"
-	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
 
 	"github.com/qbranch/qbranch/cmd/qbranch/internal/app"
 )
 
-// generateScreen runs prompts on a branch and shows the text as it comes.
+// focus is the part of a generateScreen that has the keys.
+type focus int
+
+const (
+	onPrompt focus = iota
+	onSystem
+	onSampling
+	focuses
+)
+
+// generateScreen runs prompts on a branch and shows the text as it comes. Without
+// a branch it offers those that are here.
 type generateScreen struct {
-	ref    app.Ref
-	prompt editor
-	system editor
-	inSys  bool // the system message has the cursor
-	task   task
-	out    *outbox[app.Token]
+	ref      app.Ref
+	prompt   editor
+	system   editor
+	focus    focus
+	sampling sampling
+	task     task
+	out      *outbox[app.Token]
+	cursor   int // of the branches that are here
 
 	// What the last sample or the end said.
-	asked   bool // something was sent
+	asked   app.Request // what was sent last
 	text    string
 	tokens  int
+	meter   meter
 	result  *app.Generation
 	err     error
 	up      int // rows scrolled up from the end
@@ -37,25 +52,47 @@ type generateMsg struct {
 	err    error
 }
 
-// maxTokens of one answer.
-const maxTokens = 512
-
 // open shows the screen for ref; prompts of before are kept.
 func (s *generateScreen) open(m *model, ref app.Ref) tea.Cmd {
 	m.show(onGenerate)
 	if s.ref != ref {
-		*s = generateScreen{ref: ref, prompt: s.prompt, system: s.system, task: s.task}
+		s.task.abandon()
+		*s = generateScreen{ref: ref, prompt: s.prompt, system: s.system, sampling: s.sampling, task: s.task}
+	}
+	if s.ref == (app.Ref{}) {
+		return m.start.load(m)
 	}
 	return nil
 }
 
-// send runs the prompt, greedily so that it can be repeated.
+// runnable are the branches that are here, to choose one from.
+func (s *generateScreen) runnable(m *model) (refs []string) {
+	for _, it := range m.start.recent {
+		if it.State == app.LocalVerified {
+			refs = append(refs, it.Ref())
+		}
+	}
+	return refs
+}
+
+// choose takes the branch under the cursor.
+func (s *generateScreen) choose(m *model) tea.Cmd {
+	ref, err := app.ParseRef(s.runnable(m)[s.cursor])
+	if err != nil {
+		m.notice = remark{bad, "✗ " + err.Error(), app.HintOf(err)}
+		return nil
+	}
+	return s.open(m, ref)
+}
+
+// send runs the prompt.
 func (s *generateScreen) send(m *model) tea.Cmd {
 	m.frame = 0
 	ctx, gen := s.task.begin(m.work.ctx)
 	out := &outbox[app.Token]{}
-	s.out, s.asked, s.text, s.tokens, s.result, s.err, s.up, s.stopped = out, true, "", 0, nil, nil, 0, false
-	req := app.Request{Prompt: s.prompt.text(), System: s.system.text(), MaxTokens: maxTokens}
+	req := s.sampling.request()
+	req.Prompt, req.System = s.prompt.text(), s.system.text()
+	s.out, s.asked, s.text, s.tokens, s.result, s.err, s.up, s.stopped, s.meter = out, req, "", 0, nil, nil, 0, false, meter{}
 	slot, back, ref := m.slot, m.back, s.ref
 	return m.work.command(ctx, func(ctx context.Context) tea.Msg {
 		r, err := slot.generate(ctx, back, ref, req, func(t app.Token) error { out.put(t); return nil })
@@ -63,10 +100,13 @@ func (s *generateScreen) send(m *model) tea.Cmd {
 	})
 }
 
-func (s *generateScreen) sample() {
+func (s *generateScreen) sample(now time.Time) {
 	for _, t := range s.out.take() {
 		s.text += t.Text
 		s.tokens++
+	}
+	if s.task.running() && s.tokens > 0 {
+		s.meter.sample(now, int64(s.tokens))
 	}
 }
 
@@ -74,47 +114,63 @@ func (s *generateScreen) ended(msg generateMsg) {
 	if !s.task.ended(msg.gen) {
 		return
 	}
-	s.sample()
+	s.sample(time.Time{})
 	s.result, s.err = msg.result, msg.err
 	if errors.Is(msg.err, context.Canceled) {
 		s.stopped, s.err = true, nil
 	}
 }
 
-// typing: always, in one of the fields.
-func (s *generateScreen) typing() bool { return true }
+// typing: in the fields of text, and digits of a sampling value.
+func (s *generateScreen) typing() bool { return s.ref != (app.Ref{}) }
 
 func (s *generateScreen) typed(_ *model, k tea.KeyMsg) {
-	if s.inSys {
+	switch s.focus {
+	case onSystem:
 		s.system.key(k)
-	} else {
+	case onSampling:
+		s.sampling.typed(k)
+	default:
 		s.prompt.key(k)
 	}
 }
 
-func (s *generateScreen) head(*model) (string, string) {
-	return "Generate  " + s.ref.String(), "on the CPU"
-}
-
-func (s *generateScreen) keys(*model) []binding {
-	idle := !s.task.running()
-	other := "system message"
-	if s.inSys {
-		other = "prompt"
+func (s *generateScreen) keys(m *model) []binding {
+	if s.ref == (app.Ref{}) {
+		n := len(s.runnable(m))
+		return []binding{
+			bind(moveKeys, "↑↓", "move", n > 1, func(_ *model, pressed string) tea.Cmd { s.cursor = moved(s.cursor, pressed, n); return nil }),
+			bind("enter", "enter", "run it", s.cursor < n, simply(s.choose)),
+			bind("esc", "esc", "back", true, simply(goBack)),
+			helpKey("?", "?"),
+			bind("q ctrl+c", "q", "quit", true, askQuit),
+		}
 	}
-	return []binding{
+	idle := !s.task.running()
+	out := []binding{
 		bind("enter", "enter", "send, the prompt", idle && strings.TrimSpace(s.prompt.text()) != "", simply(s.send)).or(s.whyNot()),
-		bind("ctrl+c ctrl+x", "ctrl+c", "stop", !idle, simply(func(*model) tea.Cmd { s.task.stop(); return nil })),
-		bind("tab", "tab", other+", to type there", true, simply(func(*model) tea.Cmd { s.inSys = !s.inSys; return nil })),
-		bind("up down pgup pgdown", "↑↓", "scroll", s.text != "", func(_ *model, pressed string) tea.Cmd {
-			const plenty = 1 << 20
-			s.up = plenty - moved(plenty-s.up, pressed, plenty+1)
-			return nil
-		}),
+		bind("ctrl+c ctrl+x", "ctrl+c", "stop, keeping the text", !idle, simply(func(*model) tea.Cmd { s.task.stop(); return nil })),
+		bind("tab", "tab", [...]string{"system message", "sampling", "prompt"}[s.focus], true, simply(func(*model) tea.Cmd { s.focus = (s.focus + 1) % focuses; return nil })),
+	}
+	scroll := bind("up down pgup pgdown", "↑↓", "scroll", s.text != "", func(_ *model, pressed string) tea.Cmd {
+		const plenty = 1 << 20
+		s.up = plenty - moved(plenty-s.up, pressed, plenty+1)
+		return nil
+	})
+	if s.focus == onSampling {
+		scroll.SetKeys("pgup", "pgdown")
+		scroll.SetHelp("pgup", "scroll")
+		out = append(out, s.sampling.keys()...)
+	}
+	return append(out, scroll,
+		bind("ctrl+p", "ctrl+p", "prove, whether the branch is sound", idle, simply(func(m *model) tea.Cmd { return m.verify.begin(m, s.ref, checkProve) })).or(s.whyNot()),
+		bind("ctrl+o", "ctrl+o", "other branch", idle, simply(func(m *model) tea.Cmd { return s.open(m, app.Ref{}) })).or(s.whyNot()),
+		bind("ctrl+y", "ctrl+y", "copy the text", s.text != "", simply(func(m *model) tea.Cmd { return m.copy(s.text) })),
+		bind("shift+tab", "shift+tab", "back, to the field before", true, simply(func(*model) tea.Cmd { s.focus = (s.focus + focuses - 1) % focuses; return nil })),
 		bind("esc", "esc", "back, ends a generation", true, simply(goBack)),
 		helpKey("f1", "f1"),
 		bind("ctrl+c", "ctrl+c", "quit", idle, askQuit),
-	}
+	)
 }
 
 // whyNot says why enter does nothing now.
@@ -137,72 +193,17 @@ func (s *generateScreen) leave(m *model) tea.Cmd {
 	})
 }
 
-func (s *generateScreen) status(m *model) remark {
-	switch {
-	case s.task.running() && s.tokens == 0:
-		return remark{role: accent, text: spinner(m.frame) + " loading the model and reading the prompt"}
-	case s.task.running():
-		return remark{role: accent, text: spinner(m.frame) + " " + plural(s.tokens, "token", "tokens")}
-	case s.result != nil && s.err == nil:
-		return remark{role: dim, text: s.speeds(), hint: s.ending()}
+// command is the line that generates the same.
+func (s *generateScreen) command(*model) string {
+	if s.ref == (app.Ref{}) {
+		return ""
 	}
-	return remark{}
+	words := []string{"qbranch gen", s.ref.String(), "-p", quoted(orAny(s.prompt.text(), "…"))}
+	if t := s.system.text(); t != "" {
+		words = append(words, "--system", quoted(t))
+	}
+	return strings.Join(slices.Concat(words, s.sampling.flags()), " ")
 }
 
-// speeds of the finished generation.
-func (s *generateScreen) speeds() string {
-	r := s.result
-	text := plural(len(r.IDs), "token", "tokens")
-	if d := r.Decode.Seconds(); d > 0 {
-		text += fmt.Sprintf(" at %.1f/s", float64(len(r.IDs))/d)
-	}
-	text += ", prompt of " + plural(r.PromptTokens, "token", "tokens")
-	if d := r.Prefill.Seconds(); d > 0 {
-		text += fmt.Sprintf(" at %.1f/s", float64(r.PromptTokens)/d)
-	}
-	return text
-}
-
-func (s *generateScreen) ending() string {
-	if s.stopped {
-		return "stopped"
-	}
-	switch s.result.FinishReason {
-	case "stop":
-		return "the model ended its answer"
-	case "length":
-		return fmt.Sprintf("ended after %d tokens", maxTokens)
-	case "context":
-		return "ended: the context is full"
-	}
-	return s.result.FinishReason
-}
-
-func (s *generateScreen) body(_ *model, w, h int) []line {
-	field := func(label string, e *editor, focused bool, hint string) line {
-		mark := span{plain, "   "}
-		if focused {
-			mark = span{accent, " ▸ "}
-		}
-		return append(line{mark, {dim, left(label, 8)}}, e.view(w-13, focused, hint)...)
-	}
-	out := []line{
-		field("system", &s.system, s.inSys, "none, or what the model should be"),
-		field("prompt", &s.prompt, !s.inSys, "Write a story about llamas"),
-		rule(w, ""),
-	}
-	if s.err != nil {
-		return append(out, failure(s.err, w)...)
-	}
-	rows := wrapped(plain, s.text, w-6)
-	if s.task.running() && s.up == 0 {
-		end := &rows[len(rows)-1]
-		*end = append(*end, span{accent, "▌"})
-	}
-	room := h - len(out)
-	from := max(0, len(rows)-room-min(s.up, max(0, len(rows)-room)))
-	for _, l := range rows[from:min(len(rows), from+room)] {
-		out = append(out, append(line{{plain, "   "}}, l...))
-	}
-	return out
-}
+// quoted makes a word of a shell of a text.
+func quoted(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }

@@ -90,8 +90,9 @@ type model struct {
 	over          overlay // nil = none
 	notice        remark  // until the next key
 	way           []screenID
-	plan          plan           // what branches are to run in, and how
-	machine       *app.GPUReport // this machine's cards; nil = not known yet
+	plan          plan               // what branches are to run in, and how
+	machine       *app.GPUReport     // this machine's cards; nil = not known yet
+	proofs        map[app.Ref]string // verdicts of this session
 
 	start     startScreen
 	branches  branchesScreen
@@ -107,7 +108,7 @@ func newModel(w *worker, b backend, k look, o Options) *model {
 	return &model{
 		back: b, work: w, slot: &modelSlot{}, look: k, tick: w.tick,
 		hint: o.Hint, version: o.Version, repo: o.Repo, passing: o.Temporary, way: []screenID{onStart},
-		plan: newPlan(o.Fit),
+		plan: newPlan(o.Fit), proofs: make(map[app.Ref]string),
 	}
 }
 
@@ -216,7 +217,7 @@ func (m *model) take(msg tea.Msg) tea.Cmd {
 		m.frame++
 		m.transfers.sample(time.Time(msg))
 		m.verify.sample()
-		m.generate.sample()
+		m.generate.sample(time.Time(msg))
 	case storeMsg:
 		m.start.loaded(msg)
 	case machineMsg:

@@ -601,3 +601,81 @@ func TestEnvironment(t *testing.T) {
 		}
 	}
 }
+
+// The values of sampling go into the request and into the command line.
+func TestSampling(t *testing.T) {
+	f := &fake{tokens: []string{"a"}}
+	m := atTales(t, f)
+	m.Update(tea.WindowSizeMsg{Width: 120, Height: 36})
+	tap(m, "g")
+	for _, r := range "hi" {
+		tap(m, string(r))
+	}
+	tap(m, "tab", "tab", "up", "up", "right", "right", "4", "space") // temp 0.4, top-k 4
+	if got, want := m.generate.command(m), "qbranch gen "+talesRef("main").String()+" -p 'hi' --temp 0.4 --top-k 4 -n 512"; got != want {
+		t.Errorf("got command %s, want %s", got, want)
+	}
+	tap(m, "enter")
+	if len(f.asked) != 1 || f.asked[0].Temperature != .4 || f.asked[0].TopK != 4 || f.asked[0].MaxTokens != 512 || f.asked[0].Prompt != "hi" {
+		t.Errorf("asked for %+v", f.asked)
+	}
+	tap(m, "x", "space")
+	wants(t, m, "top-k: want a whole number from 0 to 1048576")
+}
+
+// The planner changes what is measured, at once.
+func TestPlanner(t *testing.T) {
+	m := atTales(t, &fake{})
+	m.Update(tea.WindowSizeMsg{Width: 120, Height: 36})
+	if got := m.branches.report.Cards[0].Name; got != "RTX 3060" {
+		t.Errorf("measured against %q at first, want this machine's card", got)
+	}
+	tap(m, "p", "2", "4", "enter")
+	wants(t, m, "SIM 24.00 GiB", "--vram 24GiB")
+	tap(m, "down", "right", "right", "right")
+	if got := m.plan.context; got != 2048 {
+		t.Errorf("got a context of %d after three steps, want 2048", got)
+	}
+	tap(m, "9", "9", "9", "enter")
+	wants(t, m, "ctx 999", "--vram 24GiB --ctx 999")
+	tap(m, "n", "enter")
+	wants(t, m, "is not a number")
+	tap(m, "r", "esc")
+	lacks(t, m, "SIM", "ctx 999")
+	if m.branches.planner.open || m.top() != onBranches {
+		t.Error("esc did not close the planner alone")
+	}
+}
+
+// What fits is found by filter, verdict and order; the cursor stays on its branch.
+func TestArrange(t *testing.T) {
+	m := atTales(t, &fake{})
+	m.Update(tea.WindowSizeMsg{Width: 120, Height: 36})
+	tap(m, "j") // group32
+	tap(m, "/", "4", "b", "i", "t", "enter")
+	wants(t, m, "Branches 2 of 8")
+	if r := m.branches.row(); r.Branch != group32 {
+		t.Errorf("the cursor went to %s", r.Branch)
+	}
+	tap(m, "esc", "s")
+	wants(t, m, "sort: quality")
+	if r := m.branches.row(); r.Branch != group32 || m.branches.shown[0].Branch != "gptq-8bit-128g-actorder_False" {
+		t.Errorf("sorted by quality the first is %s, the cursor on %s", m.branches.shown[0].Branch, r.Branch)
+	}
+	tap(m, "p", "4", "enter", "esc", "f") // 4 GiB: nothing fits
+	wants(t, m, "No branch is like that")
+	tap(m, "f", "f")
+	wants(t, m, "Branches 8")
+}
+
+// A late answer to an older question changes nothing.
+func TestStaleGrades(t *testing.T) {
+	m := atTales(t, &fake{})
+	old := m.branches.grade(m)
+	tap(m, "]")
+	want := m.branches.report
+	m.Update(old())
+	if m.branches.report != want {
+		t.Error("the grades of an older plan were taken")
+	}
+}

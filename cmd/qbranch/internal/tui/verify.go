@@ -3,9 +3,7 @@ package tui
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
-	"strings"
 	"sync/atomic"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -13,10 +11,20 @@ import (
 	"github.com/qbranch/qbranch/cmd/qbranch/internal/app"
 )
 
-// verifyScreen checks a branch that is here, byte by byte.
+// inquiry is what a verifyScreen looks at.
+type inquiry int
+
+const (
+	checkBytes  inquiry = iota // every byte against its hash, config against tensors
+	checkDeeply                // and against the hub's own digests
+	checkRepair                // and what is bad is fetched again
+	checkProve                 // and it is run
+)
+
+// verifyScreen checks a branch that is here, byte by byte, and runs it if asked.
 type verifyScreen struct {
 	ref      app.Ref
-	repair   bool
+	what     inquiry
 	task     task
 	counters *verifyCounters
 	out      *outbox[app.Event]
@@ -27,6 +35,7 @@ type verifyScreen struct {
 	findings    []app.Finding
 	fetched     []logLine // what a repair reports
 	report      *app.VerifyReport
+	proof       *app.ProveReport
 	err         error
 	stopped     bool
 	cursor      int
@@ -39,25 +48,40 @@ type verifyCounters struct{ done, total atomic.Int64 }
 type verifyMsg struct {
 	gen    int
 	report *app.VerifyReport
+	proof  *app.ProveReport // of checkProve, which has no report
 	err    error
 }
 
 // open verifies ref, and with repair fetches again what is bad.
 func (s *verifyScreen) open(m *model, ref app.Ref, repair bool) tea.Cmd {
+	if repair {
+		return s.begin(m, ref, checkRepair)
+	}
+	return s.begin(m, ref, checkBytes)
+}
+
+// begin looks into ref; what was found before is forgotten.
+func (s *verifyScreen) begin(m *model, ref app.Ref, what inquiry) tea.Cmd {
 	m.show(onVerify)
 	m.frame = 0
 	ctx, gen := s.task.begin(m.work.ctx)
 	counters, out := &verifyCounters{}, &outbox[app.Event]{}
-	*s = verifyScreen{ref: ref, repair: repair, task: s.task, counters: counters, out: out}
-	back := m.back
-	return m.work.command(ctx, func(ctx context.Context) tea.Msg {
-		r, err := back.Verify(ctx, app.Target{Ref: ref}, app.VerifyOptions{
-			Repair: repair,
-			Total:  counters.total.Store,
-			Done:   func(n int64) { counters.done.Add(n) },
-			Notify: out.put,
+	*s = verifyScreen{ref: ref, what: what, task: s.task, counters: counters, out: out}
+	back, t := m.back, app.Target{Ref: ref}
+	total, done := counters.total.Store, func(n int64) { counters.done.Add(n) }
+	if what == checkProve {
+		return m.work.command(ctx, func(ctx context.Context) tea.Msg {
+			p, err := back.Prove(ctx, t, app.ProveOptions{Total: total, Done: done, Notify: out.put})
+			return verifyMsg{gen: gen, proof: p, err: err}
 		})
-		return verifyMsg{gen, r, err}
+	}
+	o := app.VerifyOptions{Repair: what == checkRepair, Total: total, Done: done, Notify: out.put}
+	if what == checkDeeply {
+		o.Depth = app.VerifyDeep
+	}
+	return m.work.command(ctx, func(ctx context.Context) tea.Msg {
+		r, err := back.Verify(ctx, t, o)
+		return verifyMsg{gen: gen, report: r, err: err}
 	})
 }
 
@@ -83,59 +107,70 @@ func (s *verifyScreen) ended(m *model, msg verifyMsg) {
 	if !s.task.ended(msg.gen) {
 		return
 	}
-	s.report = msg.report
+	s.report, s.proof = msg.report, msg.proof
 	if r := msg.report; r != nil {
 		s.files, s.findings, s.done, s.total = r.Files, r.Findings, r.Bytes, r.Bytes
-		s.cursor = firstBad(r.Files)
-		if msg.err == nil || s.corrupt() {
-			m.branches.judge(s.ref, !s.corrupt())
-		}
+	}
+	if p := msg.proof; p != nil {
+		s.findings, s.done = p.Findings, s.total
+		m.proofs[s.ref] = p.Verdict
+	}
+	s.cursor = max(0, slices.IndexFunc(s.files, func(f app.FileCheck) bool { return !f.OK })) // where to look first
+	if (s.report != nil || s.proof != nil) && (msg.err == nil || s.corrupt()) {
+		m.branches.judge(s.ref, !s.corrupt())
 	}
 	var corruption *app.CorruptionError // the report tells it better
+	var proof *app.ProofError           // likewise
 	switch {
 	case errors.Is(msg.err, context.Canceled):
 		s.stopped = true
-	case !errors.As(msg.err, &corruption):
+	case !errors.As(msg.err, &corruption) && !errors.As(msg.err, &proof):
 		s.err = msg.err
 	}
 }
 
-// firstBad is where to look first.
-func firstBad(files []app.FileCheck) int {
-	for i, f := range files {
-		if !f.OK {
-			return i
-		}
-	}
-	return 0
-}
+// ready reports whether there is a verdict.
+func (s *verifyScreen) ready() bool { return s.report != nil || s.proof != nil }
 
 // corrupt reports whether bytes were found bad, as opposed to contradictions.
 func (s *verifyScreen) corrupt() bool {
-	for _, f := range s.files {
-		if !f.OK {
-			return s.report != nil
-		}
+	return s.ready() && slices.ContainsFunc(s.files, func(f app.FileCheck) bool { return !f.OK })
+}
+
+// sound reports whether nothing was found against the branch.
+func (s *verifyScreen) sound() bool {
+	switch {
+	case s.task.running() || s.stopped:
+		return false
+	case s.proof != nil:
+		return s.proof.Verdict == app.Sound || s.proof.Verdict == app.Unproven
 	}
-	return false
+	return s.report != nil && s.report.OK
 }
 
 func (s *verifyScreen) head(*model) (string, string) {
+	if s.what == checkProve {
+		return "Prove  " + s.ref.String(), ""
+	}
 	return "Verify  " + s.ref.String(), ""
 }
 
 func (s *verifyScreen) keys(*model) []binding {
 	idle := !s.task.running()
-	sound := idle && s.report != nil && s.report.OK
+	again := func(what inquiry) func(*model, string) tea.Cmd {
+		return simply(func(m *model) tea.Cmd { return s.begin(m, s.ref, what) })
+	}
 	return []binding{
 		bind(moveKeys, "↑↓", "move", len(s.files) > 1, func(_ *model, pressed string) tea.Cmd {
 			s.cursor = moved(s.cursor, pressed, len(s.files))
 			return nil
 		}),
-		bind("enter", "enter", "repair, fetching the bad parts and nothing else", idle && s.corrupt(), simply(func(m *model) tea.Cmd { return s.open(m, s.ref, true) })).or(s.whyNot()),
+		bind("enter", "enter", "repair, fetching the bad parts and nothing else", idle && s.corrupt(), again(checkRepair)).or(s.whyNot()),
 		bind("x ctrl+c", "x", "stop", !idle, simply(func(*model) tea.Cmd { s.task.stop(); return nil })),
-		bind("g", "g", "generate, text from a prompt", sound, simply(func(m *model) tea.Cmd { return m.generate.open(m, s.ref) })).or(s.whyNot()),
-		bind("r", "r", "again, from the first byte", idle, simply(func(m *model) tea.Cmd { return s.open(m, s.ref, false) })).or(s.whyNot()),
+		bind("p", "p", "prove, by all of this and a short run", idle && !s.corrupt(), again(checkProve)).or(s.whyNot()),
+		bind("g", "g", "generate, text from a prompt", s.sound(), simply(func(m *model) tea.Cmd { return m.generate.open(m, s.ref) })).or(s.whyNot()),
+		bind("D", "D", "deep, against the hub's own digests too", idle, again(checkDeeply)).or(s.whyNot()),
+		bind("r", "r", "again, from the first byte", idle, again(checkBytes)).or(s.whyNot()),
 		copyKey(true, func(*model) app.Ref { return s.ref }),
 		bind("esc", "esc", "back", true, simply(goBack)),
 		helpKey("?", "?"),
@@ -143,16 +178,16 @@ func (s *verifyScreen) keys(*model) []binding {
 	}
 }
 
-// whyNot says why enter, g or r do nothing now.
+// whyNot says why a key does nothing now.
 func (s *verifyScreen) whyNot() string {
 	switch {
 	case s.task.running():
 		return "the files are being read; x stops"
 	case s.corrupt():
 		return "bytes are corrupt: enter repairs them"
-	case s.report == nil:
+	case !s.ready():
 		return "there is no verdict yet: r starts again"
-	case !s.report.OK:
+	case !s.sound():
 		return "the checkpoint contradicts itself, and fetching again would not change that"
 	}
 	return "nothing is to be repaired"
@@ -162,128 +197,14 @@ func (s *verifyScreen) leave(*model) tea.Cmd { s.task.abandon(); return nil }
 
 func (s *verifyScreen) status(*model) remark { return remark{} }
 
-func (s *verifyScreen) body(m *model, w, h int) []line {
-	name := "Files"
-	if n := len(s.files); n > 0 {
-		name = fmt.Sprintf("Files %d", n)
-	}
-	verdict := "Checking"
+func (s *verifyScreen) command(*model) string {
 	switch {
-	case s.task.running() && s.repair:
-		verdict = "Repairing"
-	case !s.task.running():
-		verdict = "Verdict"
-	}
-	return split(w, h,
-		pane{name, s.table},
-		pane{verdict, func(w, h int) []line { return s.verdict(m, w, h) }})
-}
-
-func (s *verifyScreen) table(w, h int) []line {
-	largest := int64(0)
-	for _, f := range s.files {
-		largest = max(largest, f.Size)
-	}
-	u := unitFor(largest)
-	cols := []column{
-		{title: "File", cell: func(i int) span { return span{plain, s.files[i].Path} }},
-		{title: "Size " + u.name, width: 8, right: true, cell: func(i int) span { return span{plain, u.of(s.files[i].Size)} }},
-		{title: "Checked by", width: 16, cell: func(i int) span { return span{dim, s.files[i].Checked} }},
-		{title: "Verdict", width: 9, cell: func(i int) span { return fileVerdict(s.files[i]) }},
-	}
-	if w < 72 {
-		cols = slices.Delete(cols, 2, 3)
-	}
-	cols[0].width = min(44, w-tableWidth(cols))
-	return table(cols, len(s.files), s.cursor, h)
-}
-
-func fileVerdict(f app.FileCheck) span {
-	switch {
-	case f.OK:
-		return span{good, "✓ good"}
-	case f.Missing:
-		return span{bad, "✗ missing"}
-	}
-	return span{bad, "✗ bad"}
-}
-
-// verdict shows progress while it runs, then what was found; bad ranges of the
-// file under the cursor first.
-func (s *verifyScreen) verdict(m *model, w, h int) []line {
-	var out []line
-	switch {
-	case s.task.running():
-		text := spinner(m.frame) + " reading"
-		if s.total > 0 {
-			text = bar(s.done, s.total, 20) + right(percent(s.done, s.total), 5) + "  of " + app.BytesText(s.total)
-		}
-		out = append(out, line{{plain, "   "}, {accent, text}})
-	case s.stopped:
-		out = append(out, say(warn, " ◐ stopped; r starts again"))
-	case s.err != nil:
-		out = failure(s.err, w)
-	}
-	if s.report != nil && !s.stopped && (s.err == nil || s.corrupt()) {
-		out = append(out, s.summary(w)...)
-	}
-	if s.cursor < len(s.files) {
-		if f := s.files[s.cursor]; !f.OK {
-			out = append(out, fact("bad", bad, f.Path+" "+badRanges(f), w)...)
-		}
-	}
-	for _, f := range s.findings {
-		if toTell(f) {
-			out = append(out, fact("finding", findingRole(f), findingText(f), w)...)
-		}
-	}
-	for _, l := range s.fetched {
-		out = append(out, fact("repair", l.role, l.text, w)...)
-	}
-	return withCommand(out, s.command(), w, h)
-}
-
-func (s *verifyScreen) command() string {
-	if s.repair || s.corrupt() {
+	case s.what == checkRepair || s.corrupt():
 		return "qbranch verify " + s.ref.String() + " --repair"
+	case s.what == checkProve:
+		return "qbranch prove " + s.ref.String()
+	case s.what == checkDeeply:
+		return "qbranch verify " + s.ref.String() + " --deep"
 	}
 	return "qbranch verify " + s.ref.String()
-}
-
-// summary is the verdict in one line.
-func (s *verifyScreen) summary(w int) []line {
-	r, badFiles := s.report, 0
-	for _, f := range r.Files {
-		if !f.OK {
-			badFiles++
-		}
-	}
-	read := fmt.Sprintf("%s in %s", app.BytesText(r.Bytes), duration(r.Elapsed))
-	switch {
-	case badFiles > 0:
-		return append(fact("✗ corrupt", bad, fmt.Sprintf("%d of %s bad; read %s", badFiles, plural(len(r.Files), "file", "files"), read), w),
-			fact("", plain, "enter fetches the bad parts again, and only those", w)...)
-	case !r.OK:
-		return fact("✗ unsound", bad, "the bytes are as published, but contradict each other; read "+read, w)
-	}
-	text := "every byte is as published; read " + read
-	if seconds := r.Elapsed.Seconds(); seconds > 0 {
-		text += ", " + rate(float64(r.Bytes)/seconds)
-	}
-	if r.Repaired > 0 {
-		text = app.BytesText(r.Repaired) + " repaired; " + text
-	}
-	return fact("✓ good", good, text, w)
-}
-
-// badRanges lists where a file is bad.
-func badRanges(f app.FileCheck) string {
-	if f.Missing {
-		return "is missing"
-	}
-	var parts []string
-	for _, r := range f.Ranges {
-		parts = append(parts, fmt.Sprintf("bytes %d to %d", r.Offset, r.Offset+r.Length-1))
-	}
-	return strings.Join(parts, ", ")
 }
