@@ -73,6 +73,14 @@ func spoilt(kind string) (map[string][]byte, error) {
 	switch kind {
 	case "trailing-bracket": // found in the wild
 		return changed("quantize_config.json", func(b []byte) ([]byte, error) { return append(bytes.Clone(b), ']'), nil })
+	case "no-card":
+		branches, err := demoRepo()
+		if err != nil {
+			return nil, err
+		}
+		files := maps.Clone(branches["main"])
+		delete(files, "README.md")
+		return files, nil
 	case "only-bad-config": // and there is no other
 		files, err := spoilt("trailing-bracket")
 		if err == nil {

@@ -1,12 +1,14 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/qbranch/qbranch/hub"
 	"github.com/qbranch/qbranch/quant/card"
@@ -26,24 +28,29 @@ func (a *App) Card(ctx context.Context, fileOrRepo string) (*Card, error) {
 	return c, nil
 }
 
+// cardError is a card that cannot be read, and what to do instead.
+type cardError struct {
+	err  error
+	hint string
+}
+
+func (e *cardError) Error() string { return "read the card: " + e.err.Error() }
+func (e *cardError) Unwrap() error { return e.err }
+
+// Hint says what to do next.
+func (e *cardError) Hint() string { return e.hint }
+
 // readCard gives the card's text, and the repository where it comes from one.
 func (a *App) readCard(ctx context.Context, arg string) (md []byte, repo string, err error) {
 	path, err := expandHome(arg)
 	if err != nil {
 		return nil, "", err
 	}
+	// Without a slash it is no repository.
 	fi, statErr := os.Stat(path)
-	switch {
-	case statErr == nil && fi.Mode().IsRegular():
-		md, err = readFileAtMost(path, cardLimit)
+	if isPath(arg) || !strings.Contains(arg, "/") || statErr == nil && fi.Mode().IsRegular() {
+		md, err = readCardFile(path)
 		return md, "", err
-	case statErr == nil && fi.IsDir() && isPath(arg):
-		md, err = readFileAtMost(filepath.Join(path, readme), cardLimit)
-		return md, "", err
-	case isPath(arg) && statErr == nil:
-		return nil, "", fmt.Errorf("read the card: %w", &fs.PathError{Op: "open", Path: path, Err: errors.New("no regular file")})
-	case isPath(arg):
-		return nil, "", fmt.Errorf("read the card: %w", statErr)
 	}
 	ref, err := ParseRef(arg)
 	if err != nil {
@@ -62,17 +69,41 @@ func (a *App) readCard(ctx context.Context, arg string) (md []byte, repo string,
 	}
 	f, ok := find(files, readme)
 	if !ok {
-		return nil, "", fmt.Errorf("read the card of %s: %w", ref, hub.ErrEntryNotFound)
+		return nil, "", &cardError{fmt.Errorf("%s has no %s: %w", ref, readme, hub.ErrEntryNotFound),
+			fmt.Sprintf("'qbranch ls %s' lists its branches without one", ref.Repo)}
 	}
 	md, err = a.hub.ReadListed(ctx, ref.Repo, commit, f, cardLimit)
 	return md, ref.Repo.String(), err
 }
 
-func readFileAtMost(path string, limit int64) ([]byte, error) {
+// readCardFile reads a file of text, or the one in a folder.
+func readCardFile(path string) ([]byte, error) {
+	fi, err := os.Stat(path)
+	if err == nil && fi.IsDir() {
+		path = filepath.Join(path, readme)
+		fi, err = os.Stat(path)
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, &cardError{fmt.Errorf("open %s: %w", path, fs.ErrNotExist),
+			"name a card's file, a folder that has a " + readme + ", or a repository as owner/name"}
+	case err != nil:
+		return nil, &cardError{err, ""}
+	case !fi.Mode().IsRegular():
+		return nil, &cardError{fmt.Errorf("%s is no regular file", path), "write the card to a file first"}
+	case fi.Size() > cardLimit:
+		return nil, &cardError{fmt.Errorf("%s has %s, at most %s are read", path, BytesText(fi.Size()), BytesText(cardLimit)), notCard}
+	}
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, err
+		return nil, &cardError{err, ""}
 	}
 	defer f.Close()
-	return readAtMost(f, limit)
+	md, err := readAtMost(f, cardLimit)
+	if err == nil && bytes.IndexByte(md, 0) >= 0 {
+		return nil, &cardError{fmt.Errorf("%s is no text", path), notCard}
+	}
+	return md, err
 }
+
+const notCard = "a card is a text in Markdown, usually README.md, of some kilobytes"
