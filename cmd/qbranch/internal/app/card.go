@@ -59,21 +59,26 @@ func (a *App) readCard(ctx context.Context, arg string) (md []byte, repo string,
 		}
 		return nil, "", err
 	}
-	commit, err := a.revision(ctx, ref)
+	return a.readRepoCard(ctx, ref)
+}
+
+// readRepoCard reads a repository's card as ls does: what the cache or the store
+// holds costs no request, and is there without a network.
+func (a *App) readRepoCard(ctx context.Context, ref Ref) (md []byte, repo string, err error) {
+	ref.Revision = ref.RevisionOrMain()
+	st, _ := a.existingStore() // one that cannot be read only costs requests
+	all, facts, err := a.namedFacts(ctx, ref, ListOptions{}, st)
 	if err != nil {
 		return nil, "", err
 	}
-	files, err := a.hub.Tree(ctx, ref.Repo, commit)
-	if err != nil {
-		return nil, "", err
+	f := &facts[0]
+	f.files, f.treeErr = a.tree(ctx, all.Repo, f.Commit, st)
+	r := contentReader{app: a, st: st, repo: all.Repo}
+	md, err = r.read(ctx, f, readme, cardLimit)
+	if errors.Is(err, hub.ErrEntryNotFound) {
+		err = &cardError{fmt.Errorf("%s has no %s: %w", ref, readme, hub.ErrEntryNotFound), fmt.Sprintf("'qbranch ls %s' lists its branches without one", ref.Repo)}
 	}
-	f, ok := find(files, readme)
-	if !ok {
-		return nil, "", &cardError{fmt.Errorf("%s has no %s: %w", ref, readme, hub.ErrEntryNotFound),
-			fmt.Sprintf("'qbranch ls %s' lists its branches without one", ref.Repo)}
-	}
-	md, err = a.hub.ReadListed(ctx, ref.Repo, commit, f, cardLimit)
-	return md, ref.Repo.String(), err
+	return md, all.Repo.String(), err
 }
 
 // readCardFile reads a file of text, or the one in a folder.
