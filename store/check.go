@@ -118,7 +118,7 @@ func (c *checker) look(ctx context.Context) (err error) {
 		return err
 	}
 	c.rep.Snapshots, c.rep.Blobs = len(c.inv.snaps), len(c.inv.blobs)
-	for _, step := range []func() error{c.top, c.unreadable, c.snapshots, c.branches, c.pins, c.blobs, c.lists, c.aliases, c.marks, c.partials, c.leftovers} {
+	for _, step := range []func() error{c.top, c.unreadable, c.snapshots, c.branches, c.pins, c.begun, c.blobs, c.lists, c.aliases, c.marks, c.partials, c.leftovers} {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -175,7 +175,7 @@ func (c *checker) top() error {
 	if err != nil {
 		return err
 	}
-	known := []string{dirBlobs, dirParts, dirGit, dirPartial, dirSnapshots, dirBranches, dirCorrupt, dirTmp, dirPins, dirHolds, dirAside, fileVersion, fileLock, "lost+found"}
+	known := []string{dirBlobs, dirParts, dirGit, dirPartial, dirSnapshots, dirBranches, dirCorrupt, dirTmp, dirPins, dirHolds, dirBegun, dirAside, fileVersion, fileLock, "lost+found"}
 	for _, e := range entries {
 		if !slices.Contains(known, e.Name()) && !strings.HasPrefix(e.Name(), ".") {
 			c.inv.foreign = append(c.inv.foreign, filepath.Join(c.s.dir, e.Name()))

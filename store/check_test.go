@@ -40,12 +40,6 @@ func TestCheck(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	must := func(t *testing.T, errs ...error) {
-		t.Helper()
-		if err := errors.Join(errs...); err != nil {
-			t.Fatal(err)
-		}
-	}
 	lone := wantOf([]byte("lone")).SHA256
 	for _, tt := range []struct {
 		code     string
@@ -98,6 +92,11 @@ func TestCheck(t *testing.T) {
 			must(t, s.markCorrupt(&CorruptError{Digest: lone, Size: 4, Parts: []int{0}}))
 		}, ""},
 		{"BRANCH_ORPHAN", SeverityInfo, func(t *testing.T, s *shelf) { must(t, s.SetBranch(repoA, "gone", strings.Repeat("4", 40))) }, ""},
+		{"BEGUN_BAD", SeverityWarn, func(t *testing.T, s *shelf) {
+			path, err := s.begunPath(repoA, commitA)
+			must(t, err)
+			write(t, path, `{"format":1}`)
+		}, ""},
 		{"BRANCH_BAD", SeverityWarn, func(t *testing.T, s *shelf) {
 			path, err := s.branchPath(repoA, "main")
 			must(t, err)
@@ -219,5 +218,13 @@ func TestCheckWhileFetching(t *testing.T) {
 	s.check(CheckOptions{Fix: true})
 	if _, err := os.Stat(s.partsPath(lone)); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the list is still there: %v", err)
+	}
+}
+
+// must ends a test that something it needs has gone wrong for.
+func must(t *testing.T, errs ...error) {
+	t.Helper()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -35,7 +35,7 @@ func (s *Store) Collect(ctx context.Context, o CollectOptions) (Sweep, error) {
 		c.beside()
 		c.partials()
 		c.leftovers()
-		return c.items, c.kept, nil
+		return c.items, c.kept, c.begun()
 	})
 	if err != nil {
 		return sweep, fmt.Errorf("collect what is not used: %w", err)

@@ -43,6 +43,8 @@
 //   - Removing takes nothing that a snapshot names or a running process has
 //     announced to need ([Store.Hold]), and an interruption of it leaves nothing
 //     but garbage.
+//   - What a fetch has begun to bring is noted until it has ended ([Store.HoldFetch]),
+//     so that what is left of it can be told by its branch.
 //   - A blob known to be damaged is not found until it has been repaired.
 //   - What cannot be looked at (out of file descriptors, a disk with errors) is an
 //     error, and neither absent nor damaged.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -212,7 +213,7 @@ func FuzzCheckFilePath(f *testing.F) {
 	})
 }
 
-// FuzzNotes: pins, branches and holds that are understood are written again as
+// FuzzNotes: pins, branches, holds and begun fetches that are understood are written again as
 // something that is understood as the same, and lead to one place in the store.
 func FuzzNotes(f *testing.F) {
 	for _, seed := range []string{
@@ -221,6 +222,7 @@ func FuzzNotes(f *testing.F) {
 		`{"format":1,"repo":"a/b","branch":"main","commit":"0123456789012345678901234567890123456789"}`,
 		`{"format":1,"repo":"../..","branch":"x"}`, `{"format":2}`, `{`, ``,
 		`{"format":1,"pid":7,"what":"get a/b","everything":true,"blobs":["git-0123456789012345678901234567890123456789"]}`,
+		`{"format":1,"repo":"a/b","commit":"0123456789012345678901234567890123456789","branch":"main","begun":"2030-01-02T03:04:05Z","files":[{"path":"x","size":3,"blob":"git-0123456789012345678901234567890123456789"}]}`,
 	} {
 		f.Add([]byte(seed))
 	}
@@ -240,6 +242,12 @@ func FuzzNotes(f *testing.F) {
 			text, err := json.Marshal(j)
 			if again, err2 := decodeBranch(text); err != nil || err2 != nil || again != j {
 				t.Fatalf("branch %+v, again %+v: %v, %v", j, again, err, err2)
+			}
+		}
+		if j, err := decodeBegun(b); err == nil {
+			text, err := encodeBegun(j)
+			if again, err2 := decodeBegun(text); err != nil || err2 != nil || again.Repo != j.Repo || again.Branch != j.Branch || !slices.Equal(again.Files, j.Files) {
+				t.Fatalf("begun %+v, again %+v: %v, %v", j, again, err, err2)
 			}
 		}
 		if j, ok := decodeHold(b); ok {

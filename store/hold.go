@@ -88,6 +88,8 @@ type holdJSON struct {
 	Format     int      `json:"format"`
 	PID        int      `json:"pid"`
 	What       string   `json:"what"`
+	Repo       string   `json:"repo,omitempty"` // of the commit that is fetched
+	Commit     string   `json:"commit,omitempty"`
 	Everything bool     `json:"everything"` // nothing may be removed at all
 	Blobs      []string `json:"blobs"`      // keys of Wants
 }

@@ -21,6 +21,7 @@ const (
 	dirTmp       = "tmp"
 	dirPins      = "pins"
 	dirHolds     = "holds"
+	dirBegun     = "begun"
 	dirAside     = "quarantine"
 	fileLock     = "lock"
 	fileVersion  = "VERSION"

@@ -25,12 +25,13 @@ const (
 	ItemMark     ItemKind = "mark"  // known damage
 	ItemPartial  ItemKind = "partial"
 	ItemHold     ItemKind = "hold"  // of a process that has ended
+	ItemBegun    ItemKind = "begun" // note of a fetch
 	ItemAside    ItemKind = "aside" // set aside, and of no use any more
 	ItemTmp      ItemKind = "tmp"
 )
 
 func (k ItemKind) phase() int {
-	return slices.Index([]ItemKind{ItemSnapshot, ItemBranch, ItemBlob, ItemAlias, ItemParts, ItemMark, ItemPartial, ItemHold, ItemAside, ItemTmp}, k)
+	return slices.Index([]ItemKind{ItemSnapshot, ItemBranch, ItemBlob, ItemAlias, ItemParts, ItemMark, ItemPartial, ItemHold, ItemBegun, ItemAside, ItemTmp}, k)
 }
 
 // Why something that could go was kept.

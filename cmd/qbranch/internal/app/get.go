@@ -122,15 +122,11 @@ func (a *App) get(ctx context.Context, ref Ref, o GetOptions) (*GetResult, error
 
 // bring gets everything into the store: from this machine, then from the hub.
 func (g *getter) bring(ctx context.Context) (err error) {
-	var wants []store.Want
-	for _, f := range g.files {
-		wants = append(wants, fetch.Wanted(f))
-	}
-	hold, err := g.st.Hold(ctx, "get "+g.ref.String(), wants)
+	hold, err := g.hold(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, hold.Release()) }()
+	defer func() { err = errors.Join(err, g.release(hold, err)) }()
 	received, refetched := g.o.Stats.Received.Load(), g.o.Stats.Refetched.Load()
 	if err := g.adopt(ctx); err != nil {
 		return err
