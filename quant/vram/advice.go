@@ -12,6 +12,7 @@ type Advice struct {
 	Text    string  `json:"text"`    // goes on from "it would fit with"
 	Verdict Verdict `json:"verdict"` // what the verdict would be: fits or tight
 	Context int     `json:"context,omitempty"`
+	Batch   int     `json:"batch,omitempty"`
 	KV      KVType  `json:"kv,omitempty"`
 	Engine  string  `json:"engine,omitempty"`
 	Bytes   int64   `json:"bytes,omitempty"` // to free, to lose, or to have
@@ -22,6 +23,7 @@ type Advice struct {
 // Kinds of advice.
 const (
 	AdviseContext  = "context"  // ask for less
+	AdviseBatch    = "batch"    // fewer sequences at a time
 	AdviseKV       = "kv"       // store the cache in fewer bits
 	AdviseFree     = "free"     // end other programs
 	AdviseFraction = "fraction" // let the engine take more of the card
@@ -76,6 +78,13 @@ func (p *plan) settings(s Summary) []Advice {
 	if s.Verdict == TooBig && s.MaxContextTight > s.MaxContext {
 		less(s.MaxContextTight, Tight)
 	}
+	fit := 0
+	for _, v := range []Verdict{Fits, Tight} {
+		if n := p.fewer(v); n > fit {
+			fit = n
+			list = append(list, Advice{Kind: AdviseBatch, Verdict: v, Batch: n, effort: 1, Text: fmt.Sprintf("a batch of at most %d", n)})
+		}
+	}
 	for _, kv := range p.Engine.KV {
 		if kv.sixteenths() >= p.KV.sixteenths() {
 			continue
@@ -86,6 +95,36 @@ func (p *plan) settings(s Summary) []Advice {
 			Text: fmt.Sprintf("a KV cache in %s", kv)})
 	}
 	return firstOfKV(list)
+}
+
+// fewer is the largest batch that leads to a verdict, 0 when none does.
+func (p *plan) fewer(v Verdict) int {
+	r := p.Request
+	enough := func(batch int) bool {
+		r.Batch = batch
+		q, why := r.plan()
+		return why == "" && q.holds(q.Context, levelOf(v))
+	}
+	low, high := 0, p.Batch // high is too many
+	if enough(high) {
+		return 0
+	}
+	for high-low > 1 {
+		if mid := low + (high-low)/2; enough(mid) {
+			low = mid
+		} else {
+			high = mid
+		}
+	}
+	return low
+}
+
+// levelOf is the need that a verdict is about.
+func levelOf(v Verdict) level {
+	if v == Tight {
+		return expected
+	}
+	return highest
 }
 
 // firstOfKV keeps, of the caches that lead to a verdict, the one with the most bits.
@@ -198,16 +237,12 @@ func (p *plan) others() []Advice {
 // branch would be small enough. The layers of a smaller branch are taken to be
 // of one size.
 func (p *plan) lose(v Verdict) int64 {
-	l := highest
-	if v == Tight {
-		l = expected
-	}
 	r := p.Request
 	r.Weights.Layers = nil
 	enough := func(lose int64) bool {
 		r.Weights.Bytes = p.Request.Weights.Bytes - lose
 		q, why := r.plan()
-		return why == "" && q.holds(q.Context, l)
+		return why == "" && q.holds(q.Context, levelOf(v))
 	}
 	low, high := int64(0), p.Request.Weights.Bytes-max(p.Request.Weights.Embed, 0)-max(p.Request.Weights.Head, 0)-1
 	if high <= low || enough(low) || !enough(high) {

@@ -176,7 +176,7 @@ func TestAdviceIsTrue(t *testing.T) {
 			}
 		}
 	}
-	for _, kind := range []string{AdviseContext, AdviseKV, AdviseFree, AdviseSplit, AdviseEngine, AdviseSmaller, AdviseMore, AdviseCards} {
+	for _, kind := range []string{AdviseContext, AdviseBatch, AdviseKV, AdviseFree, AdviseFraction, AdviseSplit, AdviseEngine, AdviseSmaller, AdviseMore, AdviseCards} {
 		if followed[kind] == 0 {
 			t.Errorf("no advice %q was followed", kind)
 		}
@@ -191,6 +191,10 @@ func follow(r Request, a Advice) (Request, bool) {
 	switch a.Kind {
 	case AdviseContext:
 		r.Context = a.Context
+	case AdviseBatch:
+		r.Batch = a.Batch
+	case AdviseFraction:
+		r.Engine.Fraction = 950
 	case AdviseKV:
 		r.KV = a.KV
 	case AdviseFree:

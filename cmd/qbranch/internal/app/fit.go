@@ -253,10 +253,15 @@ func (r *FitRow) Usable(tight bool) bool {
 	return r.Verdict == VerdictFits || tight && r.Verdict == VerdictTight
 }
 
-// optionError is an option that cannot be.
+// optionError is an option that cannot be, or a variable that stands for one.
 type optionError struct{ option, reason, hint string }
 
-func (e *optionError) Error() string { return "--" + strings.TrimLeft(e.option, "-") + ": " + e.reason }
+func (e *optionError) Error() string {
+	if strings.HasPrefix(e.option, "QBRANCH_") {
+		return e.option + ": " + e.reason
+	}
+	return "--" + strings.TrimLeft(e.option, "-") + ": " + e.reason
+}
 
 // Hint says what to do next.
 func (e *optionError) Hint() string { return e.hint }

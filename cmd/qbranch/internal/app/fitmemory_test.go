@@ -61,6 +61,7 @@ func TestFitOptions(t *testing.T) {
 	}{
 		{FitOptions{VRAM: "much"}, `--vram: "much" is not a size`},
 		{FitOptions{VRAM: "24,"}, "--vram: "},
+		{FitOptions{VRAM: "24,x", VRAMFrom: "QBRANCH_VRAM"}, `QBRANCH_VRAM: "x" is not a size`},
 		{FitOptions{VRAM: "24GiB", VRAMFrom: "--vram", Engine: "cpu"}, "--engine: qbranch gen runs in main memory"},
 		{FitOptions{GPUs: []string{"0"}, Engine: "cpu"}, "--engine: qbranch gen runs in main memory"},
 		{FitOptions{Engine: "wombat"}, `--engine: "wombat" is not known`},
