@@ -72,29 +72,15 @@ func readCalibration(dir string) (vram.Calibration, error) {
 }
 
 // writeCalibration replaces the file as a whole, or leaves it as it was.
-func writeCalibration(dir string, c *vram.Calibration) (err error) {
+func writeCalibration(dir string, c *vram.Calibration) error {
 	data, err := c.Encode()
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := replaceFile(dir, calibrationFile, data); err != nil {
 		return fmt.Errorf("keep what was measured: %w", err)
 	}
-	f, err := os.CreateTemp(dir, "."+calibrationFile+"-*")
-	if err != nil {
-		return fmt.Errorf("keep what was measured: %w", err)
-	}
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("keep what was measured: %w", err)
-			os.Remove(f.Name()) // of no use to anybody
-		}
-	}()
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), filepath.Join(dir, calibrationFile))
+	return nil
 }
 
 // recall reads what was measured on this machine, by which estimates are

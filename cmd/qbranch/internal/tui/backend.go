@@ -11,6 +11,8 @@ import (
 // their context, and are safe for concurrent use.
 type backend interface {
 	List(ctx context.Context, repo app.RepoID, o app.ListOptions) (*app.Listing, error)
+	Recent(dir string) ([]app.RepoID, error)
+	Remember(dir string, repo app.RepoID) error
 	Survey(ctx context.Context, ref app.Ref) (survey, error)
 	GPUs(ctx context.Context, o app.GPUOptions) (*app.GPUReport, error)
 	Show(ctx context.Context, t app.Target, o app.FitOptions) (*app.Shown, error)
@@ -57,6 +59,10 @@ func (b appBackend) Survey(ctx context.Context, ref app.Ref) (survey, error) {
 	}
 	return s, nil
 }
+
+func (appBackend) Recent(dir string) ([]app.RepoID, error) { return app.Recent(dir) }
+
+func (appBackend) Remember(dir string, repo app.RepoID) error { return app.Remember(dir, repo) }
 
 var _ backend = appBackend{}
 

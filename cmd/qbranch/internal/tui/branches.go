@@ -74,14 +74,15 @@ func (s *branchesScreen) abandon() {
 
 func (s *branchesScreen) refresh(m *model) tea.Cmd {
 	m.frame = 0
-	repo := s.repo
+	repo, back, dir := s.repo, m.back, m.plan.base.StateDir
 	ctx, gen := s.task.begin(m.work.ctx)
 	return m.work.command(ctx, func(ctx context.Context) tea.Msg {
-		l, err := m.back.List(ctx, repo, app.ListOptions{})
+		l, err := back.List(ctx, repo, app.ListOptions{})
 		if err == nil {
+			_ = back.Remember(dir, repo) // the first screen's list is a comfort, no promise
 			return listMsg{gen: gen, listing: l}
 		}
-		items, storeErr := m.back.StoreList(ctx)
+		items, storeErr := back.StoreList(ctx)
 		if storeErr != nil {
 			items = nil // the first error is the one that matters
 		}

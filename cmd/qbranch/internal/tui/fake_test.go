@@ -34,6 +34,7 @@ type fake struct {
 	remove  func(q app.RemoveRequest) (*app.SweepReport, error)
 	collect func(q app.CollectRequest) (*app.SweepReport, error)
 	pins    []string
+	looked  []app.RepoID
 
 	mu     sync.Mutex
 	loads  int
@@ -48,6 +49,15 @@ func (f *fake) List(context.Context, app.RepoID, app.ListOptions) (*app.Listing,
 	l := *f.listing
 	l.Branches = append([]app.BranchRow(nil), f.listing.Branches...)
 	return &l, nil
+}
+
+func (f *fake) Recent(string) ([]app.RepoID, error) { return f.looked, nil }
+
+func (f *fake) Remember(_ string, repo app.RepoID) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.looked = append([]app.RepoID{repo}, f.looked...)
+	return nil
 }
 
 func (f *fake) Survey(ctx context.Context, ref app.Ref) (survey, error) {

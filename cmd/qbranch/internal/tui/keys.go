@@ -131,5 +131,8 @@ func helpBody(m *model) []line {
 		line{{warn, "   ◐ 43%"}, {plain, "       partly here; enter resumes"}},
 		line{{bad, "   ! corrupt"}, {plain, "   bytes on disk changed; enter repairs them"}},
 		line{{warn, "   ↻ outdated"}, {plain, "  the branch has a newer commit; enter updates"}},
+		line{{plain, "   Fit         "}, {good, "✓"}, {plain, " even the highest estimate is free, "}, {warn, "~"}, {plain, " only the expected one, "}, {bad, "✗"}, {plain, " neither"}},
+		line{{plain, "   Eng         A AutoGPTQ or GPTQModel, E ExLlama, V vLLM, Q qbranch; small: with a caveat, - no, ? unknown"}},
+		line{{plain, "   Rank        expected order by bits, group size, act-order: not a measurement"}},
 	)
 }

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -12,24 +13,31 @@ import (
 // startScreen asks which repository, and shows what is in the store.
 type startScreen struct {
 	input  editor
-	cursor int // 0 is the input, i+1 is recent[i]
-	recent []app.StoreItem
-	err    error // of the last reference or of reading the store
+	cursor int             // 0 is the input, i+1 is row i
+	recent []app.StoreItem // in the store
+	looked []app.RepoID    // looked at last
+	err    error           // of the last reference or of reading the store
 	task   task
 }
 
 // storeMsg is what the store holds.
 type storeMsg struct {
-	gen   int
-	items []app.StoreItem
-	err   error
+	gen    int
+	items  []app.StoreItem
+	looked []app.RepoID
+	err    error
 }
 
 func (s *startScreen) load(m *model) tea.Cmd {
 	ctx, gen := s.task.begin(m.work.ctx)
+	back, dir := m.back, m.plan.base.StateDir
 	return m.work.command(ctx, func(ctx context.Context) tea.Msg {
-		items, err := m.back.StoreList(ctx)
-		return storeMsg{gen, items, err}
+		items, err := back.StoreList(ctx)
+		looked, lookedErr := back.Recent(dir)
+		if err == nil {
+			err = lookedErr
+		}
+		return storeMsg{gen, items, looked, err}
 	})
 }
 
@@ -39,17 +47,30 @@ func (s *startScreen) loaded(msg storeMsg) {
 	}
 	if msg.err != nil {
 		s.err = msg.err
-		return
 	}
-	s.recent = msg.items
-	s.cursor = min(s.cursor, len(s.recent))
+	s.recent, s.looked = msg.items, slices.DeleteFunc(msg.looked, func(r app.RepoID) bool {
+		return slices.ContainsFunc(msg.items, func(it app.StoreItem) bool { return it.Repo == r.String() })
+	})
+	s.cursor = min(s.cursor, s.rows())
+}
+
+// rows counts what can be chosen: branches in the store, then repositories that
+// were looked at.
+func (s *startScreen) rows() int { return len(s.recent) + len(s.looked) }
+
+// name is what row i opens.
+func (s *startScreen) name(i int) string {
+	if i < len(s.recent) {
+		return s.recent[i].Ref()
+	}
+	return s.looked[i-len(s.recent)].String()
 }
 
 // open goes to the branches of what is typed or chosen.
 func (s *startScreen) open(m *model) tea.Cmd {
 	text := strings.TrimSpace(s.input.text())
 	if s.cursor > 0 {
-		text = s.recent[s.cursor-1].Ref()
+		text = s.name(s.cursor - 1)
 	}
 	ref, err := app.ParseRef(text)
 	s.err = err
@@ -76,9 +97,9 @@ func (s *startScreen) head(m *model) (string, string) { return "", m.version }
 
 func (s *startScreen) keys(m *model) []binding {
 	return []binding{
-		bind("enter", "enter", "open, list its branches", s.cursor > 0 || len(s.input.runes) > 0, simply(s.open)).or("type owner/name first, or choose with ↑↓ what is in the store"),
-		bind("up down pgup pgdown", "↑↓", "choose, one that is in the store", len(s.recent) > 0, func(_ *model, pressed string) tea.Cmd {
-			s.cursor = moved(s.cursor, pressed, len(s.recent)+1)
+		bind("enter", "enter", "open, list its branches", s.cursor > 0 || len(s.input.runes) > 0, simply(s.open)).or("type owner/name first, or choose with ↑↓ one of the list"),
+		bind("up down pgup pgdown", "↑↓", "choose, one of the list", s.rows() > 0, func(_ *model, pressed string) tea.Cmd {
+			s.cursor = moved(s.cursor, pressed, s.rows()+1)
 			return nil
 		}),
 		bind("esc", "esc", "clear", s.cursor > 0 || len(s.input.runes) > 0, simply(func(*model) tea.Cmd {
@@ -86,7 +107,8 @@ func (s *startScreen) keys(m *model) []binding {
 			s.input.set("")
 			return nil
 		})),
-		bind("ctrl+t", "ctrl+t", "transfers", len(m.transfers.list) > 0, simply(showTransfers)),
+		bind("alt+2 ctrl+t", "alt+2", "transfers", len(m.transfers.list) > 0, simply(showTransfers)),
+		bind("alt+3", "alt+3", "store, what is here and what it takes", true, simply(func(m *model) tea.Cmd { return m.store.open(m) })),
 		helpKey("f1 ?", "?"),
 		bind("ctrl+c", "ctrl+c", "quit", true, askQuit),
 	}
@@ -108,15 +130,32 @@ func (s *startScreen) body(m *model, w, h int) []line {
 	}
 	field := s.input.view(w-5, s.cursor == 0, "owner/name, owner/name:branch or a URL")
 	out := []line{say(title, "   Open a repository"), append(line{mark}, field...), nil}
-	if len(s.recent) > 0 {
-		out = append(out, say(title, "   In the store"))
+	if s.rows() > 0 {
+		out = append(out, say(title, "   In the store, and looked at last"))
 		return append(out, s.recentTable(w, h-len(out))...)
 	}
 	return append(out,
-		say(dim, "   The store is empty. Some references to try:"),
+		say(dim, "   Paste or type a repository of GPTQ branches. Some to try:"),
 		say(plain, "     TheBloke/Llama-2-13B-chat-GPTQ"),
 		say(plain, "     TheBloke/Llama-2-13B-chat-GPTQ:gptq-4bit-32g-actorder_True"),
-		say(plain, "     https://huggingface.co/TheBloke/Llama-2-7B-Chat-GPTQ"))
+		say(plain, "     https://huggingface.co/TheBloke/Llama-2-7B-Chat-GPTQ"), nil,
+		say(dim, "   Offline: 'qbranch demo --tui' shows all of it on a small repository."))
+}
+
+// clicked puts the cursor on a row.
+func (s *startScreen) clicked(_ *model, _, y, _, h int) tea.Cmd {
+	if i, ok := rowAt(s.rows(), s.cursor-1, h-4, y-4); ok {
+		s.cursor = i + 1
+	}
+	return nil
+}
+
+// command is the line that lists what is chosen.
+func (s *startScreen) command(*model) string {
+	if s.cursor > 0 {
+		return "qbranch ls " + s.name(s.cursor-1)
+	}
+	return ""
 }
 
 func (s *startScreen) recentTable(w, h int) []line {
@@ -127,11 +166,21 @@ func (s *startScreen) recentTable(w, h int) []line {
 	u := unitFor(largest)
 	cols := []column{
 		{title: "Branch", cell: func(i int) span {
-			return span{plain, s.recent[i].Ref()}
+			return span{plain, s.name(i)}
 		}},
-		{title: "Size " + u.name, width: 8, right: true, cell: func(i int) span { return span{plain, u.of(s.recent[i].Bytes)} }},
-		{title: "State", width: 11, cell: func(i int) span { return stateSpan(s.recent[i].State, "") }},
+		{title: "Size " + u.name, width: 8, right: true, cell: func(i int) span {
+			if i >= len(s.recent) {
+				return span{}
+			}
+			return span{plain, u.of(s.recent[i].Bytes)}
+		}},
+		{title: "State", width: 11, cell: func(i int) span {
+			if i >= len(s.recent) {
+				return span{dim, "looked at"}
+			}
+			return stateSpan(s.recent[i].State, "")
+		}},
 	}
 	cols[0].width = w - tableWidth(cols) - 2
-	return table(cols, len(s.recent), s.cursor-1, h)
+	return table(cols, s.rows(), s.cursor-1, h)
 }

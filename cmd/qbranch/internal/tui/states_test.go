@@ -43,7 +43,7 @@ func states(t *testing.T) []state {
 	settle(m, m.Init())
 	add("start-empty", m)
 
-	m = bench(t, &fake{items: stored})
+	m = bench(t, &fake{items: stored, looked: []app.RepoID{tales, {Owner: "TheBloke", Name: "Mistral-7B-v0.1-GPTQ"}}})
 	settle(m, m.Init())
 	add("start", m)
 
