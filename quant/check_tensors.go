@@ -202,12 +202,12 @@ func (c *checker) checkParameters(m *module, s gptq.Shape) {
 	case !d.known:
 	case s.Bits != bits:
 		differs("bits", Finding{
-			Got: strconv.Itoa(s.Bits), Want: strconv.Itoa(bits),
+			Field: "bits", Got: strconv.Itoa(s.Bits), Want: strconv.Itoa(bits),
 			Message: fmt.Sprintf("has %d bits by its tensors, the configuration says %d", s.Bits, bits),
 		})
 	case c.cfg.HasGroupSize && !s.Fits(groupSize) && !(groupSize == 0 || groupSize < -1): // J4's
 		differs("groups", Finding{
-			Got: strconv.Itoa(s.GroupSize()), Want: strconv.Itoa(groupSize),
+			Field: "group_size", Got: strconv.Itoa(s.GroupSize()), Want: strconv.Itoa(groupSize),
 			Message: fmt.Sprintf("has %d groups for %d rows, which is group size %d; the configuration says %d", s.G, s.K, s.GroupSize(), groupSize),
 		})
 	}

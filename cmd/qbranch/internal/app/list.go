@@ -102,6 +102,7 @@ type AbsentBranch struct {
 type Note struct {
 	Branch  string `json:"branch"` // "" = the repository
 	Code    string `json:"code"`
+	Field   string `json:"field"` // the parameter that it is about, "" where it is about none
 	Message string `json:"message"`
 }
 
@@ -215,7 +216,7 @@ func agoText(d time.Duration) string {
 
 // note adds a note.
 func (l *Listing) note(branch, code, format string, args ...any) {
-	l.Notes = append(l.Notes, Note{branch, code, fmt.Sprintf(format, args...)})
+	l.Notes = append(l.Notes, Note{branch, code, "", fmt.Sprintf(format, args...)})
 }
 
 // restricted reports whether err asks for permission.

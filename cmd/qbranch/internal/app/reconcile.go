@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+
+	"github.com/qbranch/qbranch/quant"
 )
 
 // believe settles a parameter: what the tensors prove, else what the
@@ -59,50 +61,74 @@ func (l *Listing) settle(row *BranchRow, h hearing) {
 
 // contradictions notes what the sources of a branch contradict one another in.
 func (l *Listing) contradictions(branch string, h hearing) {
-	contradict(l, branch, h, "NAME_BITS", "CARD_BITS", func(c claims) *int { return c.bits }, bitsText)
-	contradict(l, branch, h, "NAME_GROUP_SIZE", "CARD_GROUP_SIZE", func(c claims) *int { return c.group }, groupText)
-	contradict(l, branch, h, "NAME_ACT_ORDER", "CARD_ACT_ORDER", func(c claims) *bool { return c.act }, actText)
-	contradict(l, branch, h, "", "", func(c claims) *bool { return c.sym }, symText)
-	contradict(l, branch, h, "", "", func(c claims) *string { return c.format }, func(s string) string { return "format " + s })
-	contradict(l, branch, h, "", "CARD_DAMP", func(c claims) *float64 { return c.damp }, func(x float64) string {
+	contradict(l, branch, h, topic{"bits", "NAME_BITS", "CARD_BITS"}, func(c claims) *int { return c.bits }, bitsText)
+	contradict(l, branch, h, topic{"group_size", "NAME_GROUP_SIZE", "CARD_GROUP_SIZE"}, func(c claims) *int { return c.group }, groupText)
+	contradict(l, branch, h, topic{"act_order", "NAME_ACT_ORDER", "CARD_ACT_ORDER"}, func(c claims) *bool { return c.act }, actText)
+	contradict(l, branch, h, topic{field: "sym"}, func(c claims) *bool { return c.sym }, symText)
+	contradict(l, branch, h, topic{field: "format"}, func(c claims) *string { return c.format }, func(s string) string { return "format " + s })
+	contradict(l, branch, h, topic{field: "damp_percent", card: "CARD_DAMP"}, func(c claims) *float64 { return c.damp }, func(x float64) string {
 		return "damp_percent " + strconv.FormatFloat(x, 'g', -1, 64)
 	})
 }
 
+// topic is a parameter that sources may contradict one another in, and the codes of
+// the notes about the branch's name and the card.
+type topic struct{ field, name, card string }
+
 // contradict notes the configurations that differ, and compares tensors, name and
 // card with what the configurations say; the card with the name where there is
-// none. nameCode and cardCode are the codes of the last two.
-func contradict[T comparable](l *Listing, branch string, h hearing, nameCode, cardCode string, of func(claims) *T, text func(T) string) {
+// none.
+func contradict[T comparable](l *Listing, branch string, h hearing, t topic, of func(claims) *T, text func(T) string) {
 	value, source, differ := config(h, of)
+	note := func(code, format string, args ...any) {
+		l.Notes = append(l.Notes, Note{branch, code, t.field, fmt.Sprintf(format, args...)})
+	}
 	says := func(source string, v *T) string { return fmt.Sprintf("%s says %s", speaker(source), text(*v)) }
 	if differ {
 		for _, c := range h.configs {
 			if v := of(c); v != nil && *v != *value {
-				l.note(branch, "CONFIG_DIFFERS", "%s, %s: engines differ in which they read", says(c.source, v), says(source, value))
+				note("CONFIG_DIFFERS", "%s, %s: engines differ in which they read", says(c.source, v), says(source, value))
 			}
 		}
 	}
 	compare := func(code string, c claims) {
 		if v := of(c); v != nil && value != nil && *v != *value {
-			l.note(branch, code, "%s, %s", says(c.source, v), says(source, value))
+			note(code, "%s, %s", says(c.source, v), says(source, value))
 		}
 	}
 	if v := of(h.tensors); v != nil && value != nil && *v != *value {
-		l.note(branch, "TENSORS_DIFFER", "the tensors have %s, %s", text(*v), says(source, value))
+		note("TENSORS_DIFFER", "the tensors have %s, %s", text(*v), says(source, value))
 	}
 	for _, c := range h.others {
 		switch c.source {
 		case FromMetadata:
 			compare("METADATA_DIFFERS", c)
 		case FromName:
-			compare(nameCode, c)
+			compare(t.name, c)
 			if value == nil {
 				value, source = of(c), c.source
 			}
 		case FromCard:
-			compare(cardCode, c)
+			compare(t.card, c)
 		}
 	}
+}
+
+// ToldBy reports whether a finding says of the branch what the note says: where
+// both are shown, the note adds nothing. Remarks that are information only do not
+// count, as they are not always shown.
+func (n Note) ToldBy(findings []Finding) bool {
+	codes := map[string][]string{"CONFIG_DIFFERS": {"J5"}, "TENSORS_DIFFER": {"H5"}, "METADATA_DIFFERS": {"H11"},
+		"NAME_BITS": {"J6"}, "NAME_GROUP_SIZE": {"J6"}, "NAME_ACT_ORDER": {"J6"},
+		"NOT_GPTQ": {"J2", "H7"}, "NO_CONFIG": {"J2"}, "NO_WEIGHTS": {"J12"}, "CONFIG_UNREADABLE": {"J1"}}[n.Code]
+	// What findings call a parameter is its key in the files.
+	field := map[string]string{"act_order": "desc_act", "format": "checkpoint_format"}[n.Field]
+	if field == "" {
+		field = n.Field
+	}
+	return slices.ContainsFunc(findings, func(f Finding) bool {
+		return f.Severity != quant.Info && slices.Contains(codes, f.Code) && (n.Field == "" || f.Field == field)
+	})
 }
 
 // speaker names a source in a sentence.

@@ -47,7 +47,7 @@ may be a folder.`,
 			if r.json {
 				return r.emit(diffObject{"qbranch/diff/v1", d})
 			}
-			fmt.Fprint(r.out, diffText(d))
+			fmt.Fprint(r.out, diffText(d, r.outWidth()))
 			return nil
 		},
 	}
@@ -62,7 +62,8 @@ type diffObject struct {
 	*app.Diff
 }
 
-func diffText(d *app.Diff) string {
+// diffText is the comparison; width 0 is any width.
+func diffText(d *app.Diff, width int) string {
 	var out strings.Builder
 	for i, s := range []app.DiffSide{d.A, d.B} {
 		fmt.Fprintf(&out, "%c  %s", 'A'+i, clean(s.Target))
@@ -72,7 +73,7 @@ func diffText(d *app.Diff) string {
 		fmt.Fprintf(&out, " (%s)\n", s.From)
 	}
 	out.WriteString("\n" + diffParameters(d))
-	out.WriteString("\n" + diffFiles(d))
+	out.WriteString("\n" + wrapped(diffFiles(d), width, len("switching ")+1))
 	if len(d.Engines) > 0 {
 		out.WriteString("\nengines that treat them differently\n")
 		var rows [][]string
@@ -83,8 +84,15 @@ func diffText(d *app.Diff) string {
 			}
 			rows = append(rows, []string{"  " + e.Name, string(e.A), string(e.B), why})
 		}
-		out.WriteString(table([]column{{title: "  Engine"}, {title: "A"}, {title: "B"}, {title: "Because"}}, rows))
+		out.WriteString(tableWithin([]column{{title: "  Engine"}, {title: "A"}, {title: "B"}, {title: "Because"}}, rows, width))
 	}
+	out.WriteString(wrapped(diffFindings(d), width, hang))
+	return out.String()
+}
+
+// diffFindings is what is wrong with one side only, and what could not be read.
+func diffFindings(d *app.Diff) string {
+	var out strings.Builder
 	for i, findings := range [][]app.Finding{d.FindingsA, d.FindingsB} {
 		for _, f := range findings {
 			fmt.Fprintf(&out, "only %c: %s %s: %s: %s\n", 'A'+i, f.Severity, f.Code, clean(f.Where), clean(f.Message))

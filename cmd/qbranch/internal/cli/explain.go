@@ -51,16 +51,16 @@ func parametersText(b app.BranchRow, width int) string {
 				differ = append(differ, clean(s.Source)+": "+said(p.Name, s.Value))
 			}
 		}
-		rows = append(rows, []string{"  " + p.Name, said(p.Name, p.Value), clean(p.From) + ": " + clean(p.Why), strings.Join(agree, ", "), strings.Join(differ, ", ")})
+		rows = append(rows, []string{"  " + p.Name, said(p.Name, p.Value), clean(p.From) + ": " + clean(p.Why), strings.Join(differ, ", "), strings.Join(agree, ", ")})
 	}
-	columns := []column{{title: "  Parameter"}, {title: "Believed"}, {title: "Because"}, {title: "Agree"}, {title: "Differ"}}
+	columns := []column{{title: "  Parameter"}, {title: "Believed"}, {title: "Because"}, {title: "Differ"}, {title: "Agree"}}
 	text := table(columns, rows)
 	if width > 0 && tableWidth(text) > width {
 		columns[2].title = "From"
 		for _, row := range rows {
 			row[2], _, _ = strings.Cut(row[2], ":")
 		}
-		text = table(columns, rows)
+		text = tableWithin(columns, rows, width)
 	}
 	return text + sourcesText(b)
 }

@@ -23,11 +23,11 @@ func TestExplain(t *testing.T) {
 	l := &app.Listing{Branches: []app.BranchRow{b}, Absent: []app.AbsentBranch{{Branch: "gone"}}}
 	const wide = `
 b
-  Parameter   Believed  Because                                        Agree  Differ
-  bits        3         config.json: engines read the configuration    name   card: 4
-  group_size  none      name: no configuration says it                 card
+  Parameter   Believed  Because                                        Differ   Agree
+  bits        3         config.json: engines read the configuration    card: 4  name
+  group_size  none      name: no configuration says it                          card
   dataset     wikitext  card: no configuration says it
-  size        1.98 MB   tree: the sizes of the weight files, together  card
+  size        1.98 MB   tree: the sizes of the weight files, together           card
   cannot be read: quant_config.json: line 1: unexpected
   not asked: tensors
 
@@ -39,7 +39,7 @@ on the card only
 		t.Errorf("got\n%s\nwant\n%s", got, wide)
 	}
 	narrow := lsExplained(l, 60)
-	if strings.Contains(narrow, "engines read") || !strings.Contains(narrow, "  bits        3         config.json  name   card: 4\n") {
+	if strings.Contains(narrow, "engines read") || !strings.Contains(narrow, "  bits        3         config.json  card: 4  name\n") {
 		t.Errorf("in 60 columns:\n%s", narrow)
 	}
 }

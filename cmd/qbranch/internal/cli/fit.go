@@ -184,7 +184,7 @@ type fitObject struct {
 // fitText is the table, what is to say of its rows, and the best of them.
 func fitText(f *app.FitReport, width int, explain bool) string {
 	var out strings.Builder
-	fmt.Fprintln(&out, clean(fitHead(f)))
+	out.WriteString(wrapped(clean(fitHead(f))+"\n", width, hang))
 	columns := []column{{title: "Branch"}, {"Bits", true}, {"GS", true}, {title: "Act"}, {"Weights GiB", true}, {"Need GiB", true}}
 	if len(f.Cards) > 0 {
 		columns = append(columns, column{"Most context", true}, column{title: "Verdict"})
@@ -205,23 +205,30 @@ func fitText(f *app.FitReport, width int, explain bool) string {
 		text = table(columns, rows)
 	}
 	out.WriteString(text)
-	out.WriteString(fitRemarks(f))
-	out.WriteString(learntText(f))
+	out.WriteString(fitBest(f)) // a command to copy is not broken
+	out.WriteString(wrapped(fitRemarks(f)+learntText(f), width, hang))
 	if explain {
 		for i := range f.Branches {
-			out.WriteString(explainText(&f.Branches[i]))
+			out.WriteString(wrapped(explainText(&f.Branches[i], width), width, hang))
 		}
 	}
+	return out.String()
+}
+
+// hang is how far a remark goes on to the right of where it began.
+const hang = 4
+
+// fitBest is how to fetch the best branch, "" where there is nothing to choose.
+func fitBest(f *app.FitReport) string {
 	switch {
 	case len(f.Branches) < 2 || len(f.Cards) == 0:
+		return ""
 	case f.Best != "":
-		fmt.Fprintf(&out, "best: qbranch get %s:%s\n", clean(f.Repo), clean(f.Best))
+		return fmt.Sprintf("best: qbranch get %s:%s\n", clean(f.Repo), clean(f.Best))
 	case slices.ContainsFunc(f.Branches, func(r app.FitRow) bool { return r.Verdict == app.VerdictTight }):
-		out.WriteString("best: none fits; --allow-tight takes one that is tight\n")
-	default:
-		out.WriteString("best: none fits\n")
+		return "best: none fits; --allow-tight takes one that is tight\n"
 	}
-	return out.String()
+	return "best: none fits\n"
 }
 
 // learntText says what was recorded, or forgotten.
@@ -360,19 +367,20 @@ func (all *remarks) add(kind, branch, text string) {
 	*all = append(*all, &remark{kind, text, []string{branch}})
 }
 
-// text is "kind: branches: text", a line each. Which branches there are is known:
-// one alone need not be named.
-func (all remarks) text(rows []app.FitRow) string {
+// text is "kind: branches: text", a line each. rows are the branches of the table
+// above: one that stands alone there need not be named.
+func (all remarks) text(rows []string) string {
 	var out strings.Builder
 	for _, t := range all {
 		where := strings.Join(t.branches, ", ") + ": "
+		ofAll := len(t.branches) == len(rows) && !slices.ContainsFunc(rows, func(b string) bool { return !slices.Contains(t.branches, b) })
 		switch n := len(t.branches); {
-		case t.branches[0] == "" || len(rows) == 1 && t.branches[0] == rows[0].Branch:
+		case t.branches[0] == "", ofAll && n == 1:
 			where = ""
-		case n == len(rows) && n > 1:
+		case ofAll:
 			where = "all branches: "
-		case n > 4:
-			where = fmt.Sprintf("%s and %d more: ", t.branches[0], n-1)
+		case n > 8:
+			where = fmt.Sprintf("%s and %d more: ", strings.Join(t.branches[:4], ", "), n-4)
 		}
 		fmt.Fprintf(&out, "%s: %s\n", t.kind, clean(where+t.text))
 	}
@@ -398,14 +406,16 @@ func fitRemarks(f *app.FitReport) string {
 	for i := range f.Branches {
 		r := &f.Branches[i]
 		switch e := r.Engine; {
-		case r.Verdict == app.VerdictUnusable:
+		case r.Verdict == app.VerdictUnusable, r.Verdict == app.VerdictTooBig && len(f.Branches) > 1:
 		case e == nil:
 			all.add("engines", r.Branch, r.EngineSummary())
 		case len(e.Why) > 0:
 			all.add("engine", r.Branch, fmt.Sprintf("%s: %s", e.Name, strings.Join(e.Why, "; ")))
 		}
 	}
+	told := map[string][]app.Finding{}
 	for _, r := range f.Branches {
+		told[r.Branch] = r.Findings
 		for _, finding := range r.Findings {
 			if text := app.FindingText(finding); finding.Severity != app.Info && text != r.Why { // else that is said
 				all.add(string(finding.Severity), r.Branch, strings.TrimPrefix(text, r.Branch+": "))
@@ -420,28 +430,15 @@ func fitRemarks(f *app.FitReport) string {
 		}
 	}
 	for _, n := range f.Notes {
-		if judged(f, n) {
-			continue
+		if !n.ToldBy(told[n.Branch]) {
+			all.add("note", n.Branch, fmt.Sprintf("%s (%s)", n.Message, n.Code))
 		}
-		all.add("note", n.Branch, fmt.Sprintf("%s (%s)", n.Message, n.Code))
 	}
-	return all.text(f.Branches)
-}
-
-// judgedAs names, for notes that compare what is said of a branch, the findings that
-// judge the same.
-var judgedAs = map[string][]string{
-	"CONFIG_DIFFERS": {"J5"}, "CONFIG_UNREADABLE": {"J1"}, "METADATA_DIFFERS": {"H11"}, "NOT_GPTQ": {"J2", "H7"}, "NO_WEIGHTS": {"J12"},
-	"NAME_ACT_ORDER": {"J6"}, "NAME_BITS": {"J6"}, "NAME_GROUP_SIZE": {"J6"}, "TENSORS_DIFFER": {"H5"},
-}
-
-// judged reports whether a finding of the branch says what the note says.
-func judged(f *app.FitReport, n app.Note) bool {
-	return slices.ContainsFunc(f.Branches, func(r app.FitRow) bool {
-		return r.Branch == n.Branch && slices.ContainsFunc(r.Findings, func(finding app.Finding) bool {
-			return finding.Severity != app.Info && slices.Contains(judgedAs[n.Code], finding.Code)
-		})
-	})
+	rows := make([]string, len(f.Branches))
+	for i := range f.Branches {
+		rows[i] = f.Branches[i].Branch
+	}
+	return all.text(rows)
 }
 
 // whyText says why a branch does not fit, and what would make it; "" when it does.
@@ -457,7 +454,7 @@ func whyText(r *app.FitRow, alone bool) string {
 }
 
 // explainText is every term of the need.
-func explainText(r *app.FitRow) string {
+func explainText(r *app.FitRow, width int) string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "\n%s\n", clean(r.Branch))
 	columns := []column{{title: "  Term"}, {"Low", true}, {"Expected", true}, {"High GiB", true}, {title: "From"}, {title: "How"}}
@@ -467,7 +464,7 @@ func explainText(r *app.FitRow) string {
 	}
 	n := r.Estimate.Need
 	rows = append(rows, []string{"  need", gib(n.Low), gib(n.Expected), gib(n.High), "", ""})
-	out.WriteString(table(columns, rows))
+	out.WriteString(tableWithin(columns, rows, width))
 	for _, s := range r.Estimate.Cards {
 		fmt.Fprintf(&out, "  %s: %s\n", clean(s.Card), shareText(&s))
 	}

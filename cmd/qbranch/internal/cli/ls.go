@@ -169,19 +169,24 @@ func lsText(l *app.Listing, width int) string {
 		text = table(columns, rows)
 	}
 	out.WriteString(text)
-	for _, b := range l.Branches {
+	out.WriteString(wrapped(lsNotes(l), width, hang))
+	return out.String()
+}
+
+// lsNotes is what is to say of the rows, below them.
+func lsNotes(l *app.Listing) string {
+	var all remarks
+	rows := make([]string, len(l.Branches))
+	for i, b := range l.Branches {
+		rows[i] = b.Branch
 		if b.Error != "" {
-			fmt.Fprintf(&out, "note: %s: %s\n", clean(b.Branch), clean(b.Error))
+			all.add("note", b.Branch, b.Error)
 		}
 	}
 	for _, n := range l.Notes {
-		where := ""
-		if n.Branch != "" {
-			where = clean(n.Branch) + ": "
-		}
-		fmt.Fprintf(&out, "note: %s%s (%s)\n", where, clean(n.Message), clean(n.Code))
+		all.add("note", n.Branch, fmt.Sprintf("%s (%s)", n.Message, n.Code))
 	}
-	return out.String()
+	return all.text(rows)
 }
 
 // fitColumn is where the columns of --fit stand.

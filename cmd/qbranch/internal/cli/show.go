@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -75,16 +76,16 @@ func showText(s *app.Shown, width int, files, kernels bool) string {
 			fmt.Fprintf(&out, "\n%s\n%s", title, body)
 		}
 	}
-	out.WriteString(showHead(s))
+	out.WriteString(wrapped(showHead(s), width, hang))
 	section("parameters", parametersText(s.Branch, width))
-	section("programs that take it for something else", misledText(s))
-	section("findings", findingsText(s))
-	section("memory", estimateText(s))
-	section(enginesTitle(s), enginesText(s, kernels))
+	section("programs that take it for something else", wrapped(misledText(s), width, hang))
+	section("findings", wrapped(findingsText(s), width, hang))
+	section("memory", wrapped(estimateText(s, width), width, hang))
+	section(enginesTitle(s), enginesText(s, width, kernels))
 	if s.Card != nil {
 		section("card", indent(cardFacts(s.Card)))
 	}
-	section("other branches", otherBranches(s))
+	section("other branches", otherBranches(s, width))
 	if files {
 		section("files", filesText(s.Files))
 	}
@@ -170,6 +171,9 @@ func findingsText(s *app.Shown) string {
 		}
 	}
 	for _, n := range s.Notes {
+		if n.ToldBy(s.Findings) {
+			continue
+		}
 		fmt.Fprintf(&out, "  note %s: %s\n", clean(n.Code), clean(n.Message))
 	}
 	for _, u := range s.Unread {
@@ -179,7 +183,7 @@ func findingsText(s *app.Shown) string {
 }
 
 // estimateText is the estimate, term by term.
-func estimateText(s *app.Shown) string {
+func estimateText(s *app.Shown, width int) string {
 	e := s.Estimate
 	if len(e.Terms) == 0 {
 		if e.Why == "" {
@@ -198,7 +202,7 @@ func estimateText(s *app.Shown) string {
 		rows = append(rows, []string{"  " + t.Name, gib(t.Low), gib(t.Expected), gib(t.High), string(t.Source), clean(t.Formula)})
 	}
 	rows = append(rows, []string{"  need", gib(e.Need.Low), gib(e.Need.Expected), gib(e.Need.High), "", ""})
-	out += table(columns, rows)
+	out += tableWithin(columns, rows, width)
 	for _, c := range e.Cards {
 		out += fmt.Sprintf("  %s with %s: %s\n", clean(c.Card), app.GiBText(c.Available), verdictText(string(c.Verdict)))
 	}
@@ -232,9 +236,9 @@ func enginesTitle(s *app.Shown) string {
 }
 
 // enginesText is one line for each program, or for each of its kernels.
-func enginesText(s *app.Shown, kernels bool) string {
+func enginesText(s *app.Shown, width int, kernels bool) string {
 	if line := commonLine(s.Engines); line != "" {
-		return "  " + line + "\n"
+		return wrapped("  "+line+"\n", width, hang)
 	}
 	var rows [][]string
 	for _, f := range s.Engines {
@@ -252,7 +256,7 @@ func enginesText(s *app.Shown, kernels bool) string {
 	if len(rows) == 0 {
 		return ""
 	}
-	text := table([]column{{title: ""}, {title: ""}}, rows)
+	text := tableWithin([]column{{title: ""}, {title: ""}}, rows, width)
 	_, body, _ := strings.Cut(text, "\n") // without the titles
 	return body
 }
@@ -277,25 +281,18 @@ func needs(s string) string {
 	return "; needs " + clean(s)
 }
 
-// otherBranches names the branches beside this one, three in a line.
-func otherBranches(s *app.Shown) string {
-	var out strings.Builder
-	n := 0
+// otherBranches names the branches beside this one.
+func otherBranches(s *app.Shown, width int) string {
+	var names []string
 	for _, name := range s.Siblings {
-		if name == s.Branch.Branch {
-			continue
-		}
-		if n++; n%3 == 1 {
-			out.WriteString("  ")
-		}
-		out.WriteString(clean(name))
-		if n%3 == 0 {
-			out.WriteString("\n")
-		} else {
-			out.WriteString("  ")
+		if name != s.Branch.Branch {
+			names = append(names, clean(name))
 		}
 	}
-	return strings.TrimRight(out.String(), " \n") + strings.Repeat("\n", min(n, 1))
+	if len(names) == 0 {
+		return ""
+	}
+	return wrapped("  "+strings.Join(names, ", ")+"\n", cmp.Or(width, 100), 0)
 }
 
 // filesText lists files, digests first: they are what is compared.

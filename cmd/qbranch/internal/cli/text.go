@@ -134,13 +134,7 @@ type column struct {
 
 // table lines rows up under their titles, two spaces apart.
 func table(columns []column, rows [][]string) string {
-	widths := make([]int, len(columns))
-	for i, c := range columns {
-		widths[i] = runewidth.StringWidth(c.title)
-		for _, row := range rows {
-			widths[i] = max(widths[i], runewidth.StringWidth(row[i]))
-		}
-	}
+	widths := columnWidths(columns, rows)
 	var b strings.Builder
 	line := func(cell func(int) string) {
 		var l strings.Builder
@@ -159,6 +153,95 @@ func table(columns []column, rows [][]string) string {
 		line(func(i int) string { return row[i] })
 	}
 	return b.String()
+}
+
+// columnWidths is how wide the columns of a table are.
+func columnWidths(columns []column, rows [][]string) []int {
+	widths := make([]int, len(columns))
+	for i, c := range columns {
+		widths[i] = runewidth.StringWidth(c.title)
+		for _, row := range rows {
+			widths[i] = max(widths[i], runewidth.StringWidth(row[i]))
+		}
+	}
+	return widths
+}
+
+// minCell is the narrowest column that text is broken into, in columns of a
+// terminal.
+const minCell = 16
+
+// tableWithin is table, with the texts of the last column broken at words where
+// the lines would be wider than a terminal; width 0 is any width.
+func tableWithin(columns []column, rows [][]string, width int) string {
+	text := table(columns, rows)
+	last := len(columns) - 1
+	if width <= 0 || tableWidth(text) <= width {
+		return text
+	}
+	room := width
+	for _, w := range columnWidths(columns, rows)[:last] {
+		room -= w + 2
+	}
+	if room < minCell {
+		return text
+	}
+	var out [][]string
+	for _, row := range rows {
+		words := strings.TrimLeft(row[last], " ")
+		indent := strings.Repeat(" ", len(row[last])-len(words))
+		for i, part := range breakWords(words, room-len(indent), 0) {
+			cells := make([]string, last, last+1)
+			if i == 0 {
+				copy(cells, row)
+			}
+			out = append(out, append(cells, indent+part))
+		}
+	}
+	return table(columns, out)
+}
+
+// wrapped breaks every line that is wider than a terminal at words; what follows
+// is indented by hang more than the line is. Width 0 is any width.
+func wrapped(text string, width, hang int) string {
+	if width <= 0 {
+		return text
+	}
+	var out strings.Builder
+	for line := range strings.Lines(text) {
+		line = strings.TrimRight(line, "\n")
+		words := strings.TrimLeft(line, " ")
+		indent := strings.Repeat(" ", len(line)-len(words))
+		for i, part := range breakWords(words, width-len(indent), hang) {
+			if i > 0 {
+				part = strings.Repeat(" ", hang) + part
+			}
+			out.WriteString(indent + part + "\n")
+		}
+	}
+	return out.String()
+}
+
+// breakWords cuts a line at spaces into parts of at most width columns; all but
+// the first leave room for hang more. A word that is longer stays whole.
+func breakWords(line string, width, hang int) []string {
+	parts := []string{""}
+	for word := range strings.SplitSeq(line, " ") {
+		room := width
+		if len(parts) > 1 {
+			room -= hang
+		}
+		part := &parts[len(parts)-1]
+		switch {
+		case *part == "":
+			*part = word
+		case runewidth.StringWidth(*part)+1+runewidth.StringWidth(word) <= room:
+			*part += " " + word
+		default:
+			parts = append(parts, word)
+		}
+	}
+	return parts
 }
 
 // tableWidth is how many columns of a terminal the widest line takes.

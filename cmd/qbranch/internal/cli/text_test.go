@@ -39,6 +39,46 @@ func TestClean(t *testing.T) {
 	}
 }
 
+func TestWrapped(t *testing.T) {
+	for _, tc := range []struct {
+		name, in string
+		width    int
+		want     string
+	}{
+		{"any width", "a b c\n", 0, "a b c\n"},
+		{"it fits", "a b c\n", 5, "a b c\n"},
+		{"what goes on is indented", "warn: the name says 4\nnote: b\n", 12, "warn: the\n  name says\n  4\nnote: b\n"},
+		{"beside its own indentation", "  warn: the name\n", 12, "  warn: the\n    name\n"},
+		{"a long word stays whole", "a gptq-4bit-32g b\n", 8, "a\n  gptq-4bit-32g\n  b\n"},
+		{"a wide character takes two columns", "日本 語\n", 6, "日本\n  語\n"},
+	} {
+		if got := wrapped(tc.in, tc.width, 2); got != tc.want {
+			t.Errorf("%s: got\n%s\nwant\n%s", tc.name, got, tc.want)
+		}
+	}
+}
+
+func TestTableWithin(t *testing.T) {
+	columns := []column{{title: "Term"}, {"GiB", true}, {title: "How"}}
+	rows := [][]string{{"weights", "19.96", "the sum of all tensors"}, {"cache", "0.50", "heads x layers x tokens x bytes"}, {"need", "20.46", ""}}
+	wide := table(columns, rows)
+	for _, width := range []int{0, tableWidth(wide), 20} { // no terminal, wide enough, hopeless
+		if got := tableWithin(columns, rows, width); got != wide {
+			t.Errorf("width %d: got\n%s\nwant\n%s", width, got, wide)
+		}
+	}
+	want := `
+Term       GiB  How
+weights  19.96  the sum of all tensors
+cache     0.50  heads x layers x tokens
+                x bytes
+need     20.46
+`
+	if got := "\n" + tableWithin(columns, rows, 40); got != want {
+		t.Errorf("got%s\nwant%s", got, want)
+	}
+}
+
 // Whatever comes in: no control character goes out, cleaning twice changes
 // nothing more, and JSON says what the input said.
 func FuzzClean(f *testing.F) {
