@@ -164,7 +164,9 @@ func (b *Belief) settle(t truth) {
 	}
 	if l.Shapes {
 		c.Bits, c.DescAct = t.bits, nil
-		c.GroupSize, c.HasGroupSize = t.groupSize()
+		if c.GroupSize, c.HasGroupSize = t.groupSize(); !c.HasGroupSize {
+			c.GroupSize = 0
+		}
 		return
 	}
 	b.Assumed = c.lacking([]string{"bits", "group_size", "desc_act", "sym"})

@@ -82,6 +82,17 @@ func TestBeliefsOfShapes(t *testing.T) {
 	}
 }
 
+// Without headers nothing is known of what it takes.
+func TestBeliefsWithoutHeaders(t *testing.T) {
+	in, _ := newFake("llama").build(t)
+	in.Headers = nil
+	for _, b := range in.Beliefs() {
+		if b.Loader.Shapes && (b.Config.Bits != 0 || b.Config.GroupSize != 0) {
+			t.Errorf("%s: got %+v", b.Loader.ID, b)
+		}
+	}
+}
+
 // What the tensors refute is named for those that believe it, and for nobody else.
 func TestBeliefsRefuted(t *testing.T) {
 	tests := []struct {

@@ -214,11 +214,18 @@ func TestWeightFiles(t *testing.T) {
 // that must not reach a terminal.
 func FuzzCheck(f *testing.F) {
 	f.Add([]byte(`{"model_type":"mixtral","hidden_size":64,"num_hidden_layers":2,"quantization_config":{"bits":4,"dynamic":{"-:a":{}}}}`), []byte(`{"bits":3,"group_size":"x"}`), "gptq-4bit-32g")
+	f.Add([]byte(`{"quantization_config":{"bits":4,"dynamic":{"+:.*w1":{"bits":5,"group_size":0,"sym":false,"desc_act":"x"},"(?!a)":{}}}}`),
+		[]byte(`{"w_bit":4,"q_group_size":32,"zero_point":false,"checkpoint_format":"gptq_p","format":"gptq","pack_dtype":"int8","meta":{"quantizer":["gptqmodel:5.0.0",1]}}`), "3bit-128g")
 	f.Add([]byte(`{"a":[1]]}`), []byte(`{"quant_method":"\u001b[2J"}`), "main")
 	fake := newFake("mixtral")
 	f.Fuzz(func(t *testing.T, config, quantize []byte, branch string) {
 		in, _ := fake.build(t)
 		in.Branch, in.JSON["config.json"], in.JSON["quantize_config.json"] = branch, config, quantize
+		in.Sources()
+		in.RecoverHeaders()
+		if got := len(in.Beliefs()); got != len(Loaders()) {
+			t.Errorf("%d beliefs", got)
+		}
 		for _, finding := range Check(in) {
 			if !codePattern.MatchString(finding.Code) {
 				t.Errorf("code %q", finding.Code)

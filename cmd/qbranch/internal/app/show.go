@@ -229,6 +229,9 @@ func (s *Shown) judge(f *fitter, i *Inspection) {
 	s.Findings, s.Unread = i.Findings, i.Unread
 	s.TensorBytes, s.TensorsFrom, s.Estimate = row.Bytes, row.Source, row.Estimate
 	s.Engines = engines.Families(i.verdicts(f.subject(i)))
+	if slices.ContainsFunc(s.Findings, func(f Finding) bool { return f.Severity == Fatal && (f.Code == "J2" || f.Code == "H7") }) {
+		return // it is another format: what loaders of GPTQ would take it for helps nobody
+	}
 	in := i.input()
 	for _, b := range in.Beliefs() {
 		c := b.Config
