@@ -169,7 +169,7 @@ func (f *fake) zerosAs(field int) {
 // speed of memory.
 type pattern struct {
 	tensors []safetensors.Tensor
-	data    map[string][]byte // by kind of tensor
+	data    map[string][]byte // by name, or by kind of tensor
 }
 
 func (p *pattern) ReadAt(b []byte, off int64) (int, error) {
@@ -186,7 +186,10 @@ func (p *pattern) ReadAt(b []byte, off int64) (int, error) {
 		return 0, io.ErrUnexpectedEOF
 	}
 	t := p.tensors[i]
-	data := p.data[kindOfTensor(t.Name)]
+	data, named := p.data[t.Name]
+	if !named {
+		data = p.data[kindOfTensor(t.Name)]
+	}
 	for n, at := 0, (off-t.Offset)%int64(len(data)); n < len(b); at = 0 {
 		n += copy(b[n:], data[at:])
 	}
@@ -203,13 +206,14 @@ func BenchmarkCheckData(b *testing.B) {
 	for _, tt := range []struct {
 		name       string
 		bits, size int
-		sym        bool
+		sym, order bool
 	}{
-		{"4bit-128g", 4, 128, true}, {"4bit-32g", 4, 32, true}, {"4bit-128g-asymmetric", 4, 128, false},
-		{"3bit-128g", 3, 128, true}, {"8bit-128g", 8, 128, true}, {"2bit-64g", 2, 64, true},
+		{"4bit-128g", 4, 128, true, false}, {"4bit-128g-actorder", 4, 128, true, true}, {"4bit-32g-actorder", 4, 32, true, true},
+		{"4bit-128g-asymmetric", 4, 128, false, false}, {"3bit-128g-actorder", 3, 128, true, true},
+		{"8bit-128g-actorder", 8, 128, true, true}, {"2bit-64g-actorder", 2, 64, true, true},
 	} {
 		b.Run(tt.name, func(b *testing.B) {
-			in, open, total := bigCheckpoint(b, tt.bits, tt.size, tt.sym)
+			in, open, total := bigCheckpoint(b, tt.bits, tt.size, tt.sym, tt.order)
 			b.SetBytes(total)
 			b.ReportAllocs()
 			for b.Loop() {
@@ -221,8 +225,9 @@ func BenchmarkCheckData(b *testing.B) {
 	}
 }
 
-// bigCheckpoint is a Llama of two layers as wide as a 7B model.
-func bigCheckpoint(tb testing.TB, bits, size int, sym bool) (Input, func(string) (io.ReaderAt, error), int64) {
+// bigCheckpoint is a Llama of two layers as wide as a 7B model; order gives it
+// act-order.
+func bigCheckpoint(tb testing.TB, bits, size int, sym, order bool) (Input, func(string) (io.ReaderAt, error), int64) {
 	tb.Helper()
 	const hidden, inter, layers, vocab = 4096, 11008, 2, 4096
 	p := &pattern{data: map[string][]byte{}}
@@ -251,6 +256,14 @@ func bigCheckpoint(tb testing.TB, bits, size int, sym bool) (Input, func(string)
 			put(at+x.name+".qweight", "I32", 4, int64(gptq.Words(x.k, bits)), int64(x.n))
 			put(at+x.name+".qzeros", "I32", 4, g, int64(gptq.Words(x.n, bits)))
 			put(at+x.name+".scales", "F16", 2, g, int64(x.n))
+			if order {
+				put(at+x.name+".g_idx", "I32", 4, int64(x.k))
+				gidx := make([]uint32, x.k)
+				for i, row := range rand.New(rand.NewPCG(uint64(x.k), 7)).Perm(x.k) {
+					gidx[row] = uint32(i / size)
+				}
+				p.data[at+x.name+".g_idx"] = le(gidx)
+			}
 		}
 	}
 	// Blocks of data: a bell of codes, scales and weights of one magnitude, and
@@ -275,7 +288,7 @@ func bigCheckpoint(tb testing.TB, bits, size int, sym bool) (Input, func(string)
 		p.data[".weight"] = binary.LittleEndian.AppendUint16(p.data[".weight"], 0x2000+uint16(i%1500)|uint16(i%2)<<15)
 	}
 	config := fmt.Sprintf(`{"model_type":"llama","hidden_size":%d,"intermediate_size":%d,"num_hidden_layers":%d,"num_attention_heads":32,"vocab_size":%d,
-		"quantization_config":{"quant_method":"gptq","bits":%d,"group_size":%d,"desc_act":false,"sym":%v}}`, hidden, inter, layers, vocab, bits, size, sym)
+		"quantization_config":{"quant_method":"gptq","bits":%d,"group_size":%d,"desc_act":%v,"sym":%v}}`, hidden, inter, layers, vocab, bits, size, order, sym)
 	in := Input{JSON: map[string][]byte{"config.json": []byte(config)}, Files: map[string]int64{"config.json": int64(len(config)), "model.safetensors": off},
 		Headers: map[string]*safetensors.Header{"model.safetensors": {Tensors: p.tensors}}}
 	return in, func(string) (io.ReaderAt, error) { return p, nil }, off
@@ -284,7 +297,7 @@ func bigCheckpoint(tb testing.TB, bits, size int, sym bool) (Input, func(string)
 // Memory does not grow with the checkpoint: reading 300 MB takes a few
 // allocations for each worker and tensor, none of them large.
 func TestCheckDataMemory(t *testing.T) {
-	in, open, total := bigCheckpoint(t, 4, 128, true)
+	in, open, total := bigCheckpoint(t, 4, 128, true, true)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	if _, err := CheckData(context.Background(), in, open); err != nil {
