@@ -104,6 +104,9 @@ func (r *run) verify(ctx context.Context, f verifyFlags, do func(context.Context
 		return err
 	}
 	v.endBranch()
+	if x := report.Recovered; x != nil && !r.json && !r.quiet {
+		fmt.Fprintln(r.out, "  by the tensors: "+app.RecoveredText(*x))
+	}
 	if r.json {
 		if e := r.emit(verifyJSON(report)); e != nil {
 			return e
