@@ -124,6 +124,10 @@ func TestRowsAreWhole(t *testing.T) {
 		if _, ok := vram.ProfileFor(e.Profile); !ok || e.Profile == "" {
 			t.Errorf("%s: no memory profile %q", e.ID, e.Profile)
 		}
+		onlyCPU := slices.Equal(e.Needs.Devices, []string{"cpu"})
+		if p, _ := vram.ProfileFor(e.Profile); onlyCPU && !p.RAM || p.RAM && !slices.Contains(e.Needs.Devices, "cpu") {
+			t.Errorf("%s runs on %v, and its memory profile is %s", e.ID, e.Needs.Devices, e.Profile)
+		}
 		if text := e.Needs.String(); text == "" || strings.Contains(text, ", or") || strings.HasSuffix(text, ", ") {
 			t.Errorf("%s needs %q", e.ID, text)
 		}

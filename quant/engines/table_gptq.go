@@ -1,5 +1,7 @@
 package engines
 
+import "cmp"
+
 // anyGroup is every group size, one group per column included.
 func anyGroup() Groups { return Groups{None: true} }
 
@@ -19,7 +21,7 @@ const (
 // autoGPTQ is the library of 2023 and 2024; its last commit is of April 2025.
 func autoGPTQ() []Engine {
 	row := func(kernel string, e Engine) Engine {
-		e.ID, e.Family, e.Profile, e.Name = "autogptq/"+kernel, "autogptq", "autogptq", "AutoGPTQ "+kernel
+		e.ID, e.Family, e.Profile, e.Name = "autogptq/"+kernel, "autogptq", cmp.Or(e.Profile, "autogptq"), "AutoGPTQ "+kernel
 		e.AsOf, e.Default, e.Archs = "AutoGPTQ at 9f7d370, April 2025 (no longer maintained)", "true", autoGPTQArchs()
 		if e.Formats == nil {
 			e.Formats = []string{"gptq"}
@@ -52,7 +54,7 @@ func autoGPTQ() []Engine {
 			Notes: []Note{zero, torch, imports}, Sources: []string{agQlinear + "/qlinear_cuda.py", "AutoGPTQ autogptq_extension/cuda_256"}}),
 		row("cuda_old", Engine{Bits: []int{2, 3, 4, 8}, Groups: Groups{None: true, Whole: true}, ActOrder: ActNo, Asym: AsymYes, Needs: cudaOrCPU,
 			Notes: []Note{zero, torch, imports}, Sources: []string{agQlinear + "/qlinear_cuda_old.py", "AutoGPTQ utils/import_utils.py"}}),
-		row("qigen", Engine{Bits: []int{2, 4}, Groups: Groups{}, ActOrder: ActIgnored, Asym: AsymYes, Single: true,
+		row("qigen", Engine{Bits: []int{2, 4}, Groups: Groups{}, ActOrder: ActIgnored, Asym: AsymYes, Single: true, Profile: "ram",
 			Needs:   Needs{Devices: []string{"cpu"}, OS: []string{"linux"}, CPU: []string{"avx2"}},
 			Notes:   []Note{{[]When{WhenAlways}, Caveat, "QiGen has to be built on this machine, and its build often breaks", "AutoGPTQ #379"}},
 			Sources: []string{agQlinear + "/qlinear_qigen.py"}}),

@@ -159,6 +159,7 @@ func (f *fitter) useMachine(found *GPUReport) error {
 	f.ram = &ram
 	if f.profile.RAM {
 		f.cards, f.memory = []vram.Card{ram}, MemoryRAM
+		f.machine = &engines.Machine{OS: runtime.GOOS, Vendor: "none"}
 		return nil
 	}
 	for _, g := range r.Visible() {

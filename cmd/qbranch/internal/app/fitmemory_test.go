@@ -47,7 +47,8 @@ func TestFitMemory(t *testing.T) {
 				t.Errorf("%s: card %d: got %d bytes free, want %d", tc.what, i, c.Free, tc.free[i])
 			}
 		}
-		if found := tc.memory == MemoryGPU; (f.machine != nil) != found || found && f.machine.CC != "8.6" {
+		found := tc.memory == MemoryGPU
+		if (f.machine != nil) != (found || tc.memory == MemoryRAM) || found && f.machine.CC != "8.6" || tc.memory == MemoryRAM && f.machine.Vendor != "none" {
 			t.Errorf("%s: got machine %+v", tc.what, f.machine)
 		}
 	}
