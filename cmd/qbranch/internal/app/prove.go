@@ -20,6 +20,9 @@ const (
 	Unproven = "unproven" // its files hold together, but nothing here can run it
 )
 
+// SmokeRun is what a short run of a branch gave.
+type SmokeRun = quant.Smoke
+
 // DefaultProveBudget is how long Prove goes on running a branch after the first
 // pass over its text, which it always makes.
 const DefaultProveBudget = 2 * time.Minute

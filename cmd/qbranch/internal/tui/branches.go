@@ -605,7 +605,7 @@ func (s *branchesScreen) body(m *model, w, h int) []line {
 		return []line{say(plain, "   The repository has no branches.")}
 	}
 	if len(s.rows()) == 0 && s.listing != nil {
-		return []line{say(plain, "   No branch is like that."), say(dim, "   esc shows all of a filter, f those that do not fit.")}
+		return s.nothing(w)
 	}
 	second := pane{"", func(w, h int) []line { return s.detail(m, w, h) }}
 	if r := s.row(); r != nil {
@@ -615,6 +615,20 @@ func (s *branchesScreen) body(m *model, w, h int) []line {
 		second = pane{"Plan", func(w, h int) []line { return s.planner.draw(m, s, w, h) }}
 	}
 	return splitAt(w, h, sideWidth(w), s.lowHeight(h), pane{s.tableTitle(), func(w, h int) []line { return s.table(m, w, h) }}, second)
+}
+
+// nothing says why no row is shown, and what would show some.
+func (s *branchesScreen) nothing(w int) []line {
+	if s.filter.text() != "" {
+		return []line{say(plain, "   No branch matches "+s.filter.text()+"."), say(dim, "   esc shows all.")}
+	}
+	out := []line{say(plain, "   No branch fits.")}
+	if s.report != nil {
+		if err := s.report.Require(s.only == onlyPossible); err != nil {
+			out = failure(err, w)
+		}
+	}
+	return append(out, nil, say(dim, "   f shows the others; p plans with other memory, or less context."))
 }
 
 // lowHeight is how much of a narrow window is below the table.

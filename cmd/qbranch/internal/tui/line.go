@@ -49,20 +49,41 @@ func clean(s string) string {
 	}, s)
 }
 
-// isPlain reports whether s is printable ASCII: most text is, and needs no care.
+// isPlain reports whether s is made of printable ASCII and of the signs that the
+// screen is drawn with: nearly all text is, and needs no care.
 func isPlain(s string) bool {
-	for i := range len(s) {
-		if s[i] < ' ' || s[i] > '~' {
+	for _, r := range s {
+		if !isSimple(r) {
 			return false
 		}
 	}
 	return true
 }
 
+// isSimple reports whether a character is harmless and one column wide.
+func isSimple(r rune) bool {
+	switch {
+	case r <= '~':
+		return r >= ' '
+	case r >= 0x2500 && r <= 0x25FC: // lines, blocks, shapes
+		return true
+	}
+	switch r {
+	case '·', '…', '–', '−', '✓', '✗', '‹', '›', '↑', '↓', '←', '→', '↻', '“', '”':
+		return true
+	}
+	return false
+}
+
 // runeWidth is the columns of one character, as terminals outside East Asian
 // locales count whatever the locale says: the screen is drawn with characters
 // of ambiguous width, and ASCII mode is there for terminals that draw those wide.
-func runeWidth(r rune) int { return widths.RuneWidth(r) }
+func runeWidth(r rune) int {
+	if isSimple(r) {
+		return 1
+	}
+	return widths.RuneWidth(r)
+}
 
 var widths = runewidth.Condition{StrictEmojiNeutral: true}
 
@@ -70,7 +91,7 @@ var widths = runewidth.Condition{StrictEmojiNeutral: true}
 // as tmux does; terminals that join them may draw less but never more.
 func width(s string) int {
 	if isPlain(s) {
-		return len(s)
+		return utf8.RuneCountInString(s)
 	}
 	n := 0
 	for _, r := range clean(s) {

@@ -36,7 +36,7 @@ var (
 
 // look turns lines into what the terminal gets.
 type look struct {
-	styles [roles]lipgloss.Style
+	styles [roles]struct{ on, off string } // what stands before and behind the text
 	ascii  bool
 }
 
@@ -57,12 +57,15 @@ func newLook(theme string, colour, ascii bool) look {
 		if p[i] != 0 {
 			s = s.Foreground(lipgloss.Color(strconv.Itoa(p[i])))
 		}
-		k.styles[i] = s
+		switch role(i) {
+		case title, accent, bad:
+			s = s.Bold(true)
+		case dim:
+			s = s.Faint(true)
+		}
+		// Styling every span of every frame took a quarter of the frame.
+		k.styles[i].on, k.styles[i].off, _ = strings.Cut(s.Render("x"), "x")
 	}
-	k.styles[title] = k.styles[title].Bold(true)
-	k.styles[dim] = k.styles[dim].Faint(true)
-	k.styles[accent] = k.styles[accent].Bold(true)
-	k.styles[bad] = k.styles[bad].Bold(true)
 	return k
 }
 
@@ -87,7 +90,7 @@ func (k look) render(l line, w int) string {
 		if s.role == plain || strings.TrimSpace(t) == "" {
 			b.WriteString(t)
 		} else {
-			b.WriteString(k.styles[s.role].Render(t))
+			b.WriteString(k.styles[s.role].on + t + k.styles[s.role].off)
 		}
 	}
 	return b.String()
@@ -98,6 +101,7 @@ func (k look) render(l line, w int) string {
 var toASCII = strings.NewReplacer(
 	"─", "-", "│", "|", "┌", "+", "┐", "+", "└", "+", "┘", "+", "┬", "+", "┴", "+",
 	"█", "#", "▌", "#", "░", ".", "▏", "|", "▸", ">", "·", ".", "…", "~", "–", "-",
+	"‹", "<", "›", ">", "−", "-", "←", "<", "→", ">", "“", `"`, "”", `"`, "▶", ">", "○", "o",
 	"●", "*", "◐", "~", "✓", "+", "✗", "x", "↻", "@", "↑", "^", "↓", "v",
 	"⠋", "|", "⠙", "/", "⠸", "-", "⠴", "\\", "⠦", "|", "⠇", "/",
 )

@@ -57,6 +57,32 @@ func states(t *testing.T) []state {
 	tap(m, "j")
 	add("branches", m)
 
+	// A repository of 13B quants: what fits, and the planner.
+	m = atTales(t, &fake{listing: bigListing()})
+	add("branches-fit", m)
+
+	m = atTales(t, &fake{listing: bigListing()})
+	tap(m, "p", "2", "4", "enter", "down", "right", "right", "right", "right", "right")
+	add("branches-planner", m)
+
+	m = atTales(t, &fake{listing: bigListing()})
+	tap(m, "s", "j", "space", "space")
+	add("branches-marked", m)
+
+	m = atTales(t, &fake{listing: bigListing()})
+	tap(m, "/", "1", "2", "8", "g")
+	add("branches-filter", m)
+
+	m = atTales(t, &fake{listing: bigListing(), machine: &app.GPUReport{}})
+	add("branches-no-gpu", m)
+
+	m = atTales(t, &fake{listing: bigListing(), survErr: hinted{"read the header of model.safetensors: connection reset", "r tries again"}})
+	add("branches-no-survey", m)
+
+	m = atTales(t, &fake{listing: bigListing(), machine: machineOf(gib(8), gib(7.6))})
+	tap(m, "f")
+	add("branches-none-fits", m)
+
 	m = bench(t, &fake{listErr: gated})
 	m.show(onBranches)
 	settle(m, m.branches.open(m, app.Ref{Repo: tales}))
@@ -93,6 +119,34 @@ func states(t *testing.T) []state {
 	startTransfer(m)
 	hit(m, "q")
 	add("quit", m)
+	m = atTales(t, &fake{})
+	hit(m, "v", "p")
+	m.verify.counters.total.Store(2_110_000)
+	m.verify.counters.done.Store(2_110_000)
+	ticks(m, 1, nil)
+	add("prove-running", m)
+
+	m = atTales(t, &fake{proof: &app.ProveReport{Verdict: app.Suspect, Files: 9, Compared: true, Seconds: 3.2, Reasons: []string{"the rows are in order, but desc_act is true"},
+		Recovered: &app.Recovered{Bits: 4, GroupSize: ptr(128), ActOrder: ptr(false), Sym: ptr(true), Format: "gptq"},
+		Findings:  []app.Finding{{Code: "D4", Severity: "warn", Where: "model.layers.0", Message: "the rows are in order, but desc_act is true", Hint: "correct it in both files"}},
+		Smoke:     &app.SmokeRun{Tokens: 96, Vocab: 32000, Finite: true, Perplexity: 7.1, Bound: 120, Runs: 2, Stable: true, Generated: make([]int, 32), Distinct: 27}}})
+	tap(m, "v", "p")
+	add("prove-suspect", m)
+
+	m = bench(t, &fake{items: stored})
+	settle(m, m.Init())
+	settle(m, m.generate.open(m, app.Ref{}))
+	add("generate-choice", m)
+
+	m = bench(t, &fake{})
+	settle(m, m.Init())
+	settle(m, m.generate.open(m, app.Ref{}))
+	add("generate-nothing", m)
+
+	m = atTales(t, &fake{})
+	tap(m, "g", "tab", "tab", "right", "up")
+	add("generate-sampling", m)
+
 	return out
 }
 
@@ -202,4 +256,30 @@ func write(m *model, text string) {
 	for _, r := range text {
 		hit(m, string(r))
 	}
+}
+
+// bigListing is a repository of quants of a 13B model.
+func bigListing() *app.Listing {
+	l := &app.Listing{Repo: "TheBloke/Llama-2-13B-chat-GPTQ", Endpoint: "https://huggingface.co"}
+	for _, b := range []struct {
+		name        string
+		bits, group int
+		act         bool
+		gb          float64
+	}{
+		{"main", 4, 128, false, 7.26},
+		{"gptq-4bit-32g-actorder_True", 4, 32, true, 8.00},
+		{"gptq-4bit-64g-actorder_True", 4, 64, true, 7.51},
+		{"gptq-4bit-128g-actorder_True", 4, 128, true, 7.26},
+		{"gptq-8bit--1g-actorder_True", 8, -1, true, 13.36},
+		{"gptq-8bit-64g-actorder_True", 8, 64, true, 13.95},
+		{"gptq-8bit-128g-actorder_False", 8, 128, false, 13.65},
+	} {
+		n := int64(b.gb * 1e9)
+		l.Branches = append(l.Branches, app.BranchRow{Branch: b.name, Commit: commitA, Bits: ptr(b.bits), GroupSize: ptr(b.group), ActOrder: ptr(b.act),
+			WeightBytes: n, TotalBytes: n + 2_000_000, CardBytes: &n, Files: 12})
+	}
+	l.Branches[1].Local, l.Branches[1].LocalBytes = app.LocalPartial, 3_440_000_000
+	l.Branches[0].Local, l.Branches[0].LocalBytes = app.LocalVerified, l.Branches[0].TotalBytes
+	return l
 }

@@ -663,7 +663,7 @@ func TestArrange(t *testing.T) {
 		t.Errorf("sorted by quality the first is %s, the cursor on %s", m.branches.shown[0].Branch, r.Branch)
 	}
 	tap(m, "p", "4", "enter", "esc", "f") // 4 GiB: nothing fits
-	wants(t, m, "No branch is like that")
+	wants(t, m, "no branch of")
 	tap(m, "f", "f")
 	wants(t, m, "Branches 8")
 }

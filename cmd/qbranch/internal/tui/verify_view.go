@@ -180,10 +180,10 @@ func (s *verifyScreen) signal(where string) int {
 	return stepGood
 }
 
-// verdict shows the steps as they pass, then what was found; bad ranges of the
-// file under the cursor first.
+// verdict shows the verdict once there is one, the steps as they pass, then what
+// was found; bad ranges of the file under the cursor first.
 func (s *verifyScreen) verdict(m *model, w, h int) []line {
-	var out []line
+	out := s.conclusion(w)
 	for _, c := range s.checks(m) {
 		rows := wrap(c.text, w-16)
 		for i, row := range rows {
@@ -194,7 +194,6 @@ func (s *verifyScreen) verdict(m *model, w, h int) []line {
 			out = append(out, l)
 		}
 	}
-	out = append(out, s.conclusion(w)...)
 	if s.cursor < len(s.files) {
 		if f := s.files[s.cursor]; !f.OK {
 			out = append(out, fact("bad", bad, f.Path+" "+badRanges(f), w)...)
@@ -244,7 +243,7 @@ func concluded(r role, sign, word, text string, w int) []line {
 		}
 		out = append(out, l)
 	}
-	return append([]line{nil}, out...)
+	return out
 }
 
 // proved is the verdict of a proof, with its gravest reason.

@@ -18,37 +18,57 @@ import (
 
 var update = flag.Bool("update", false, "write the golden screens")
 
-// Every screen, as it looks in two windows without colour.
+// windows are those that every state is drawn in.
+var windows = [][2]int{{80, 24}, {100, 30}, {120, 36}, {200, 60}}
+
+// Every state of every screen without colour, in all windows, with Unicode and
+// without, in one file a state. In ASCII signs change and columns do not.
 func TestGolden(t *testing.T) {
+	names := make(map[string]bool)
 	for _, s := range states(t) {
-		for _, window := range [][2]int{{80, 24}, {120, 36}} {
-			name := fmt.Sprintf("%s-%dx%d", s.name, window[0], window[1])
-			t.Run(name, func(t *testing.T) {
+		if names[s.name] {
+			t.Errorf("two states are called %s", s.name)
+		}
+		names[s.name] = true
+		t.Run(s.name, func(t *testing.T) {
+			var all strings.Builder
+			for _, window := range windows {
 				s.m.Update(tea.WindowSizeMsg{Width: window[0], Height: window[1]})
-				golden(t, name, s.m.View())
-			})
+				s.m.look.ascii = false
+				view := s.m.View()
+				s.m.look.ascii = true
+				ascii := s.m.View()
+				s.m.look.ascii = false
+				sameColumns(t, view, ascii)
+				fmt.Fprintf(&all, "== %dx%d ==\n%s\n== %dx%d ASCII ==\n%s\n", window[0], window[1], view, window[0], window[1], ascii)
+			}
+			golden(t, s.name, all.String())
+		})
+	}
+	files, err := filepath.Glob("testdata/*.golden")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if name := strings.TrimSuffix(filepath.Base(f), ".golden"); !names[name] {
+			t.Errorf("%s is of no state: delete it", f)
 		}
 	}
 }
 
-// The same without Unicode: signs change, columns do not.
-func TestGoldenASCII(t *testing.T) {
-	for _, s := range states(t) {
-		s.m.Update(tea.WindowSizeMsg{Width: 80, Height: 24})
-		unicodeView := s.m.View()
-		s.m.look.ascii = true
-		view := s.m.View()
-		if i := strings.IndexFunc(view, func(r rune) bool { return r > unicode.MaxASCII }); i >= 0 {
-			t.Errorf("%s: %q in ASCII mode", s.name, view[i:])
-		}
-		a, b := strings.Split(unicodeView, "\n"), strings.Split(view, "\n")
-		for i := range a {
-			if runewidth.StringWidth(a[i]) != len(b[i]) {
-				t.Errorf("%s: line %d is %d columns in Unicode and %d in ASCII", s.name, i, runewidth.StringWidth(a[i]), len(b[i]))
-			}
-		}
-		if s.name == "branches-transfer" {
-			golden(t, "branches-transfer-ascii-80x24", view)
+// sameColumns fails unless ascii is view in ASCII, column for column.
+func sameColumns(t *testing.T, view, ascii string) {
+	t.Helper()
+	if i := strings.IndexFunc(ascii, func(r rune) bool { return r > unicode.MaxASCII }); i >= 0 {
+		t.Errorf("%q in ASCII mode", ascii[i:min(len(ascii), i+40)])
+	}
+	a, b := strings.Split(view, "\n"), strings.Split(ascii, "\n")
+	if len(a) != len(b) {
+		t.Fatalf("%d lines in Unicode, %d in ASCII", len(a), len(b))
+	}
+	for i := range a {
+		if runewidth.StringWidth(a[i]) != len(b[i]) {
+			t.Errorf("line %d is %d columns in Unicode and %d in ASCII: %q, %q", i, runewidth.StringWidth(a[i]), len(b[i]), a[i], b[i])
 		}
 	}
 }
@@ -57,7 +77,7 @@ func golden(t *testing.T, name, got string) {
 	t.Helper()
 	path := filepath.Join("testdata", name+".golden")
 	if *update {
-		if err := os.WriteFile(path, []byte(got+"\n"), 0o644); err != nil {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return
@@ -66,9 +86,20 @@ func golden(t *testing.T, name, got string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got+"\n" != string(want) {
-		t.Errorf("got\n%s\nwant\n%s\n(go test -update writes the new screen)", got, want)
+	if got == string(want) {
+		return
 	}
+	g, w := strings.Split(got, "\n"), strings.Split(string(want), "\n")
+	window := ""
+	for i := range min(len(g), len(w)) {
+		if strings.HasPrefix(w[i], "== ") {
+			window = w[i]
+		}
+		if g[i] != w[i] {
+			t.Fatalf("%s line %d\n got %q\nwant %q\n(go test -update writes the new screens: look at them)", window, i+1, g[i], w[i])
+		}
+	}
+	t.Fatalf("got %d lines, want %d", len(g), len(w))
 }
 
 // No line is wider than the window, and the lines are exactly as many as it has.
