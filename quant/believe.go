@@ -57,7 +57,8 @@ type Belief struct {
 	Config  Config   // the values it uses; DescAct is nil where it looks at g_idx instead
 	Assumed []string // keys that its file does not state: the value is the loader's own default
 	Problem string   // why it refuses what it reads, "" when it does not
-	Wrong   []string // of "bits" and "group_size", what the shapes of the tensors refute
+	Proven  bool     // the shapes of the tensors were there to compare with
+	Wrong   []string // of "bits" and "group_size", what they refute
 }
 
 // Beliefs says for every loader which file it reads and with which values it
@@ -170,11 +171,14 @@ func (b *Belief) settle(t truth) {
 		return
 	}
 	b.Assumed = c.lacking([]string{"bits", "group_size", "desc_act", "sym"})
-	if lacks := c.lacking(l.Required); len(lacks) > 0 && !l.Passes {
+	switch lacks := c.lacking(l.Required); {
+	case l.Passes:
+	case b.File == "":
+		b.Problem = "no file it reads states a quantisation"
+	case len(lacks) > 0:
 		b.Problem = "it refuses a configuration without " + strings.Join(lacks, ", ")
-		if b.File == "" {
-			b.Problem = "no file it reads states a quantisation"
-		}
+	}
+	if b.Problem != "" {
 		b.Assumed = nil
 		return
 	}
@@ -185,10 +189,12 @@ func (b *Belief) settle(t truth) {
 		c.GroupSize = a.GroupSize
 	}
 	c.DescAct, c.Sym = or(c.DescAct, a.DescAct), or(c.Sym, a.Sym)
+	_, uniform := t.groupSize()
+	b.Proven = t.known() && uniform
 	if t.known() && c.Bits != t.bits {
 		b.Wrong = append(b.Wrong, "bits")
 	}
-	if _, uniform := t.groupSize(); uniform && !t.fits(c.GroupSize) {
+	if uniform && !t.fits(c.GroupSize) {
 		b.Wrong = append(b.Wrong, "group_size")
 	}
 }

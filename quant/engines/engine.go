@@ -12,6 +12,7 @@ type Engine struct {
 	Family  string // ID of the program it belongs to
 	Name    string // as people write it
 	Profile string // ID of the memory profile in quant/vram
+	Loader  string // ID of the loader in quant that says which files it believes; "" = not known
 	AsOf    string // version or commit the facts are from, and its date
 
 	Bits     []int

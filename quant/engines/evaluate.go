@@ -47,6 +47,8 @@ type judge struct {
 	e   *Engine
 	s   *Subject
 	why []reason
+
+	refuses bool // the configuration that it reads
 }
 
 func (j *judge) add(loads Loads, format string, args ...any) {
@@ -68,6 +70,7 @@ func (e Engine) Evaluate(s Subject) Verdict {
 	if e.Until != "" {
 		j.add(Caveat, "old versions only: %s", e.Until)
 	}
+	j.reading()
 	j.bits()
 	j.groups()
 	j.actOrder()
@@ -234,6 +237,8 @@ func (j *judge) asym() {
 func (j *judge) missingSym() {
 	symOnly := j.e.Asym == AsymNo || j.e.Asym == AsymUnknown
 	switch {
+	case j.e.Default == "an error" && j.refuses:
+		// That has been said.
 	case j.e.Default == "an error":
 		j.add(No, "sym is not stated: %s needs it; add it to the configuration", j.e.Name)
 	case j.e.Default == "the zero points":

@@ -33,6 +33,8 @@ type Subject struct {
 	Shards       int   // weight files
 	GIdx         *bool // the tensors have g_idx
 
+	Beliefs []quant.Belief // what loaders read, which need not be what the checkpoint is
+
 	TensorParallel int // cards every matrix is split over; 0 and 1 = not split
 	Machine        *Machine
 }

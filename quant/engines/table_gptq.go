@@ -21,7 +21,7 @@ const (
 // autoGPTQ is the library of 2023 and 2024; its last commit is of April 2025.
 func autoGPTQ() []Engine {
 	row := func(kernel string, e Engine) Engine {
-		e.ID, e.Family, e.Profile, e.Name = "autogptq/"+kernel, "autogptq", cmp.Or(e.Profile, "autogptq"), "AutoGPTQ "+kernel
+		e.ID, e.Family, e.Loader, e.Profile, e.Name = "autogptq/"+kernel, "autogptq", "autogptq", cmp.Or(e.Profile, "autogptq"), "AutoGPTQ "+kernel
 		e.AsOf, e.Default, e.Archs = "AutoGPTQ at 9f7d370, April 2025 (no longer maintained)", "true", autoGPTQArchs()
 		if e.Formats == nil {
 			e.Formats = []string{"gptq"}
@@ -64,7 +64,7 @@ func autoGPTQ() []Engine {
 // gptqModel is AutoGPTQ's successor, maintained.
 func gptqModel() []Engine {
 	row := func(kernel string, e Engine) Engine {
-		e.ID, e.Family, e.Name = "gptqmodel/"+kernel, "gptqmodel", "GPTQModel "+kernel
+		e.ID, e.Family, e.Loader, e.Name = "gptqmodel/"+kernel, "gptqmodel", "gptqmodel", "GPTQModel "+kernel
 		e.AsOf, e.Default, e.Archs = "GPTQModel at f4c327a, August 2026", "true", gptqModelArchs()
 		if e.Profile == "" {
 			e.Profile = "gptqmodel"

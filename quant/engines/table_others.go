@@ -5,14 +5,14 @@ const exShape = "q_weight and gptq_qzeros have incompatible shapes"
 // exllama is ExLlama and its successor, as programs of their own.
 func exllama() []Engine {
 	return []Engine{
-		{ID: "exllamav2", Family: "exllamav2", Name: "ExLlamaV2", Profile: "exllamav2", AsOf: "ExLlamaV2 at da07fac",
+		{ID: "exllamav2", Family: "exllamav2", Loader: "exllamav2", Name: "ExLlamaV2", Profile: "exllamav2", AsOf: "ExLlamaV2 at da07fac",
 			Bits: []int{4}, BitsError: exShape, Groups: Groups{None: true, PowerOfTwo: true, Whole: true}, ActOrder: ActYes, Asym: AsymYes,
 			Default: "the zero points", Formats: []string{"gptq", "gptq_v2"}, Archs: exllamaV2Archs(), Shapes: Shapes{K: 32, N: 32},
 			Needs: Needs{Devices: []string{"cuda", "rocm"}}, Parallel: true,
 			Notes: []Note{{[]When{WhenSplit, WhenNotSplitArch}, No, "it splits matrices of Llama, Mistral, Qwen2 and DeciLM only; layers can still be laid on several cards",
 				"ExLlamaV2 architecture.py"}},
 			Sources: []string{"ExLlamaV2 exllamav2/ext.py", "ExLlamaV2 architecture.py", "ExLlamaV2 #563"}},
-		{ID: "exllama", Family: "exllama", Name: "ExLlama", Profile: "exllama", AsOf: "ExLlama at 3b013cd, September 2023 (replaced by ExLlamaV2)",
+		{ID: "exllama", Family: "exllama", Loader: "exllama", Name: "ExLlama", Profile: "exllama", AsOf: "ExLlama at 3b013cd, September 2023 (replaced by ExLlamaV2)",
 			Bits: []int{4}, Groups: Groups{None: true, Whole: true}, ActOrder: ActYes, Asym: AsymYes, Default: "the zero points", Formats: []string{"gptq"},
 			Archs: archs(false, "llama mistral"), Shapes: Shapes{K: 32, N: 32}, Needs: Needs{Devices: []string{"cuda", "rocm"}},
 			Notes:   []Note{{[]When{WhenMistral}, Caveat, "a Mistral runs as if it were a Llama, without its sliding window", "ExLlama model.py"}},
@@ -29,7 +29,7 @@ func frontends() []Engine {
 		from.Parallel = false
 		return from
 	}
-	transformers := Engine{ID: "transformers", Family: "transformers", Name: "transformers", Profile: "transformers",
+	transformers := Engine{ID: "transformers", Family: "transformers", Loader: "transformers", Name: "transformers", Profile: "transformers",
 		AsOf: "transformers before and after 5.0; optimum at 83c88b8, May 2026",
 		Bits: []int{2, 3, 4, 8}, Groups: sizes(-1, 16, 32, 64, 128, 256, 512, 1024), ActOrder: ActYes, Asym: AsymV2, Default: "true",
 		Formats: []string{"gptq", "gptq_v2"}, Archs: gptqModelArchs(), Needs: Needs{Devices: []string{"cuda", "rocm", "xpu", "mps", "cpu"}},

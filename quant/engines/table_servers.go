@@ -9,7 +9,7 @@ const (
 
 func vllm() []Engine {
 	row := func(kernel, name string, e Engine) Engine {
-		e.ID, e.Family, e.Name = "vllm/"+kernel, "vllm", "vLLM "+name
+		e.ID, e.Family, e.Loader, e.Name = "vllm/"+kernel, "vllm", "vllm", "vLLM "+name
 		e.Mixed, e.Head, e.Parallel, e.Archs = true, true, true, serverArchs()
 		if e.Archs = serverArchs(); e.Profile == "" {
 			e.Profile = "vllm"
@@ -78,13 +78,13 @@ func vllm() []Engine {
 // servers are SGLang and text-generation-inference.
 func servers() []Engine {
 	sglang := func(kernel string, e Engine) Engine {
-		e.ID, e.Family, e.Name, e.Profile = "sglang/"+kernel, "sglang", "SGLang "+kernel, "sglang"
+		e.ID, e.Family, e.Loader, e.Name, e.Profile = "sglang/"+kernel, "sglang", "sglang", "SGLang "+kernel, "sglang"
 		e.AsOf, e.Archs, e.Mixed, e.Head, e.Parallel = "SGLang at 006d096", archs(true, "qwen2_moe qwen3 qwen3_moe "+joinedArchs(serverArchs())), true, true, true
 		e.Sources = []string{"SGLang layers/quantization/gptq.py"}
 		return e
 	}
 	tgi := func(kernel string, e Engine) Engine {
-		e.ID, e.Family, e.Name = "tgi/"+kernel, "tgi", "TGI "+kernel
+		e.ID, e.Family, e.Loader, e.Name = "tgi/"+kernel, "tgi", "tgi", "TGI "+kernel
 		e.AsOf, e.Archs, e.Parallel, e.NeedGIdx, e.Default = "text-generation-inference at db931fc, January 2026", serverArchs(), true, true, "false"
 		if e.Profile == "" {
 			e.Profile = "tgi"

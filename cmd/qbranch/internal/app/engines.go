@@ -3,8 +3,6 @@ package app
 import (
 	"cmp"
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/qbranch/qbranch/quant"
 	"github.com/qbranch/qbranch/quant/engines"
@@ -22,49 +20,25 @@ func KVTypes() []string {
 	return []string{string(vram.KVFP16), string(vram.KVFP8), string(vram.KVQ8), string(vram.KVQ4)}
 }
 
-// verdicts asks the table of engines about the branch. The table speaks of what
-// kernels can do with it as it is: a program that reads a configuration which the
-// tensors refute, or none that it can use, does not get so far.
+// verdicts asks the table of engines about the branch. The table speaks of GPTQ
+// that is what it claims: of other formats it knows nothing, and what is broken
+// nobody loads.
 func (i *Inspection) verdicts(s engines.Subject) []engines.Verdict {
 	all := engines.Evaluate(s)
-	if why := i.notGPTQ(); why != "" {
-		for n := range all {
-			decide(&all[n], engines.Unknown, why+"; what programs do with other formats is not in this table")
-		}
+	loads, why := engines.Unknown, i.notGPTQ()
+	if why != "" {
+		why += "; what programs do with other formats is not in this table"
+	} else if fatal := i.Fatal(); len(fatal) > 0 {
+		loads, why = engines.No, "the branch is unusable: "+FindingText(fatal[0])
+	}
+	if why == "" {
 		return all
 	}
-	in := i.input()
-	for _, b := range in.Beliefs() {
-		why := b.Problem
-		if len(b.Wrong) > 0 {
-			why = wrongText(b)
-		}
-		for n := range all {
-			if why != "" && all[n].Family == b.Loader.ID {
-				decide(&all[n], engines.No, why)
-			}
-		}
+	for n := range all {
+		v := &all[n]
+		*v = engines.Verdict{ID: v.ID, Family: v.Family, Name: v.Name, Loads: loads, Why: []string{why}, Needs: v.Needs, Sources: v.Sources, AsOf: v.AsOf}
 	}
 	return all
-}
-
-// decide replaces what the table says.
-func decide(v *engines.Verdict, loads engines.Loads, why string) {
-	*v = engines.Verdict{ID: v.ID, Family: v.Family, Name: v.Name, Loads: loads, Why: []string{why}, Needs: v.Needs, Sources: v.Sources, AsOf: v.AsOf}
-}
-
-// wrongText says what a program believes, and the tensors refute.
-func wrongText(b quant.Belief) string {
-	var says []string
-	for _, name := range b.Wrong {
-		text := map[string]string{"bits": bitsText(b.Config.Bits), "group_size": groupText(b.Config.GroupSize)}[name]
-		if slices.Contains(b.Assumed, name) {
-			says = append(says, fmt.Sprintf("it assumes %s, which no file says", text))
-		} else {
-			says = append(says, fmt.Sprintf("it reads %s, which says %s", b.File, text))
-		}
-	}
-	return strings.Join(says, ", and ") + ": by the tensors that is wrong"
 }
 
 // notGPTQ says that the branch has another format, by its configuration, its

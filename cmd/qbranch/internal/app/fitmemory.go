@@ -199,6 +199,7 @@ func (i *Inspection) Subject() engines.Subject {
 		s.DescAct = &p.Value
 	}
 	s.Shards = len(i.WeightFiles)
+	s.Beliefs = i.Beliefs
 	var headers []*safetensors.Header
 	for _, name := range i.WeightFiles {
 		if h := i.Headers[name]; h != nil {

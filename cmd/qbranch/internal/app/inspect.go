@@ -28,9 +28,10 @@ type Inspection struct {
 	Headers     map[string]*safetensors.Header // by path; empty when none could be read
 	Unread      []string                       // what could not be read, and why
 
-	Config   quant.Config // what follows from all configurations and headers
-	Model    *quant.Model // nil when there is no config.json that can be read
-	Findings []Finding    // what is wrong with the branch, by quant.Check
+	Config   quant.Config   // what follows from all configurations and headers
+	Model    *quant.Model   // nil when there is no config.json that can be read
+	Beliefs  []quant.Belief // what programs take it for, by the files that they read
+	Findings []Finding      // what is wrong with the branch, by quant.Check
 	Settled  Settled
 }
 
@@ -221,6 +222,7 @@ func inspected(f *branchFacts, onCard claims) Inspection {
 	in := i.input()
 	i.WeightFiles = in.WeightFiles()
 	i.Config, _ = in.Config() // Check has the findings of that
+	i.Beliefs = in.Beliefs()
 	// Where something could not be read and nothing else was, nothing is known.
 	if len(i.JSON)+len(i.Headers) > 0 || len(i.Unread) == 0 {
 		i.Findings = append(i.Findings, quant.Check(in)...)

@@ -228,38 +228,20 @@ func (s *Shown) judge(f *fitter, i *Inspection) {
 	row := f.row(i, s.Branch.Local)
 	s.Findings, s.Unread = i.Findings, i.Unread
 	s.TensorBytes, s.TensorsFrom, s.Estimate = row.Bytes, row.Source, row.Estimate
-	s.Engines = engines.Families(i.verdicts(f.subject(i)))
+	subject := f.subject(i)
+	s.Engines = engines.Families(i.verdicts(subject))
 	if slices.ContainsFunc(s.Findings, func(f Finding) bool { return f.Severity == Fatal && (f.Code == "J2" || f.Code == "H7") }) {
 		return // it is another format: what loaders of GPTQ would take it for helps nobody
 	}
-	in := i.input()
-	for _, b := range in.Beliefs() {
+	for _, b := range i.Beliefs {
 		c := b.Config
 		r := Reading{ID: b.Loader.ID, Name: b.Loader.Name, File: b.File, Bits: c.Bits, GroupSize: c.GroupSize,
 			ActOrder: c.DescAct, Sym: c.Sym, Format: c.Format, Assumed: b.Assumed, Problem: b.Problem}
-		if b.Problem == "" {
-			r.Misled = append(slices.Clone(b.Wrong), misled(r, i.Settled)...)
+		for _, m := range subject.Misreadings(&b) {
+			r.Misled = append(r.Misled, m.Name)
 		}
 		s.Loaders = append(s.Loaders, r)
 	}
-}
-
-// misled names the parameters in which a program believes something else, beside
-// those that the shapes of the tensors refute.
-func misled(r Reading, s Settled) (list []string) {
-	if p := s.Bits; p != nil && p.Source != FromTensors && r.Bits != 0 && r.Bits != p.Value {
-		list = append(list, "bits")
-	}
-	if p := s.GroupSize; p != nil && p.Source != FromTensors && r.GroupSize != 0 && r.GroupSize != p.Value {
-		list = append(list, "group_size")
-	}
-	if s.ActOrder != nil && r.ActOrder != nil && *r.ActOrder != s.ActOrder.Value {
-		list = append(list, "act_order")
-	}
-	if s.Sym != nil && r.Sym != nil && *r.Sym != s.Sym.Value {
-		list = append(list, "sym")
-	}
-	return list
 }
 
 // bundleShownError says that a bundle is no branch.

@@ -81,7 +81,7 @@ func showText(s *app.Shown, width int, files, kernels bool) string {
 	section("programs that take it for something else", wrapped(misledText(s), width, hang))
 	section("findings", wrapped(findingsText(s), width, hang))
 	section("memory", wrapped(estimateText(s, width), width, hang))
-	section(enginesTitle(s), enginesText(s, width, kernels))
+	section("engines", enginesText(s, width, kernels))
 	if s.Card != nil {
 		section("card", indent(cardFacts(s.Card)))
 	}
@@ -146,7 +146,7 @@ func misledText(s *app.Shown) string {
 			var takes []string
 			for _, name := range l.Misled {
 				takes = append(takes, name+" "+map[string]string{"bits": fmt.Sprint(l.Bits), "group_size": groupText(&l.GroupSize),
-					"act_order": yesNo(l.ActOrder), "sym": yesNo(l.Sym)}[name])
+					"act_order": yesNo(l.ActOrder), "sym": yesNo(l.Sym), "format": clean(l.Format)}[name])
 			}
 			if file == "" {
 				file = "its own defaults"
@@ -224,17 +224,6 @@ func indent(text string) string {
 	return out.String()
 }
 
-// enginesTitle keeps what the table of engines says apart from what is wrong with
-// the branch, of which it knows nothing.
-func enginesTitle(s *app.Shown) string {
-	for _, f := range s.Findings {
-		if f.Severity == app.Fatal {
-			return "engines, were the branch what it claims"
-		}
-	}
-	return "engines"
-}
-
 // enginesText is one line for each program, or for each of its kernels.
 func enginesText(s *app.Shown, width int, kernels bool) string {
 	if line := commonLine(s.Engines); line != "" {
@@ -271,7 +260,11 @@ func commonLine(all []app.ProgramVerdict) string {
 	if len(all) == 0 {
 		return ""
 	}
-	return string(all[0].Loads) + ": " + clean(all[0].Why[0])
+	loads := string(all[0].Loads)
+	if loads == "no" {
+		loads = "none"
+	}
+	return loads + ": " + clean(all[0].Why[0])
 }
 
 func needs(s string) string {
