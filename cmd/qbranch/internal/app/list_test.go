@@ -84,10 +84,10 @@ func TestListContradictions(t *testing.T) {
 		params string   // of main32, when not "3 32 true"
 	}{
 		{"agreement", card(cardRow), nil, ""},
-		{"card: other bits", card("| 4 | 32 | Yes | 0.1 |"), []string{main32 + " CARD_BITS: the card says 4 bits, config.json says 3 bits"}, ""},
+		{"card: other bits", card("| 4 | 32 | Yes | 0.1 |"), []string{main32 + " DESC_BITS: the description says 3 bits, the table 4", main32 + " CARD_BITS: the card says 4 bits, config.json says 3 bits"}, ""},
 		{"card: other groups", card("| 3 | 64 | Yes | 0.1 |"), []string{main32 + " CARD_GROUP_SIZE: the card says groups of 64, config.json says groups of 32"}, ""},
 		{"card: no groups", card("| 3 | None | Yes | 0.1 |"), []string{main32 + " CARD_GROUP_SIZE: the card says no groups, config.json says groups of 32"}, ""},
-		{"card: no act-order", card("| 3 | 32 | No | 0.1 |"), []string{main32 + " CARD_ACT_ORDER: the card says no act-order, config.json says act-order"}, ""},
+		{"card: no act-order", card("| 3 | 32 | No | 0.1 |"), []string{main32 + " DESC_ACT: the description says act-order true, the table false", main32 + " CARD_ACT_ORDER: the card says no act-order, config.json says act-order"}, ""},
 		{"card: other size", func(t *testing.T, b map[string]files) { replace(t, b["main"], "README.md", "1.98 MB", "1.99 MB") },
 			[]string{main32 + " CARD_SIZE: the card says 1.99 MB, the weights have 1.98 MB"}, ""},
 		{"a branch that is not there", func(t *testing.T, b map[string]files) { delete(b, main128) },
@@ -109,7 +109,7 @@ func TestListContradictions(t *testing.T) {
 			delete(b[main32], "quantize_config.json")
 			delete(b[main32], "config.json")
 			replace(t, b["main"], "README.md", cardRow, "| 4 | 32 | Yes | 0.1 |")
-		}, []string{main32 + " NO_CONFIG: no quantisation configuration", main32 + " CARD_BITS: the card says 4 bits, the name says 3 bits"}, ""},
+		}, []string{main32 + " DESC_BITS: the description says 3 bits, the table 4", main32 + " NO_CONFIG: no quantisation configuration", main32 + " CARD_BITS: the card says 4 bits, the name says 3 bits"}, ""},
 		// Found in the wild: one bracket too many at the end.
 		{"config is not JSON", func(t *testing.T, b map[string]files) {
 			b[main32]["quantize_config.json"] = append(slices.Clone(b[main32]["quantize_config.json"]), ']', '}')
@@ -123,7 +123,7 @@ func TestListContradictions(t *testing.T) {
 			card("| 4 | 32 | Yes | 0.1 |")(t, b)
 			delete(b, main32)
 		},
-			[]string{main32 + " CARD_MISSING_BRANCH: the repository does not have it", main32 + " CARD_BITS: the card says 4 bits, the name says 3 bits"}, "-"},
+			[]string{main32 + " DESC_BITS: the description says 3 bits, the table 4", main32 + " CARD_MISSING_BRANCH: the repository does not have it", main32 + " CARD_BITS: the card says 4 bits, the name says 3 bits"}, "-"},
 		{"pickles", func(t *testing.T, b map[string]files) {
 			b[main32]["pytorch_model.bin"] = b[main32][weights]
 			delete(b[main32], weights)
