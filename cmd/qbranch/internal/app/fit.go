@@ -95,8 +95,9 @@ type FitReport struct {
 	Memory   string    `json:"memory"` // whose the cards are: "--vram", "QBRANCH_VRAM", "gpu", "ram"; "" = none is known
 	Cards    []FitCard `json:"cards"`
 	Split    string    `json:"split"`
-	RAM      *FitCard  `json:"ram"`    // main memory, where no cards are known; else nil
-	Engine   string    `json:"engine"` // that was asked for; "" = any
+	RAM      *FitCard  `json:"ram"`     // main memory, where no cards are known; else nil
+	NoCard   string    `json:"no_card"` // why no card was found, "" where one is known or there is just none
+	Engine   string    `json:"engine"`  // that was asked for; "" = any
 	Branches []FitRow  `json:"branches"`
 	Best     string    `json:"best"`  // the branch that Pick would name, "" when none fits
 	Notes    []Note    `json:"notes"` // of the listing: what card, names and files contradict one another in
@@ -147,7 +148,7 @@ func (f *fitter) report(l *Listing) *FitReport {
 		r.Cards = append(r.Cards, FitCard{c.Name, c.Total, c.Free})
 	}
 	if len(f.cards) == 0 && f.ram != nil {
-		r.RAM = &FitCard{f.ram.Name, f.ram.Total, f.ram.Free}
+		r.RAM, r.NoCard = &FitCard{f.ram.Name, f.ram.Total, f.ram.Free}, f.noCard
 	}
 	return r
 }
@@ -326,7 +327,7 @@ func (r *FitReport) Require(tight bool) error {
 		return nil
 	}
 	if len(r.Cards) == 0 {
-		return &noMemoryError{}
+		return &noMemoryError{r.NoCard}
 	}
 	return &NothingFitsError{Repo: r.Repo, Memory: r.MemoryText(), Nearest: nearestRow(r.Branches), Unknown: noneKnown(r.Branches)}
 }
@@ -358,9 +359,15 @@ func (r *FitRow) OnCPU() vram.Verdict {
 func GiBText(n int64) string { return vram.GiBText(n) }
 
 // noMemoryError says that there is nothing to measure against.
-type noMemoryError struct{}
+type noMemoryError struct{ why string }
 
-func (*noMemoryError) Error() string { return "no graphics card was found to fit a branch into" }
+func (e *noMemoryError) Error() string {
+	const text = "no graphics card was found to fit a branch into"
+	if e.why != "" {
+		return text + ": " + e.why
+	}
+	return text
+}
 
 // Hint says what to do next.
 func (*noMemoryError) Hint() string {

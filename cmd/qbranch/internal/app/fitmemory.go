@@ -25,6 +25,7 @@ type fitter struct {
 	ram     *vram.Card       // main memory, where it had to be looked at
 	machine *engines.Machine // what is known of it; nil = judge for any
 	memory  string
+	noCard  string // why no card was found, where that is known
 }
 
 // Memory that branches are measured against, beside the names of flags and
@@ -162,6 +163,7 @@ func (f *fitter) useMachine(found *GPUReport) error {
 		f.machine = &engines.Machine{OS: runtime.GOOS, Vendor: "none"}
 		return nil
 	}
+	f.noCard = whyNoCard(&r)
 	for _, g := range r.Visible() {
 		f.cards = append(f.cards, g.Card())
 		f.memory = MemoryGPU

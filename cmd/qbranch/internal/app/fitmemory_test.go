@@ -83,3 +83,30 @@ func TestFitOptions(t *testing.T) {
 		t.Errorf("a card that is not there: got %v", err)
 	}
 }
+
+// TestWhyNoCard: a machine that has a card and cannot use it is told apart from one
+// that has none.
+func TestWhyNoCard(t *testing.T) {
+	failed := gpu.Probe{Name: "nvidia-smi", State: gpu.Failed, Detail: "the driver is not loaded: NVIDIA-SMI has failed because …"}
+	for _, tc := range []struct {
+		what string
+		r    gpu.Report
+		want string
+	}{
+		{"no card", gpu.Report{Probes: []gpu.Probe{{Name: "nvidia-smi", State: gpu.None, Detail: "there is none"}}}, ""},
+		{"a driver that is not loaded", gpu.Report{Probes: []gpu.Probe{failed}}, "nvidia-smi: the driver is not loaded"},
+		{"a card beside it", gpu.Report{GPUs: []gpu.GPU{{Name: "Arc A770"}}, Probes: []gpu.Probe{failed}}, ""},
+		{"a hidden card", gpu.Report{GPUs: []gpu.GPU{{Name: "NVIDIA L4", Hidden: "CUDA_VISIBLE_DEVICES= hides it"}}}, "NVIDIA L4: CUDA_VISIBLE_DEVICES= hides it"},
+	} {
+		if got := whyNoCard(&tc.r); got != tc.want {
+			t.Errorf("%s: got %q, want %q", tc.what, got, tc.want)
+		}
+	}
+	f, err := newFitter(FitOptions{System: twoCards(map[string]string{"CUDA_VISIBLE_DEVICES": ""})})
+	if err == nil {
+		err = f.findMemory(t.Context(), &App{})
+	}
+	if err != nil || !strings.Contains(f.noCard, "CUDA_VISIBLE_DEVICES= hides it") {
+		t.Errorf("got %q, %v", f.noCard, err)
+	}
+}

@@ -61,6 +61,24 @@ func machine(sys gpu.System) gpu.System {
 // MemoryText is a size of memory as people read it, in GiB: "23.69 GiB".
 func MemoryText(n int64) string { return vram.GiBText(n) }
 
+// whyNoCard says why a machine has no card to use, "" where it has one, or where
+// it just has none: a card that is hidden, or a way to ask that failed.
+func whyNoCard(r *gpu.Report) string {
+	if len(r.Visible()) > 0 {
+		return ""
+	}
+	if len(r.GPUs) > 0 {
+		return r.GPUs[0].Name + ": " + r.GPUs[0].Hidden
+	}
+	for _, p := range r.Probes {
+		if p.State == gpu.Failed {
+			detail, _, _ := strings.Cut(p.Detail, ": ") // what follows is what the program itself said
+			return p.Name + ": " + detail
+		}
+	}
+	return ""
+}
+
 // checkGPU says what a program that is started now has. None is fine: fetching
 // and verifying need none, and gen runs on the CPU.
 func checkGPU(ctx context.Context, sys gpu.System) Check {

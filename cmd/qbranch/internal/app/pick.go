@@ -41,7 +41,7 @@ func (a *App) Pick(ctx context.Context, repo RepoID, o PickOptions) (*Pick, erro
 		return nil, err
 	}
 	if len(r.Cards) == 0 {
-		return nil, &noMemoryError{}
+		return nil, &noMemoryError{r.NoCard}
 	}
 	var wanted []FitRow
 	for _, row := range r.Branches {

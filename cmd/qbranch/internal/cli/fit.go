@@ -261,7 +261,11 @@ func fitHead(f *app.FitReport) string {
 	}
 	switch {
 	case len(f.Cards) == 0 && f.RAM != nil:
-		return "no graphics card was found: the need on one, and whether main memory (" + freeText(f.RAM) +
+		why := ""
+		if f.NoCard != "" {
+			why = " (" + f.NoCard + "; 'qbranch gpu' says more)"
+		}
+		return "no graphics card was found" + why + ": the need on one, and whether main memory (" + freeText(f.RAM) +
 			") is enough for qbranch gen; " + what + "; --vram 24GiB says what there is"
 	case len(f.Cards) == 0:
 		return "no graphics card is known: only the need is shown; " + what
