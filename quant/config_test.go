@@ -115,6 +115,7 @@ func TestJSONErrors(t *testing.T) {
 		{"{\n  \"a\": 1,\n}", 3, 1, "remove the comma"},
 		{"{\n  \"desc_act\": True\n}", 2, 15, "true, false and null"},
 		{"{\"a\": None}", 1, 7, "true, false and null"},
+		{"{\"a\": NaN}", 1, 7, "no NaN"},
 		{"{\"a\": 1 \"b\": 2}", 1, 9, "comma is missing"},
 		{"{\"a\": [1, 2", 1, 11, "ends too early"},
 		{"", 1, 1, "ends too early"},

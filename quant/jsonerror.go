@@ -80,6 +80,8 @@ func jsonHint(data []byte, offset int, reason string) string {
 	case bytes.HasPrefix(rest, []byte("True")), bytes.HasPrefix(rest, []byte("False")), bytes.HasPrefix(rest, []byte("None")),
 		bytes.HasPrefix(rest, []byte("rue")), bytes.HasPrefix(rest, []byte("alse")), bytes.HasPrefix(rest, []byte("one")):
 		return "JSON writes true, false and null, not True, False and None"
+	case bytes.HasPrefix(rest, []byte("NaN")), bytes.HasPrefix(rest, []byte("Infinity")):
+		return "JSON has no NaN and no Infinity: Python reads them, other programs stop"
 	case rest[0] == ']' || rest[0] == '}':
 		if bytes.HasSuffix(before, []byte(",")) {
 			return "remove the comma before this bracket"
