@@ -46,8 +46,12 @@ const (
 type (
 	// Verdict says whether a branch fits.
 	Verdict = vram.Verdict
+	// Estimate is the need with its reasons.
+	Estimate = vram.Estimate
 	// EstimateTerm is a part of the need.
 	EstimateTerm = vram.Term
+	// EstimateShare is what one card bears of it.
+	EstimateShare = vram.Share
 )
 
 // DefaultContext is the context of an estimate that asks for none.

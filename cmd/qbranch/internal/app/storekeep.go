@@ -331,7 +331,11 @@ type StoreUsage struct {
 	Other        Amount        `json:"other"`
 	Total        Amount        `json:"total"`
 	Linked       int64         `json:"linked_bytes"` // allocated to what exported folders have too
+	Disk         *Disk         `json:"disk"`         // that the store is on, or would be; null when the system does not say
 }
+
+// Disk is a file system.
+type Disk = store.Disk
 
 // StoreUse measures the store. With references it lists only the branches they
 // name; one that names nothing here is store.ErrNotFound.
@@ -344,6 +348,9 @@ func (a *App) StoreUse(ctx context.Context, refs []Ref) (*StoreUsage, error) {
 		return nil, err
 	}
 	out := &StoreUsage{Branches: []BranchUsage{}}
+	if disk, err := store.OS().Disk(nearestDir(a.dir)); err == nil { // else that is not known, and no more
+		out.Disk = &disk
+	}
 	if st == nil {
 		if len(refs) > 0 {
 			return nil, &notHereError{refs[0].String(), "there is no store yet"}

@@ -375,20 +375,7 @@ func (s *branchesScreen) fetchLabel(m *model) string {
 	if r == nil {
 		return ""
 	}
-	if t := m.transfers.find(s.ref(r.Branch)); t != nil && t.active() {
-		return "watch"
-	}
-	switch r.Local {
-	case app.LocalVerified:
-		return ""
-	case app.LocalCorrupt:
-		return "repair"
-	case app.LocalPartial:
-		return "resume"
-	case app.LocalOutdated:
-		return "update"
-	}
-	return "get"
+	return m.fetchLabel(s.ref(r.Branch), r.Local)
 }
 
 // typing: the filter, or a value of the planner.
@@ -539,19 +526,7 @@ func (s *branchesScreen) whyNot(label string) string {
 	if r == nil {
 		return ""
 	}
-	switch label {
-	case "":
-		return r.Branch + " is here already: v verifies it, g generates with it"
-	case "get":
-		return "nothing of " + r.Branch + " is here yet: enter fetches it"
-	case "resume":
-		return "only a part of " + r.Branch + " is here: enter fetches the rest"
-	case "repair":
-		return "bytes of " + r.Branch + " are corrupt: enter repairs them"
-	case "watch":
-		return r.Branch + " is being fetched, or waits to be: enter shows it"
-	}
-	return ""
+	return whyNotFetch(r.Branch, label)
 }
 
 // fetch does what enter says: gets what is marked, else gets, resumes or updates
@@ -566,12 +541,7 @@ func (s *branchesScreen) fetch(m *model) tea.Cmd {
 		m.show(onTransfers)
 		return tea.Batch(cmds...)
 	}
-	if s.fetchLabel(m) == "repair" {
-		return m.verify.open(m, s.selected(), true)
-	}
-	cmd := m.transfers.add(m, s.selected())
-	m.show(onTransfers)
-	return cmd
+	return m.fetch(s.selected(), s.fetchLabel(m))
 }
 
 // leave stops listing; transfers go on.
@@ -707,7 +677,7 @@ func (s *branchesScreen) command(m *model) string {
 		return text
 	}
 	if r := s.row(); r != nil {
-		return s.commandFor(*r)
+		return commandFor(s.ref(r.Branch), r.Local)
 	}
 	return "qbranch ls " + s.repo.String() + " --fit"
 }

@@ -363,7 +363,7 @@ func (s *branchesScreen) detail(m *model, w, h int) []line {
 			out = append(out, fact("note", dim, n.Message, w)...)
 		}
 	}
-	return withCommand(out, s.commandFor(*r), w, h)
+	return withCommand(out, commandFor(s.ref(r.Branch), r.Local), w, h)
 }
 
 // notes of the report, which knows more, else of the listing.
@@ -455,17 +455,6 @@ func wrapCommand(s string, w int) []string {
 		rows = append(rows, strings.TrimRight(row, " "))
 		s = s[len(row):]
 	}
-}
-
-func (s *branchesScreen) commandFor(r app.BranchRow) string {
-	ref := s.ref(r.Branch).String()
-	switch r.Local {
-	case app.LocalVerified:
-		return "qbranch gen " + ref + ` -p "…"`
-	case app.LocalCorrupt:
-		return "qbranch verify " + ref + " --repair"
-	}
-	return "qbranch get " + ref
 }
 
 func sizeText(r app.BranchRow) string {

@@ -30,6 +30,7 @@ type fake struct {
 	shown   *app.Shown
 	diff    *app.Diff
 	usage   *app.StoreUsage
+	useErr  error
 	proof   *app.ProveReport
 	remove  func(q app.RemoveRequest) (*app.SweepReport, error)
 	collect func(q app.CollectRequest) (*app.SweepReport, error)
@@ -164,6 +165,9 @@ func (f *fake) Prove(context.Context, app.Target, app.ProveOptions) (*app.ProveR
 }
 
 func (f *fake) StoreUse(context.Context, []app.Ref) (*app.StoreUsage, error) {
+	if f.useErr != nil {
+		return nil, f.useErr
+	}
 	if f.usage == nil {
 		return &app.StoreUsage{}, nil
 	}

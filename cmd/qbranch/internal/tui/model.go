@@ -166,7 +166,7 @@ func goBack(m *model) tea.Cmd {
 
 // busy reports whether something runs that the screen shows moving.
 func (m *model) busy() bool {
-	return m.branches.running() || m.detail.task.running() || m.compare.task.running() || m.store.task.running() ||
+	return m.branches.running() || m.detail.task.running() || m.compare.task.running() || m.store.running() ||
 		m.verify.task.running() || m.generate.task.running() || m.transfers.active() > 0
 }
 
@@ -236,6 +236,8 @@ func (m *model) take(msg tea.Msg) tea.Cmd {
 		m.store.loaded(msg)
 	case sweepMsg:
 		return m.store.swept(m, msg)
+	case pinMsg:
+		return m.store.pinned(m, msg)
 	case tea.MouseMsg:
 		return m.mouse(msg)
 	case transferMsg:

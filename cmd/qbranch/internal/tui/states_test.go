@@ -110,6 +110,9 @@ func states(t *testing.T) []state {
 	out = append(out, transferEnds(t)...)
 	out = append(out, verifyStates(t)...)
 	out = append(out, generateStates(t)...)
+	out = append(out, detailStates(t)...)
+	out = append(out, compareStates(t)...)
+	out = append(out, storeStates(t)...)
 
 	m = atTales(t, &fake{})
 	hit(m, "?")

@@ -1,0 +1,108 @@
+package tui
+
+import (
+	"strings"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"github.com/qbranch/qbranch/cmd/qbranch/internal/app"
+)
+
+// What enter, v and g mean for a branch is the same on every screen that shows
+// one.
+
+// localOf is what is here of a branch, by what this session knows: the listing is
+// told of transfers and verifications that ended since. Otherwise it is what the
+// caller was told.
+func (m *model) localOf(ref app.Ref, otherwise app.LocalState) app.LocalState {
+	ref.Revision = ref.RevisionOrMain()
+	for _, r := range m.branches.all() {
+		if m.branches.ref(r.Branch) == ref {
+			return r.Local
+		}
+	}
+	if t := m.transfers.find(ref); t != nil && t.state == transferDone && otherwise != app.LocalCorrupt {
+		return app.LocalVerified
+	}
+	return otherwise
+}
+
+// fetchLabel is what enter does for a branch: "" is nothing.
+func (m *model) fetchLabel(ref app.Ref, local app.LocalState) string {
+	if t := m.transfers.find(ref); t != nil && t.active() {
+		return "watch"
+	}
+	switch local {
+	case app.LocalVerified:
+		return ""
+	case app.LocalCorrupt:
+		return "repair"
+	case app.LocalPartial:
+		return "resume"
+	case app.LocalOutdated:
+		return "update"
+	}
+	return "get"
+}
+
+// whyNotFetch says why keys do nothing for a branch, given what enter does for it.
+func whyNotFetch(branch, label string) string {
+	switch label {
+	case "":
+		return branch + " is here already: v verifies it, g generates with it"
+	case "get":
+		return "nothing of " + branch + " is here yet: enter fetches it"
+	case "resume":
+		return "only a part of " + branch + " is here: enter fetches the rest"
+	case "repair":
+		return "bytes of " + branch + " are corrupt: enter repairs them"
+	case "watch":
+		return branch + " is being fetched, or waits to be: enter shows it"
+	}
+	return ""
+}
+
+// fetch does what a label says.
+func (m *model) fetch(ref app.Ref, label string) tea.Cmd {
+	if label == "repair" {
+		return m.verify.open(m, ref, true)
+	}
+	cmd := m.transfers.add(m, ref)
+	m.show(onTransfers)
+	return cmd
+}
+
+// branchKeys are enter, v and g for a branch; on is that there is one.
+func branchKeys(m *model, ref app.Ref, local app.LocalState, on bool) (enter, verify, generate binding) {
+	label := m.fetchLabel(ref, local)
+	here := on && (label == "" || label == "repair" || label == "update")
+	why := whyNotFetch(ref.RevisionOrMain(), label)
+	enter = bind("enter", "enter", orAny(label, "get"), on && label != "", simply(func(m *model) tea.Cmd { return m.fetch(ref, label) })).or(why)
+	verify = bind("v", "v", "verify, every byte against its hash", here, simply(func(m *model) tea.Cmd { return m.verify.open(m, ref, false) })).or(why)
+	generate = bind("g", "g", "generate, text from a prompt", here && label != "repair", simply(func(m *model) tea.Cmd { return m.generate.open(m, ref) })).or(why)
+	return enter, verify, generate
+}
+
+// commandFor is the command line that does what enter does, or for a branch that
+// is here, what g does.
+func commandFor(ref app.Ref, local app.LocalState) string {
+	switch local {
+	case app.LocalVerified:
+		return "qbranch gen " + ref.String() + ` -p "…"`
+	case app.LocalCorrupt:
+		return "qbranch verify " + ref.String() + " --repair"
+	}
+	return "qbranch get " + ref.String()
+}
+
+// grey is how what may no longer be so is drawn.
+func grey(ls []line) []line {
+	for i, l := range ls {
+		all := ""
+		for _, s := range l {
+			all += s.text
+		}
+		ls[i] = say(dim, strings.TrimRight(all, " "))
+	}
+	return ls
+}
