@@ -48,11 +48,11 @@ var ours = []struct {
 // oursInTests is what any test may import as well, and what some may.
 var oursInTests = map[string][]string{
 	"...":                       {"hub/hubtest", "store/storetest"},
-	"cmd/qbranch":               {"cmd/qbranch/internal/demo", "store"},
+	"cmd/qbranch":               {"cmd/qbranch/internal/demo", "cmd/qbranch/internal/termtest", "store"},
 	"cmd/qbranch/internal/cli":  {"hub", "hub/fetch", "infer", "quant", "quant/card", "store"},
 	"cmd/qbranch/internal/app":  {"cmd/qbranch/internal/demo"},
 	"cmd/qbranch/internal/demo": {"infer", "infer/infertest"},
-	"cmd/qbranch/internal/tui":  {"cmd/qbranch/internal/demo"},
+	"cmd/qbranch/internal/tui":  {"cmd/qbranch/internal/demo", "cmd/qbranch/internal/termtest"},
 }
 
 // theirs fences other people's modules: each may be imported by these packages
@@ -64,7 +64,7 @@ var theirs = map[string][]string{
 	"github.com/gofrs/flock":                {"store", "store/hfcache"},
 	"github.com/hashicorp/go-retryablehttp": {"hub"},
 	"github.com/klauspost/compress":         {"cmd/qbranch/internal/demo", "store/bundle"},
-	"github.com/mattn/go-runewidth":         {"cmd/qbranch/internal/cli", "cmd/qbranch/internal/tui"},
+	"github.com/mattn/go-runewidth":         {"cmd/qbranch/internal/cli", "cmd/qbranch/internal/tui", "cmd/termsvg"},
 	"github.com/muesli/termenv":             {"cmd/qbranch/internal/tui"},
 	"github.com/spf13":                      {"cmd/qbranch/internal/cli"},
 	"github.com/yuin/goldmark":              {"quant/card"},

@@ -646,7 +646,9 @@ func (s *branchesScreen) gauge(m *model, w int) line {
 	if m.plan.simulated() {
 		out = append(out, span{warn, "SIM "})
 	}
-	out = append(out, span{plain, m.memoryText(s.report)})
+	if text := m.memoryText(s.report); text != "" {
+		out = append(out, span{plain, text}, span{plain, "  "})
+	}
 	context := m.plan.context
 	if context == 0 {
 		context = app.DefaultContext
@@ -662,7 +664,7 @@ func (s *branchesScreen) gauge(m *model, w int) line {
 	if m.plan.split != "" {
 		facts = append(facts, m.plan.split)
 	}
-	out = append(out, span{dim, "  " + strings.Join(facts, "  ")})
+	out = append(out, span{dim, strings.Join(facts, "  ")})
 	order := line{{dim, "fit: " + orAny(s.only, "all") + "  sort: " + orAny(s.sort, "main first")}, {plain, " "}}
 	return ends(out, order, w)
 }

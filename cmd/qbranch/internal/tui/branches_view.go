@@ -395,7 +395,11 @@ func (s *branchesScreen) estimate(f *app.FitRow, w int, room bool) []line {
 			}
 			out = append(out, line{{dim, "   " + left(sign+t.Name, 18)}, {plain, right(gib(abs(t.Expected)), 7)}, {dim, "  " + string(t.Source)}})
 		}
-		out = append(out, line{{dim, "   " + left("= need GiB", 18)}, {title, right(gib(e.Need.Expected), 7)}, {plain, fmt.Sprintf("  (%s-%s)", gib(e.Need.Low), gib(e.Need.High))}})
+		need := "= need GiB"
+		if f.CPU != nil {
+			need = "= on a card, GiB"
+		}
+		out = append(out, line{{dim, "   " + left(need, 18)}, {title, right(gib(e.Need.Expected), 7)}, {plain, fmt.Sprintf("  (%s-%s)", gib(e.Need.Low), gib(e.Need.High))}})
 	} else {
 		var sum strings.Builder
 		for i, t := range e.Terms {
@@ -407,14 +411,22 @@ func (s *branchesScreen) estimate(f *app.FitRow, w int, room bool) []line {
 			}
 			sum.WriteString(gib(abs(t.Expected)) + " " + t.Name)
 		}
-		out = fact("need", plain, sum.String()+" = "+total, w)
+		label := "need"
+		if f.CPU != nil {
+			label = "on a card"
+		}
+		out = fact(label, plain, sum.String()+" = "+total, w)
 	}
 	word := s.verdictWord(f)
-	text := word.text
-	if f.Why != "" {
-		text += ": " + f.Why
+	switch text := word.text; {
+	case f.CPU != nil:
+		out = append(out, fact("in RAM", word.role, text+": qbranch gen needs "+gib(f.CPU.Need.Expected)+" GiB; p plans for a card", w)...)
+		return out
+	case f.Why != "":
+		out = append(out, fact("fit", word.role, text+": "+f.Why, w)...)
+	default:
+		out = append(out, fact("fit", word.role, text, w)...)
 	}
-	out = append(out, fact("fit", word.role, text, w)...)
 	switch help := f.Help(false); {
 	case s.verdict(f) == app.VerdictFits && e.MaxContext > 0:
 		out = append(out, fact("context", plain, fmt.Sprintf("fits up to %d tokens", e.MaxContext), w)...)

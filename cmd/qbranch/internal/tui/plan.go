@@ -319,9 +319,9 @@ func (m *model) memoryText(r *app.FitReport) string {
 	case r == nil:
 		return ""
 	case len(r.Cards) == 0 && r.RAM != nil && r.RAM.Free >= 0:
-		return "no GPU found; main memory " + app.GiBText(r.RAM.Free) + " free"
+		return "no GPU; RAM " + app.GiBText(r.RAM.Free) + " free"
 	case len(r.Cards) == 0:
-		return "no GPU found"
+		return "no GPU"
 	}
 	var parts []string
 	for _, c := range r.Cards {

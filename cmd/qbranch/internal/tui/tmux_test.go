@@ -1,7 +1,6 @@
 package tui_test
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -10,9 +9,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/qbranch/qbranch/cmd/qbranch/internal/demo"
+	"github.com/qbranch/qbranch/cmd/qbranch/internal/termtest"
 	"github.com/qbranch/qbranch/hub/hubtest"
 )
 
@@ -53,83 +52,6 @@ func build(t *testing.T) string {
 	return bin
 }
 
-// terminal is a tmux server of its own with one window.
-type terminal struct {
-	t      *testing.T
-	socket string
-}
-
-func newTerminal(t *testing.T, width, height int) *terminal {
-	t.Helper()
-	if _, err := exec.LookPath("tmux"); err != nil {
-		t.Skip("tmux is not installed")
-	}
-	dir, err := os.MkdirTemp("", "qb") // a socket's path must be short
-	if err != nil {
-		t.Fatal(err)
-	}
-	term := &terminal{t, filepath.Join(dir, "s")}
-	config := filepath.Join(dir, "conf")
-	if err := os.WriteFile(config, []byte("set -g status off\nset -g remain-on-exit on\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	term.tmux("-u", "-f", config, "new-session", "-d", "-s", "t", "-x", fmt.Sprint(width), "-y", fmt.Sprint(height), "/bin/sh")
-	t.Cleanup(func() {
-		term.tmux("kill-server")
-		os.RemoveAll(dir)
-	})
-	return term
-}
-
-// tmux runs a command of tmux and returns what it prints.
-func (term *terminal) tmux(args ...string) string {
-	term.t.Helper()
-	out, err := exec.Command("tmux", append([]string{"-S", term.socket}, args...)...).CombinedOutput()
-	if err != nil {
-		term.t.Fatalf("tmux %s: %v\n%s", strings.Join(args, " "), err, out)
-	}
-	return string(out)
-}
-
-// keys presses keys by tmux's names.
-func (term *terminal) keys(names ...string) {
-	term.t.Helper()
-	term.tmux(append([]string{"send-keys", "-t", "t"}, names...)...)
-}
-
-// text types text in one write, as a fast typist's terminal delivers it.
-func (term *terminal) text(s string) {
-	term.t.Helper()
-	term.tmux("send-keys", "-t", "t", "-l", s)
-}
-
-// screen returns what the window shows.
-func (term *terminal) screen() string {
-	term.t.Helper()
-	return term.tmux("capture-pane", "-p", "-t", "t")
-}
-
-// await returns when the window shows a match of pattern.
-func (term *terminal) await(pattern string) string {
-	term.t.Helper()
-	want := regexp.MustCompile(pattern)
-	ctx, cancel := context.WithTimeout(term.t.Context(), time.Minute)
-	defer cancel()
-	look := time.NewTicker(20 * time.Millisecond)
-	defer look.Stop()
-	for {
-		screen := term.screen()
-		if want.MatchString(screen) {
-			return screen
-		}
-		select {
-		case <-look.C:
-		case <-ctx.Done():
-			term.t.Fatalf("%q did not appear:\n%s", pattern, screen)
-		}
-	}
-}
-
 // The whole job by hand: browse, fetch, verify, generate, be stopped in the
 // middle of a transfer, and find the terminal as it was.
 func TestInTerminal(t *testing.T) {
@@ -146,67 +68,67 @@ func TestInTerminal(t *testing.T) {
 	if err := hub.Add(hubtest.RepoData{ID: demo.RepoID, Branches: branches}); err != nil {
 		t.Fatal(err)
 	}
-	term := newTerminal(t, 80, 24)
+	term := termtest.New(t, 80, 24)
 	environment := []string{"HF_ENDPOINT=" + hub.URL(), "QBRANCH_STORE=" + t.TempDir(), "HF_TOKEN=", "HF_HUB_OFFLINE=",
 		"HOME=" + t.TempDir(), "LC_ALL=C.UTF-8", "NO_COLOR=1"}
-	term.text("stty -a | tr ';' '\\n' > " + t.TempDir() + "/before; echo first line; env " +
+	term.Text("stty -a | tr ';' '\\n' > " + t.TempDir() + "/before; echo first line; env " +
 		strings.Join(environment, " ") + " " + bin + " " + demo.RepoID + "; echo ended with $?\n")
 
 	// Browse. Two keys in one write move twice.
-	term.await(`▸ \S+ .*MB|Size MB`)
-	term.await(`▸ \S+`)
-	term.text("jj")
-	picked := regexp.MustCompile(`▸ (\S+)`).FindStringSubmatch(term.await(`(?m)^   \S+ .*\n   \S+ .*\n ▸ \S+ `))[1]
+	term.Await(`sort: main first`)
+	term.Await(`▸ \S+`)
+	term.Text("jj")
+	picked := regexp.MustCompile(`▸ (gptq\S+)`).FindStringSubmatch(term.Await(`▸ gptq`))[1]
 
 	// Fetch.
-	term.keys("Enter")
-	term.await(`100%  ● verified`)
-	term.keys("Escape")
-	term.await(`▸ ` + picked + ` .*● verified`)
+	term.Keys("Enter")
+	term.Await(`100%  ● verified`)
+	term.Keys("Escape")
+	term.Await(`▸ ` + picked + ` .*●`)
 
 	// Verify.
-	term.keys("v")
-	term.await(`✓ good +every byte is as published`)
-	term.keys("Escape")
+	term.Keys("v")
+	term.Await(`✓ good +every byte is as published`)
+	term.Keys("Escape")
 
 	// Generate.
-	term.keys("g")
-	term.await(`▸ prompt`)
-	term.text("Write a story about llamas")
-	term.await(`llamas▏`)
-	term.keys("Enter")
-	term.await(`tokens? at .*prompt of`)
-	term.keys("Escape")
+	term.Keys("g")
+	term.Await(`▸ prompt`)
+	term.Text("Write a story about llamas")
+	term.Await(`llamas▏`)
+	term.Keys("Enter")
+	term.Await(`tokens? at .*prompt of`)
+	term.Keys("Escape")
 
 	// Help.
-	term.await(`Size MB`)
-	term.keys("?")
-	term.await(`verify, every byte`)
-	term.keys("Escape")
-	term.await(`Size MB`)
+	term.Await(`sort: main first`)
+	term.Keys("?")
+	term.Await(`verify, every byte`)
+	term.Keys("Escape")
+	term.Await(`sort: main first`)
 
 	// Quit in the middle of a transfer.
 	hub.SetRate(100_000)
-	term.text("j")
-	term.await(`▸ \S+`)
-	term.keys("Enter")
-	term.await(`now +\d+% .* [1-9]\d* kB/s`)
-	term.keys("q")
-	term.await(`Quit\?`)
-	term.keys("y")
-	screen := term.await(`ended with 0`)
-	if !strings.Contains(screen, "first line") || strings.Contains(screen, "Size MB") {
+	term.Text("j")
+	term.Await(`▸ \S+`)
+	term.Keys("Enter")
+	term.Await(`now +\d+% .* [1-9]\d* kB/s`)
+	term.Keys("q")
+	term.Await(`Quit\?`)
+	term.Keys("y")
+	screen := term.Await(`ended with 0`)
+	if !strings.Contains(screen, "first line") || strings.Contains(screen, "sort:") {
 		t.Errorf("the normal screen is not back:\n%s", screen)
 	}
 	if !strings.Contains(screen, "this resumes") {
 		t.Errorf("nothing is said about the transfer:\n%s", screen)
 	}
-	if got := strings.TrimSpace(term.tmux("display-message", "-p", "-t", "t", "#{alternate_on} #{cursor_flag} #{mouse_any_flag}")); got != "0 1 0" {
+	if got := strings.TrimSpace(term.Tmux("display-message", "-p", "-t", "t", "#{alternate_on} #{cursor_flag} #{mouse_any_flag}")); got != "0 1 0" {
 		t.Errorf("alternate screen, cursor, mouse are %s, want 0 1 0", got)
 	}
-	term.text("stty -a\n")
-	term.await(`[^-]icanon`)
-	term.await(`[^-]echo `)
+	term.Text("stty -a\n")
+	term.Await(`[^-]icanon`)
+	term.Await(`[^-]echo `)
 
 	// What it said resumes.
 	resume := regexp.MustCompile(`(?s)qbranch (get ` + demo.RepoID + `:[^#]*)#`).FindStringSubmatch(screen)
