@@ -17,6 +17,7 @@ func (c *checker) checkConfig() {
 	if !c.checkMethod() {
 		return
 	}
+	c.checkMethodStated()
 	c.checkBits()
 	c.checkGroupSize()
 	c.checkFlags()
@@ -51,6 +52,20 @@ func (c *checker) checkMethod() bool {
 	}
 	c.add(f)
 	return len(c.t.shapes) > 0
+}
+
+// checkMethodStated: what reads config.json asks it for the method first.
+func (c *checker) checkMethodStated() {
+	for _, s := range c.sources {
+		if s.File == "config.json" && !s.HasMethod {
+			c.add(Finding{
+				Code: "J2", Severity: Warn, Where: s.File, Field: "quant_method",
+				Got: "nothing", Want: "gptq",
+				Message: "quantization_config does not state quant_method, by which transformers, vLLM and TGI find the loader",
+				Hint:    "add \"quant_method\": \"gptq\" to quantization_config in config.json",
+			})
+		}
+	}
 }
 
 func (c *checker) tensorText() string {

@@ -34,6 +34,7 @@ type Config struct {
 	HasBits      bool            // the file says bits
 	HasGroupSize bool            // the file says group_size
 	HasFormat    bool            // the file says checkpoint_format or format
+	HasMethod    bool            // the file says quant_method
 	LMHead       bool            // lm_head is quantised too
 	Marlin       bool            // is_marlin_format, of AutoGPTQ up to 0.7.1
 	PackDType    string          // storage word, "int32" when absent
@@ -173,6 +174,7 @@ func readConfig(file string, raw map[string]json.RawMessage) Config {
 	c.FileBaseName = k.str("model_file_base_name")
 	c.PackDType = strings.ToLower(k.str("pack_dtype"))
 	c.Method = strings.ToLower(k.str("quant_method", "method"))
+	c.HasMethod = !isNull(k.raw["quant_method"]) && k.raw["quant_method"] != nil
 	c.Quantizer = meta.strings("quantizer")
 	if version := k.any("autoround_version"); c.Quantizer == "" && version != nil {
 		c.Quantizer = "auto-round:" + strings.Trim(string(version), `"`)

@@ -43,6 +43,9 @@ var configCases = []spoiled{
 	}, []string{"J1 fatal"}},
 	{"quantization_config is a list", "", func(f *fake) { f.config["quantization_config"] = []int{4} }, []string{"J1 fatal"}},
 	{"no configuration but the tensors", "", func(f *fake) { f.quant, f.config["quantization_config"] = nil, nil }, []string{"J2 warn"}},
+	{"config.json without quant_method", "", func(f *fake) {
+		delete(f.config["quantization_config"].(map[string]any), "quant_method")
+	}, []string{"J2 warn"}},
 	{"no configuration at all", "", func(f *fake) { f.quant, f.config = nil, nil }, []string{"J13 fatal", "J2 warn"}},
 	{"another method", "", func(f *fake) {
 		f.quant = nil
