@@ -36,7 +36,8 @@ type branchesScreen struct {
 	sort    string          // as app.Sorts; "" = main first, then by name
 	only    string          // which verdicts: "", "fits", "not too big"
 	filter  editor
-	seeking bool // the filter is being typed
+	seeking bool      // the filter is being typed
+	trail   []app.Ref // branches from whose siblings one walked here; esc walks back
 	planner planner
 }
 
@@ -457,11 +458,22 @@ func (s *branchesScreen) escape(m *model) tea.Cmd {
 		s.filter.set("")
 	case len(s.marked) > 0:
 		s.marked = nil
+	case len(s.trail) > 0:
+		return s.walkBack(m)
 	default:
 		return goBack(m)
 	}
 	s.arrange()
 	return nil
+}
+
+// walkBack shows the branch again from whose siblings one walked here.
+func (s *branchesScreen) walkBack(m *model) tea.Cmd {
+	n := len(s.trail) - 1
+	from, trail := s.trail[n], s.trail[:n]
+	cmd := s.open(m, from)
+	s.trail = trail
+	return tea.Batch(cmd, m.detail.open(m, from))
 }
 
 func (s *branchesScreen) mark(*model) tea.Cmd {
@@ -547,6 +559,7 @@ func (s *branchesScreen) fetch(m *model) tea.Cmd {
 // leave stops listing; transfers go on.
 func (s *branchesScreen) leave(m *model) tea.Cmd {
 	s.abandon()
+	s.trail = nil
 	return m.start.load(m)
 }
 

@@ -114,12 +114,7 @@ func (s *detailScreen) local(m *model) app.LocalState {
 	return m.localOf(s.ref, s.shown.Branch.Local)
 }
 
-func (s *detailScreen) head(*model) (string, string) {
-	if s.shown == nil || s.partly {
-		return s.ref.String(), ""
-	}
-	return s.ref.String(), map[string]string{app.ShownHub: "as the hub has it", app.ShownStore: "from the store"}[s.shown.From]
-}
+func (s *detailScreen) head(*model) (string, string) { return s.ref.String(), "" }
 
 // at is the row under the cursor.
 func (s *detailScreen) at(n int) int { return max(0, min(s.cursors[s.section], n-1)) }
@@ -206,8 +201,11 @@ func (s *detailScreen) walk(m *model) tea.Cmd {
 		return s.open(m, to.ref)
 	}
 	s.task.abandon()
+	trail := append(m.branches.trail, s.ref)
 	m.show(onBranches)
-	return m.branches.open(m, to.ref)
+	cmd := m.branches.open(m, to.ref)
+	m.branches.trail = trail
+	return cmd
 }
 
 // leave stops asking. The table's cursor goes to the branch that was looked at

@@ -88,6 +88,33 @@ func TestDetailWalk(t *testing.T) {
 	}
 }
 
+// From the branches of another repository esc walks back, step by step.
+func TestDetailWalkBack(t *testing.T) {
+	f := &fake{shown: talesShown()}
+	m := atDetail(t, f)
+	gguf := app.RepoID{Owner: "qbranch", Name: "llama-tales-moe-2m-GGUF"}
+	tap(m, "left", "enter")
+	if m.top() != onBranches || m.branches.repo != gguf {
+		t.Fatalf("on screen %d with %v", m.top(), m.branches.repo)
+	}
+	tap(m, "d", "down", "enter") // from its first branch to the AWQ
+	if m.branches.repo.Name != "llama-tales-moe-2m-AWQ" || len(m.branches.trail) != 2 {
+		t.Fatalf("branches of %v, trail %v", m.branches.repo, m.branches.trail)
+	}
+	tap(m, "esc")
+	if m.top() != onDetail || m.detail.ref.Repo != gguf {
+		t.Errorf("on screen %d with %v", m.top(), m.detail.ref)
+	}
+	tap(m, "esc", "esc")
+	if m.top() != onDetail || m.detail.ref != talesRef(group32) {
+		t.Errorf("on screen %d with %v", m.top(), m.detail.ref)
+	}
+	tap(m, "esc", "esc")
+	if m.top() != onStart || m.branches.trail != nil {
+		t.Errorf("on screen %d, trail %v", m.top(), m.branches.trail)
+	}
+}
+
 // An answer about a branch that is not looked at any more is dropped; an error
 // leaves what was known, and says so.
 func TestDetailAnswers(t *testing.T) {

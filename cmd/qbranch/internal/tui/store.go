@@ -355,7 +355,7 @@ func (s *storeScreen) pinned(m *model, msg pinMsg) tea.Cmd {
 	case msg.off:
 		m.notice = remark{role: good, text: "✓ unpinned " + msg.ref.String()}
 	default:
-		m.notice = remark{role: good, text: "✓ pinned " + msg.ref.String() + ": nothing removes it until P lets it go"}
+		m.notice = remark{good, "✓ pinned " + msg.ref.String(), "nothing removes it until P lets it go"}
 	}
 	return s.refresh(m)
 }

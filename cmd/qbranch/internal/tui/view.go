@@ -33,13 +33,24 @@ func (m *model) View() string {
 	}
 	h := m.bodyHeight()
 	lines = append(lines, exactly(m.drawn(m.width, h), h)...)
-	status := m.status()
-	lines = append(lines, say(status.role, " "+status.text), say(dim, " "+status.hint), footer(m.bindings(), m.width))
+	lines = append(append(lines, statusLines(m.status(), m.width)...), footer(m.bindings(), m.width))
 	rows := make([]string, len(lines))
 	for i, l := range lines {
 		rows[i] = m.look.render(l, m.width)
 	}
 	return strings.Join(rows, "\n")
+}
+
+// statusLines are two: what is said and what to do next. What is too long for the
+// first goes on in the second when that is empty.
+func statusLines(r remark, w int) []line {
+	second := say(dim, " "+r.hint)
+	text := oneLine.Replace(r.text)
+	if rows := wrap(text, w-2); r.hint == "" && len(rows) > 1 {
+		text = rows[0]
+		second = say(r.role, " "+strings.Join(rows[1:], " "))
+	}
+	return []line{say(r.role, " "+text), second}
 }
 
 // headLines is how many rows stand above the body.

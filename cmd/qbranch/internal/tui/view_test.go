@@ -127,6 +127,29 @@ func TestFits(t *testing.T) {
 	}
 }
 
+// What is too long for the first status line goes on in the second.
+func TestStatusLines(t *testing.T) {
+	for _, tc := range []struct{ text, hint, first, second string }{
+		{"short", "do it", " short", " do it"},
+		{"short", "", " short", " "},
+		{"one two three four five", "", " one two three four", " five"},
+		{"one two three four five", "do it", " one two three four five", " do it"},
+		{"one two three four\nfive six seven eight nine ten", "", " one two three four", " five six seven eight nine ten"},
+	} {
+		var got []string
+		for _, l := range statusLines(remark{text: tc.text, hint: tc.hint}, 22) {
+			text := ""
+			for _, s := range l {
+				text += s.text
+			}
+			got = append(got, text)
+		}
+		if got[0] != tc.first || got[1] != tc.second {
+			t.Errorf("%q, %q: %q, want %q and %q", tc.text, tc.hint, got, tc.first, tc.second)
+		}
+	}
+}
+
 func TestTooSmall(t *testing.T) {
 	m := atTales(t, &fake{})
 	for _, tc := range []struct {
