@@ -74,7 +74,7 @@ func (c *checker) tensorText() string {
 		text = "mixed bits"
 	}
 	if size, ok := c.t.groupSize(); ok {
-		text += " and group size " + strconv.Itoa(size)
+		text += " and " + groupsText(size)
 	}
 	return text
 }
@@ -287,11 +287,11 @@ func (c *checker) checkRules() {
 // checkNames compares with the branch's name and the listing.
 func (c *checker) checkNames() {
 	p := ParseBranchName(c.in.Branch)
-	promise := func(what, field, says, is string) {
+	promise := func(field, want, got, says, is string) {
 		c.add(Finding{
 			Code: "J6", Severity: Warn, Where: c.in.Branch, Field: field,
-			Got: is, Want: says,
-			Message: fmt.Sprintf("the branch's name promises %s %s, the configuration says %s", what, says, is),
+			Got: got, Want: want,
+			Message: fmt.Sprintf("the branch's name promises %s, the configuration says %s", says, is),
 			Hint:    "the configuration and the tensors count; the name is a label",
 		})
 	}
@@ -303,13 +303,13 @@ func (c *checker) checkNames() {
 		})
 	}
 	if p.Bits != nil && c.cfg.Bits != 0 && *p.Bits != c.cfg.Bits {
-		promise("bits", "bits", strconv.Itoa(*p.Bits), strconv.Itoa(c.cfg.Bits))
+		promise("bits", strconv.Itoa(*p.Bits), strconv.Itoa(c.cfg.Bits), fmt.Sprintf("%d bits", *p.Bits), strconv.Itoa(c.cfg.Bits))
 	}
 	if p.GroupSize != nil && c.cfg.HasGroupSize && *p.GroupSize != c.cfg.GroupSize {
-		promise("group size", "group_size", describe(*p.GroupSize), describe(c.cfg.GroupSize))
+		promise("group_size", describe(*p.GroupSize), describe(c.cfg.GroupSize), groupsText(*p.GroupSize), groupsText(c.cfg.GroupSize))
 	}
 	if p.ActOrder != nil && c.cfg.DescAct != nil && *p.ActOrder != *c.cfg.DescAct {
-		promise("act-order", "desc_act", strconv.FormatBool(*p.ActOrder), strconv.FormatBool(*c.cfg.DescAct))
+		promise("desc_act", strconv.FormatBool(*p.ActOrder), strconv.FormatBool(*c.cfg.DescAct), actText(*p.ActOrder), actText(*c.cfg.DescAct))
 	}
 	if c.in.Files != nil {
 		c.checkListing()

@@ -35,10 +35,21 @@ func (c *checker) sizes() {
 		Code: "H13", Severity: Info, Where: firstOf(c.inv.files),
 		Got: strconv.FormatInt(total, 10), Want: "tensor bytes that fit the memory they are for",
 		Message: fmt.Sprintf("the tensors take %s: %s weights of %.3f bits each, and %s that are not quantised",
-			decimal(total, "B"), decimal(weights, ""), 8*float64(quantised)/float64(weights), decimal(total-quantised, "B")),
+			decimal(total, "B"), billions(weights), 8*float64(quantised)/float64(weights), decimal(total-quantised, "B")),
 		Hint: "qbranch fit says what memory that needs",
 	}
 	c.add(f)
+}
+
+// billions writes a number of weights as people count them.
+func billions(n int64) string {
+	switch {
+	case n >= 1e9:
+		return fmt.Sprintf("%.2f billion", float64(n)/1e9)
+	case n >= 1e6:
+		return fmt.Sprintf("%.2f million", float64(n)/1e6)
+	}
+	return strconv.FormatInt(n, 10)
 }
 
 // decimal writes a number with a decimal prefix: 24.70 GB, 46.44 G.

@@ -208,7 +208,7 @@ func (c *checker) checkParameters(m *module, s gptq.Shape) {
 	case c.cfg.HasGroupSize && !s.Fits(groupSize) && !(groupSize == 0 || groupSize < -1): // J4's
 		differs("groups", Finding{
 			Field: "group_size", Got: strconv.Itoa(s.GroupSize()), Want: strconv.Itoa(groupSize),
-			Message: fmt.Sprintf("has %d groups for %d rows, which is group size %d; the configuration says %d", s.G, s.K, s.GroupSize(), groupSize),
+			Message: fmt.Sprintf("has %d groups for %d rows, which is group size %d; the configuration says %s", s.G, s.K, s.GroupSize(), groupsText(groupSize)),
 		})
 	}
 	if s.K%32 != 0 || s.N%32 != 0 {

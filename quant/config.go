@@ -387,3 +387,19 @@ func boolInt(b bool) int {
 
 // describe says a group size as people do.
 func describe(groupSize int) string { return fmt.Sprintf("%dg", groupSize) }
+
+// groupsText is a group size in a sentence.
+func groupsText(size int) string {
+	if size < 0 {
+		return "no groups"
+	}
+	return fmt.Sprintf("groups of %d", size)
+}
+
+// actText is desc_act in a sentence.
+func actText(on bool) string {
+	if on {
+		return "act-order"
+	}
+	return "no act-order"
+}

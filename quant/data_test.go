@@ -115,7 +115,7 @@ func TestList(t *testing.T) {
 	if want := []string{"H3", "J9", "D2", "H2", "H12"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if all[0].Where != "x" || all[0].Message != "m (2 such in all)" {
+	if all[0].Where != "x" || all[0].Message != "m (and 1 more)" {
 		t.Errorf("got %+v", all[0])
 	}
 	if w := all[1].Where; !strings.HasPrefix(w, "c\ufffd[2J\ufffdé") || len([]rune(w)) != 401 {

@@ -104,9 +104,7 @@ func (l *list) count(kind string, f Finding) {
 func (l *list) sorted() []Finding {
 	for _, key := range l.order {
 		c := l.counts[key]
-		if c.n > 1 {
-			c.f.Message += " (" + strconv.Itoa(c.n) + " such in all)"
-		}
+		c.f.Message += andMore(c.n)
 		l.add(c.f)
 	}
 	slices.SortStableFunc(l.findings, func(a, b Finding) int {
@@ -114,6 +112,14 @@ func (l *list) sorted() []Finding {
 			cmp.Compare(codeNumber(a.Code), codeNumber(b.Code)), cmp.Compare(a.Where, b.Where))
 	})
 	return l.findings
+}
+
+// andMore says of the first of n that there are others.
+func andMore(n int) string {
+	if n < 2 {
+		return ""
+	}
+	return " (and " + strconv.Itoa(n-1) + " more)"
 }
 
 func rank(s Severity) int {

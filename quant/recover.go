@@ -115,7 +115,7 @@ func (c *checker) siblings() {
 	c.add(Finding{
 		Code: "H3", Severity: Warn, Where: lacking[0],
 		Got: "nothing", Want: "qweight, qzeros, scales",
-		Message: fmt.Sprintf("is not there, though nearly every other layer has one (%d such in all)", len(lacking)),
+		Message: "is not there, though nearly every other layer has one" + andMore(len(lacking)),
 		Hint:    "compare with the original model: a shard may be missing",
 	})
 }

@@ -41,7 +41,7 @@ func (r *reader) remarkRows() {
 		}
 		for _, m := range descThan.FindAllStringSubmatch(d, 8) {
 			if !r.listed(row, m[1], m[2]+m[3], m[4]) {
-				r.note("DESC_REF_ABSENT", row.Branch, fmt.Sprintf("the description compares it %q, which is not listed", m[0]))
+				r.note("DESC_REF_ABSENT", row.Branch, fmt.Sprintf("the description says \"… %s\", and there is no such branch", m[0]))
 			}
 		}
 		r.remarkClaims(row, d)

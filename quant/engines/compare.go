@@ -138,8 +138,11 @@ func Compare(said []Statement, families []FamilyVerdict) []Remark {
 		switch {
 		case s.Loads == loads && (loads || !next):
 		case s.Loads == loads:
-			remarks = append(remarks, Remark{"exllamav2", fmt.Sprintf(
-				"the card says “%s”: right of the first ExLlama (%s), but ExLlamaV2 loads it: %s", s.Text, first(f.Why), successor.Line())})
+			text := fmt.Sprintf("the card's “%s” means the first ExLlama; ExLlamaV2 loads it", s.Text)
+			if successor.Loads != Yes {
+				text += " " + successor.Line()
+			}
+			remarks = append(remarks, Remark{"exllamav2", text})
 		case loads:
 			remarks = append(remarks, Remark{f.ID, fmt.Sprintf("the card says “%s”; %s loads it by now: %s", s.Text, f.Name, f.Line())})
 		default:

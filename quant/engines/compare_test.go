@@ -14,7 +14,7 @@ func TestCompare(t *testing.T) {
 	}{
 		// The column speaks of the first ExLlama: it is right, and not all there is to say.
 		{"a 4-bit Mixtral", CardStatements(ptr(false), ""), mixtral(4, 128),
-			[]string{"exllamav2: the card says “ExLlama: No”: right of the first ExLlama (architecture mixtral: ExLlama runs llama and mistral only), but ExLlamaV2 loads it: yes"}},
+			[]string{"exllamav2: the card's “ExLlama: No” means the first ExLlama; ExLlamaV2 loads it"}},
 		{"a 3-bit Mixtral", CardStatements(ptr(false), ""), mixtral(3, 128), nil},
 		{"a 4-bit Llama", CardStatements(ptr(true), ""), dense(nil), nil},
 		{"a 4-bit Llama that the card denies", CardStatements(ptr(false), ""), dense(nil), []string{"exllama: the card says “ExLlama: No”; ExLlama loads it by now: yes"}},

@@ -109,7 +109,7 @@ func TestEvaluate(t *testing.T) {
 		{"split, shapes not known", "vllm/marlin", dense(func(s *Subject) { s.TensorParallel, s.Matrices = 2, nil }), Unknown, []string{"shapes of the matrices are not known"}},
 
 		// Hardware.
-		{"a card that is too old", "vllm/marlin", on(Machine{OS: "linux", Vendor: "nvidia", CC: "6.1"}), No, []string{"needs compute capability 7.5; this card has 6.1"}},
+		{"a card that is too old", "vllm/marlin", on(Machine{OS: "linux", Vendor: "nvidia", CC: "6.1"}), No, []string{"needs compute capability 7.5 or newer; this card has 6.1"}},
 		{"compute capability counts as numbers", "gptqmodel/machete", on(Machine{OS: "linux", Vendor: "nvidia", CC: "12.0"}), Yes, nil},
 		{"a card that is too new", "gptqmodel/swordfish", on(Machine{OS: "linux", Vendor: "nvidia", CC: "12.0"}), No, []string{"10.0 to below 12.0; this card has 12.0"}},
 		{"8-bit with desc_act, swordfish", "gptqmodel/swordfish", act(func(s *Subject) { s.Bits, s.GroupSize = 8, -1 }), No, []string{"refuses that"}},

@@ -73,7 +73,7 @@ func ccLess(a, b string) bool {
 // cc is the range of compute capabilities.
 func (n Needs) cc() string {
 	if n.BelowCC == "" {
-		return n.MinCC
+		return n.MinCC + " or newer"
 	}
 	return n.MinCC + " to below " + n.BelowCC
 }
@@ -103,7 +103,7 @@ func osText(list []string) string {
 }
 
 // String says what is needed as a person would: "an NVIDIA card of compute
-// capability 8.0, Linux".
+// capability 8.0 or newer, Linux".
 func (n Needs) String() string {
 	names := map[string]string{
 		"cuda": "an NVIDIA card", "rocm": "an AMD card", "xpu": "an Intel card", "mps": "an Apple GPU", "cpu": "a CPU",

@@ -186,7 +186,7 @@ func Summary(families []FamilyVerdict) string {
 		parts = append(parts, "with a caveat "+strings.Join(caveat, ", "))
 	}
 	if len(unknown) > 0 {
-		parts = append(parts, "not known of "+strings.Join(unknown, ", "))
+		parts = append(parts, "unknown: "+strings.Join(unknown, ", "))
 	}
 	if len(parts) == 0 {
 		return "none"

@@ -207,7 +207,7 @@ func (d *Diff) compareEngines(a, b []ProgramVerdict) {
 
 // manyOf is how a message says in how many tensors it was found: a model of more
 // layers has more.
-var manyOf = regexp.MustCompile(` \(\d+ such in all\)$`)
+var manyOf = regexp.MustCompile(` \(and \d+ more\)$`)
 
 // findingsOf returns the findings of one side that the other has not.
 func findingsOf(of, other []Finding) (only []Finding) {

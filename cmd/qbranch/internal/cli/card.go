@@ -75,7 +75,11 @@ func cardFacts(c *app.Card) string {
 	fact("languages", strings.Join(c.Languages, ", "))
 	for _, r := range c.Repositories {
 		if c.Repo == nil || r[1] != *c.Repo {
-			fact("as "+r[0], r[1])
+			if r[0] == "original" {
+				fact("original model", r[1])
+			} else {
+				fact("also as "+r[0], r[1])
+			}
 		}
 	}
 	if g := c.Gated; g != nil {

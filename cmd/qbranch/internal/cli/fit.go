@@ -184,7 +184,9 @@ type fitObject struct {
 // fitText is the table, what is to say of its rows, and the best of them.
 func fitText(f *app.FitReport, width int, explain bool) string {
 	var out strings.Builder
-	out.WriteString(wrapped(clean(fitHead(f))+"\n", width, hang))
+	for line := range strings.SplitSeq(fitHead(f), "\n") {
+		out.WriteString(wrapped(clean(line)+"\n", width, hang))
+	}
 	columns := []column{{title: "Branch"}, {"Bits", true}, {"GS", true}, {title: "Act"}, {"Weights GiB", true}, {"Need GiB", true}}
 	if len(f.Cards) > 0 {
 		columns = append(columns, column{"Most context", true}, column{title: "Verdict"})
@@ -261,20 +263,19 @@ func fitHead(f *app.FitReport) string {
 	}
 	switch {
 	case len(f.Cards) == 0 && f.RAM != nil:
-		why := ""
+		text := "no graphics card found (--vram 24GiB describes one): " + what
 		if f.NoCard != "" {
-			why = " (" + f.NoCard + "; 'qbranch gpu' says more)"
+			text += "\nreason: " + f.NoCard + "; 'qbranch gpu' says more"
 		}
-		return "no graphics card was found" + why + ": the need on one, and whether main memory (" + freeText(f.RAM) +
-			") is enough for qbranch gen; " + what + "; --vram 24GiB says what there is"
+		return text + "\nNeed is on a card; the last column is qbranch gen on the CPU, main memory " + freeText(f.RAM)
 	case len(f.Cards) == 0:
-		return "no graphics card is known: only the need is shown; " + what
+		return "no graphics card known (--vram 24GiB describes one): " + what
 	case len(f.Cards) == 1 && f.Split == "tensor":
 		what += ", one card: nothing to split"
 	case f.Split == "tensor":
-		what += ", tensor parallel"
+		what += fmt.Sprintf(", tensor parallel over %d cards", len(f.Cards))
 	case f.Split != "" && len(f.Cards) > 1:
-		what += ", layers laid on the cards"
+		what += fmt.Sprintf(", layers laid on %d cards", len(f.Cards))
 	case len(f.Cards) > 1 && f.Memory == app.MemoryGPU:
 		what += ", on the one card with the most free (--gpu I,J uses several)"
 	case len(f.Cards) > 1:
@@ -483,7 +484,7 @@ func explainText(r *app.FitRow, width int) string {
 		fmt.Fprintf(&out, "  %s: %s\n", clean(e.Name), clean(line))
 	}
 	for _, p := range []struct{ name, value, source string }{
-		sourced("bits", r.Settled.Bits), sourced("group size", r.Settled.GroupSize), sourced("act-order", r.Settled.ActOrder),
+		sourced("bits", r.Settled.Bits), sourced("groups", groupWords(r.Settled.GroupSize)), sourced("act-order", r.Settled.ActOrder),
 		sourced("symmetric", r.Settled.Sym), sourced("format", r.Settled.Format),
 	} {
 		if p.value != "" {
@@ -501,6 +502,14 @@ func shareText(s *app.FitShare) string {
 		text += fmt.Sprintf(", layers %d to %d", s.First, s.First+s.Layers-1)
 	}
 	return text + fmt.Sprintf("; in all %s to %s of %s: %s", gib(s.Need.Low), gib(s.Need.High), app.GiBText(s.Available), verdictText(string(s.Verdict)))
+}
+
+// groupWords is a group size as a table has it.
+func groupWords(s *app.Sourced[int]) *app.Sourced[string] {
+	if s == nil {
+		return nil
+	}
+	return &app.Sourced[string]{Value: groupText(&s.Value), Source: s.Source}
 }
 
 func sourced[T any](name string, s *app.Sourced[T]) struct{ name, value, source string } {

@@ -260,7 +260,11 @@ func cardCell(n *int64, div float64) string {
 func short(commit string) string { return clean(commit[:min(7, len(commit))]) }
 
 func localText(b app.BranchRow) string {
-	if b.Local == app.LocalPartial && b.TotalBytes > 0 {
+	switch {
+	case b.Local != app.LocalPartial || b.TotalBytes <= 0:
+	case b.LocalBytes >= b.TotalBytes:
+		return "all files here"
+	default:
 		return fmt.Sprintf("partial %d%%", 100*b.LocalBytes/b.TotalBytes)
 	}
 	return clean(string(b.Local))

@@ -280,7 +280,7 @@ func TestCardText(t *testing.T) {
 	c.Rows = []card.Row{{Branch: "main", Bits: p(4.0), ActOrder: p(true), Damp: p(0.1), Dataset: p("wikitext"), SeqLen: p(4096), SizeBytes: p[int64](7_260_000_000)}}
 	want := `repository      o/n
 quantised by    TheBloke
-as GGUF         o/n-GGUF
+also as GGUF    o/n-GGUF
 asks for        Name
 terms Our licence
     Be good.

@@ -206,6 +206,9 @@ func estimateText(s *app.Shown, width int) string {
 	for _, c := range e.Cards {
 		out += fmt.Sprintf("  %s with %s: %s\n", clean(c.Card), app.GiBText(c.Available), verdictText(string(c.Verdict)))
 	}
+	if len(e.Cards) == 0 {
+		out += "  --vram 24GiB says whether a card of that size is enough, and for which context\n"
+	}
 	if len(e.Cards) > 0 && e.MaxContext > 0 {
 		out += fmt.Sprintf("  the most context that fits: %d\n", e.MaxContext)
 	}
