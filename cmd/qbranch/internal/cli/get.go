@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -116,27 +114,13 @@ func (f getFlags) options(refs int) (app.GetOptions, error) {
 		return o, &usageError{msg: "--dir takes one branch", hint: "give each branch a command and a folder of its own"}
 	}
 	if f.limitRate != "" {
-		rate, err := parseRate(f.limitRate)
+		rate, err := app.ParseRate(f.limitRate)
 		if err != nil {
 			return o, &usageError{msg: "--limit-rate: " + err.Error(), hint: "examples: 500k, 10M, 2MiB"}
 		}
 		o.LimitRate = rate
 	}
 	return o, nil
-}
-
-// parseRate reads bytes per second: a number, then nothing, k, M, G (decimal)
-// or Ki, Mi, Gi (binary), then an optional B and an optional /s.
-func parseRate(s string) (int64, error) {
-	digits := strings.TrimRight(strings.TrimSuffix(strings.TrimSuffix(s, "/s"), "B"), "kKMGi")
-	unit := strings.TrimSuffix(strings.TrimSuffix(s[len(digits):], "/s"), "B")
-	scale, ok := map[string]float64{"": 1, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9,
-		"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}[unit]
-	n, err := strconv.ParseFloat(digits, 64)
-	if !ok || err != nil || !(n*scale >= 1 && n*scale < 1e15) {
-		return 0, fmt.Errorf("%q is not a rate", s)
-	}
-	return int64(n * scale), nil
 }
 
 // getFitting fetches the branch that pick would name.

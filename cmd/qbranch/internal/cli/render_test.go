@@ -348,7 +348,7 @@ func TestParseRate(t *testing.T) {
 		{"NaN", 0},
 		{"10Mk", 0},
 	} {
-		got, err := parseRate(tc.in)
+		got, err := app.ParseRate(tc.in)
 		if got != tc.want || (err == nil) != (tc.want != 0) {
 			t.Errorf("%q: got %d, %v, want %d", tc.in, got, err, tc.want)
 		}
@@ -361,11 +361,11 @@ func FuzzParseRate(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		n, err := parseRate(s)
+		n, err := app.ParseRate(s)
 		if err != nil {
 			return
 		}
-		if again, err := parseRate(strings.TrimSpace(bytesAsDigits(n))); n < 1 || err != nil || again != n {
+		if again, err := app.ParseRate(strings.TrimSpace(bytesAsDigits(n))); n < 1 || err != nil || again != n {
 			t.Errorf("%q is %d, which reads back as %d, %v", s, n, again, err)
 		}
 	})

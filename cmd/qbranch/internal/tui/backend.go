@@ -18,6 +18,7 @@ type backend interface {
 	Show(ctx context.Context, t app.Target, o app.FitOptions) (*app.Shown, error)
 	Diff(ctx context.Context, a, b app.Target, o app.FitOptions) (*app.Diff, error)
 	StoreList(ctx context.Context) ([]app.StoreItem, error)
+	Pending(ctx context.Context) (*app.PendingReport, error)
 	Get(ctx context.Context, ref app.Ref, o app.GetOptions) (*app.GetResult, error)
 	Verify(ctx context.Context, t app.Target, o app.VerifyOptions) (*app.VerifyReport, error)
 	LoadModel(ctx context.Context, t app.Target) (generator, error)

@@ -36,6 +36,7 @@ type fake struct {
 	collect func(q app.CollectRequest) (*app.SweepReport, error)
 	pins    []string
 	looked  []app.RepoID
+	pending *app.PendingReport
 
 	mu     sync.Mutex
 	loads  int
@@ -194,6 +195,14 @@ func (f *fake) StorePin(_ context.Context, ref app.Ref, off bool) (bool, error) 
 }
 
 func (f *fake) StoreList(context.Context) ([]app.StoreItem, error) { return f.items, nil }
+
+// Pending answers with what is unfinished in the store.
+func (f *fake) Pending(context.Context) (*app.PendingReport, error) {
+	if f.pending == nil {
+		return &app.PendingReport{}, nil
+	}
+	return f.pending, nil
+}
 
 func (f *fake) Get(ctx context.Context, ref app.Ref, o app.GetOptions) (*app.GetResult, error) {
 	if f.get != nil {

@@ -31,13 +31,15 @@ func (u unit) of(n int64) string {
 	return strconv.FormatFloat(float64(n)/u.bytes, 'f', 2, 64)
 }
 
-// rate prints bytes per second.
+// rate prints bytes per second, in nine columns at most.
 func rate(n float64) string {
 	switch {
 	case n < 1e6:
 		return fmt.Sprintf("%.0f kB/s", n/1e3)
-	case n < 1e9:
+	case n < 99.95e6:
 		return fmt.Sprintf("%.1f MB/s", n/1e6)
+	case n < 1e9:
+		return fmt.Sprintf("%.0f MB/s", n/1e6)
 	}
 	return fmt.Sprintf("%.2f GB/s", n/1e9)
 }
@@ -130,4 +132,15 @@ func (m *meter) left(bytes int64) string {
 		return ""
 	}
 	return duration(time.Duration(float64(bytes) / m.perSecond * float64(time.Second)).Round(time.Second))
+}
+
+// rateArg writes bytes per second as --limit-rate takes them.
+func rateArg(n int64) string {
+	switch {
+	case n%1e6 == 0:
+		return fmt.Sprintf("%dM", n/1e6)
+	case n%1e3 == 0:
+		return fmt.Sprintf("%dk", n/1e3)
+	}
+	return strconv.FormatInt(n, 10)
 }

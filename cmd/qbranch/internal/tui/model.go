@@ -119,7 +119,7 @@ func (m *model) Init() tea.Cmd {
 		m.start.input.set(m.repo)
 		cmd = tea.Batch(cmd, m.start.open(m))
 	}
-	return tea.Batch(cmd, m.lookAround(), m.keepTicking())
+	return tea.Batch(cmd, m.lookAround(), m.transfers.lookAtStore(m), m.keepTicking())
 }
 
 func (m *model) top() screenID { return m.way[len(m.way)-1] }
@@ -167,7 +167,7 @@ func goBack(m *model) tea.Cmd {
 // busy reports whether something runs that the screen shows moving.
 func (m *model) busy() bool {
 	return m.branches.running() || m.detail.task.running() || m.compare.task.running() || m.store.running() ||
-		m.verify.task.running() || m.generate.task.running() || m.transfers.active() > 0
+		m.verify.task.running() || m.generate.task.running() || m.transfers.active() > 0 || m.transfers.watched(m)
 }
 
 func (m *model) keepTicking() tea.Cmd {
@@ -215,9 +215,9 @@ func (m *model) take(msg tea.Msg) tea.Cmd {
 	case tickMsg:
 		m.ticking = false
 		m.frame++
-		m.transfers.sample(time.Time(msg))
 		m.verify.sample()
 		m.generate.sample(time.Time(msg))
+		return m.transfers.sample(m, time.Time(msg))
 	case storeMsg:
 		m.start.loaded(msg)
 	case machineMsg:
@@ -242,6 +242,8 @@ func (m *model) take(msg tea.Msg) tea.Cmd {
 		return m.mouse(msg)
 	case transferMsg:
 		return m.transfers.ended(m, msg)
+	case pendingMsg:
+		m.transfers.found(m, msg)
 	case verifyMsg:
 		m.verify.ended(m, msg)
 	case generateMsg:

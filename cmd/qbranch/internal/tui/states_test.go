@@ -108,6 +108,7 @@ func states(t *testing.T) []state {
 	startTransfer(m)
 	add("transfers", m)
 	out = append(out, transferEnds(t)...)
+	out = append(out, transferStates(t)...)
 	out = append(out, verifyStates(t)...)
 	out = append(out, generateStates(t)...)
 	out = append(out, detailStates(t)...)

@@ -112,7 +112,7 @@ func TestInTerminal(t *testing.T) {
 	term.Text("j")
 	term.Await(`▸ \S+`)
 	term.Keys("Enter")
-	term.Await(`now +\d+% .* [1-9]\d* kB/s`)
+	term.Await(`░ +[1-9]\d* kB/s`)
 	term.Keys("q")
 	term.Await(`Quit\?`)
 	term.Keys("y")

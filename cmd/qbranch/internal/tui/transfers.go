@@ -22,52 +22,77 @@ const (
 	transferRunning
 	transferStopping // asked to stop, not yet ended
 	transferDone
-	transferStopped // by the user; resumable
-	transferFailed  // resumable too
+	transferStopped   // by the user, or by the end of an earlier session; resumable
+	transferFailed    // resumable too
+	transferElsewhere // another process is at it: only to be watched
 )
+
+// steering is a running Get as this screen steers and samples it: *app.Transfer.
+type steering interface {
+	Pause()
+	Resume()
+	Paused() bool
+	SetConnections(n int)
+	SetRate(bytesPerSecond int64)
+	Files() []app.FileProgress
+	Parts(path string, cells int) []app.PartState
+	Connections() []app.ConnProgress
+}
+
+var _ steering = (*app.Transfer)(nil)
 
 // transfer is one branch being fetched. From done on, fields are what the last
 // sample or the end said; View reads nothing else.
 type transfer struct {
 	ref    app.Ref
+	filter app.Filter // it was begun with
 	state  transferState
 	gen    int // of the attempt
 	cancel context.CancelFunc
 	stats  *app.Stats
+	steer  steering // of the attempt; nil = none yet
 	out    *outbox[app.Event]
 	well   *atomic.Bool // set by the command when the attempt ended well
+	pid    int          // of the process that is at it, of transferElsewhere
 
 	planned     bool // total is the plan's; before, what the listing said
 	done, total int64
 	kept        int64
 	retries     int64
 	conns       int64
+	paused      bool
 	meter       meter
+	history     history
+	look        closeLook
+	wait        waiting
 	commit      string
 	result      *app.GetResult
 	err         error
 	log         []logLine
 }
 
-// logLine is something that happened.
-type logLine struct {
-	role role
-	text string
-}
+// active reports whether the transfer is ours and waits or runs.
+func (t *transfer) active() bool { return t.is(transferQueued, transferRunning, transferStopping) }
 
-// again is how a line about a retry begins.
-const again = "again in "
-
-// active reports whether the transfer waits or runs.
-func (t *transfer) active() bool {
-	return t.state == transferQueued || t.state == transferRunning || t.state == transferStopping
+func (t *transfer) is(states ...transferState) bool {
+	return t != nil && slices.Contains(states, t.state)
 }
 
 // transfersScreen holds the session's transfers in the order they were asked
-// for. One runs at a time; each uses several connections.
+// for, those that earlier sessions left, and those of other processes. One of
+// ours runs at a time; each uses several connections.
 type transfersScreen struct {
-	list   []*transfer
-	cursor int
+	list    []*transfer
+	cursor  int
+	showLog bool
+	limit   int64  // bytes per second of all of ours; 0 = none
+	most    int    // connections of each; 0 = as many as pay, up to app.DefaultConnections
+	asking  bool   // the limit is being typed
+	field   editor // of the limit
+	free    int64  // bytes of the disk; 0 = not known
+	offer   bool   // unfinished ones were found, and the user has not been here yet
+	looking task   // at the store
+	looked  time.Time
 }
 
 // transferMsg says that an attempt has ended.
@@ -99,130 +124,65 @@ func (s *transfersScreen) active() int {
 }
 
 // add queues a branch, again if it was stopped or failed, and puts the cursor
-// on it.
+// on it. One that another process is at is only shown.
 func (s *transfersScreen) add(m *model, ref app.Ref) tea.Cmd {
 	t := s.find(ref)
 	if t == nil {
 		t = &transfer{ref: ref}
 		t.done, t.total = m.branches.held(ref)
 		s.list = append(s.list, t)
-	} else if !t.active() {
-		t.state, t.err, t.result, t.log, t.meter = transferQueued, nil, nil, nil, meter{}
+	} else if !t.active() && t.state != transferElsewhere {
+		t.state, t.err, t.result, t.log = transferQueued, nil, nil, nil
+		t.meter, t.history, t.wait = meter{}, history{}, waiting{}
 	}
-	for i, other := range s.list {
-		if other == t {
-			s.cursor = i
-		}
-	}
+	s.cursor = slices.Index(s.list, t)
 	return s.next(m)
 }
 
 // next starts the first of the queue when nothing runs.
 func (s *transfersScreen) next(m *model) tea.Cmd {
 	for _, t := range s.list {
-		if t.state == transferRunning || t.state == transferStopping {
+		if t.is(transferRunning, transferStopping) {
 			return nil
 		}
 	}
 	for _, t := range s.list {
 		if t.state == transferQueued {
-			return t.start(m)
+			return s.start(m, t)
 		}
 	}
 	return nil
 }
 
-func (t *transfer) start(m *model) tea.Cmd {
+func (s *transfersScreen) start(m *model, t *transfer) tea.Cmd {
 	ctx, cancel := context.WithCancel(m.work.ctx)
 	t.cancel = cancel
 	t.gen++
-	t.planned = false
+	t.planned, t.paused = false, false
 	t.state, t.stats, t.out, t.well = transferRunning, &app.Stats{}, &outbox[app.Event]{}, &atomic.Bool{}
-	ref, gen, stats, out, well, back := t.ref, t.gen, t.stats, t.out, t.well, m.back
+	steer := new(app.Transfer)
+	steer.SetRate(s.limit)
+	t.steer = steer
+	o := app.GetOptions{Stats: t.stats, Transfer: steer, Notify: t.out.put, Filter: t.filter, Connections: s.most, WaitSpace: true}
+	ref, gen, well, back := t.ref, t.gen, t.well, m.back
 	return m.work.command(ctx, func(ctx context.Context) tea.Msg {
-		r, err := back.Get(ctx, ref, app.GetOptions{Stats: stats, Notify: out.put})
+		r, err := back.Get(ctx, ref, o)
 		well.Store(err == nil)
 		return transferMsg{ref, gen, r, err}
 	})
 }
 
-// sample reads the counters of what runs.
-func (s *transfersScreen) sample(now time.Time) {
-	for _, t := range s.list {
-		if t.state == transferRunning || t.state == transferStopping {
-			t.read()
-			t.meter.sample(now, t.stats.Received.Load())
-		}
-	}
-}
-
-func (t *transfer) read() {
-	if total := t.stats.Total.Load(); total > 0 {
-		t.planned, t.done, t.total = true, t.stats.Done.Load(), total
-	}
-	t.kept, t.retries, t.conns = t.stats.Kept.Load(), t.stats.Retries.Load(), t.stats.Connections.Load()
-	for _, e := range t.out.take() {
-		t.note(e)
-	}
-	t.log = t.log[max(0, len(t.log)-logLimit):]
-}
-
-// logLimit is how many events of a transfer are kept; a bad line repeats itself.
-const logLimit = 100
-
-// note writes an event into the log.
-func (t *transfer) note(e app.Event) {
-	say := func(r role, format string, args ...any) {
-		t.log = append(t.log, logLine{r, fmt.Sprintf(format, args...)})
-	}
-	switch {
-	case e.Plan != nil:
-		t.planned, t.total, t.commit = true, e.Plan.Bytes, string(e.Plan.Commit)
-		say(dim, "plan: %s in %s, %s here already, %s free on disk",
-			app.BytesText(e.Plan.Bytes), plural(len(e.Plan.Files), "file", "files"), app.BytesText(e.Plan.Held), app.BytesText(e.Plan.DiskFree))
-	case e.Renamed != nil:
-		say(warn, "%s is called %s now", e.Renamed.From, e.Renamed.To)
-	case e.Wait != nil && e.Wait.For == 0:
-		say(warn, "no answer from %s for %s, asking again: %s", e.Wait.Host, duration(e.Wait.Silent), e.Wait.Reason)
-	case e.Wait != nil:
-		say(warn, "waiting %s for %s: %s", duration(e.Wait.For), e.Wait.Host, e.Wait.Reason)
-	case e.Judged != "":
-		say(dim, "%s judged, before any weight moved", e.Judged)
-	case e.Findings != nil:
-		for _, f := range e.Findings {
-			if toTell(f) {
-				say(findingRole(f), "%s", findingText(f))
-			}
-		}
-	case e.Fetch != nil:
-		switch e.Fetch.Kind {
-		case "retry":
-			say(warn, again+"%s: %v", duration(e.Fetch.Wait), e.Fetch.Err)
-		case "file":
-			say(good, "✓ %s", e.Fetch.Path)
-		case "reuse":
-			say(good, "✓ %s was in the store already", e.Fetch.Path)
-		case "adopt":
-			say(good, "✓ %s, from %s", e.Fetch.Path, e.Fetch.From)
-		case "seed":
-			say(dim, "%s begins with what %s holds", e.Fetch.Path, e.Fetch.From)
-		case "refused":
-			say(warn, "%s is not %s; fetching it", e.Fetch.From, e.Fetch.Path)
-		case "mismatch":
-			say(bad, "✗ %s does not match its hash; fetching the bad parts again", e.Fetch.Path)
-		}
-	}
-}
-
 // ended takes the end of an attempt, and starts the next transfer.
 func (s *transfersScreen) ended(m *model, msg transferMsg) tea.Cmd {
 	t := s.find(msg.ref)
-	if t == nil || t.gen != msg.gen || t.state != transferRunning && t.state != transferStopping {
+	if t == nil || t.gen != msg.gen || !t.is(transferRunning, transferStopping) {
 		return nil
 	}
-	t.read()
+	t.read(t.wait.now)
+	t.look.sample(t.steer, t.wait.now)
+	t.look.lines = nil
 	t.cancel()
-	t.conns = 0
+	t.conns, t.paused, t.wait = 0, false, waiting{now: t.wait.now}
 	t.result, t.err = msg.result, msg.err
 	switch {
 	case msg.err == nil:
@@ -261,9 +221,87 @@ func (t *transfer) stop() {
 	}
 }
 
+// clear takes a transfer that is at an end off the list.
+func (s *transfersScreen) clear(t *transfer) {
+	s.list = slices.DeleteFunc(s.list, func(x *transfer) bool { return x == t })
+	s.cursor = max(0, min(s.cursor, len(s.list)-1))
+}
+
+// pause stops all requests of a running transfer, or lets them go on.
+func (t *transfer) pause() {
+	if t.paused = !t.paused; t.paused {
+		t.steer.Pause()
+		return
+	}
+	t.steer.Resume()
+	t.meter = meter{} // what was before says nothing of what comes
+}
+
+// shift moves the transfer under the cursor up or down in the queue.
+func (s *transfersScreen) shift(by int) {
+	to := s.cursor + by
+	if to < 0 || to >= len(s.list) {
+		return
+	}
+	s.list[s.cursor], s.list[to] = s.list[to], s.list[s.cursor]
+	s.cursor = to
+}
+
+// maxConnections is the most that can be asked for: hubs count requests.
+const maxConnections = 64
+
+// connections changes how many there are at most, also of what runs.
+func (s *transfersScreen) connections(by int) {
+	n := s.most
+	if n == 0 {
+		n = app.DefaultConnections
+	}
+	s.most = max(1, min(n+by, maxConnections))
+	s.eachRunning(func(r steering) { r.SetConnections(s.most) })
+}
+
+func (s *transfersScreen) eachRunning(f func(steering)) {
+	for _, t := range s.list {
+		if t.is(transferRunning, transferStopping) {
+			f(t.steer)
+		}
+	}
+}
+
+// ask opens the field for the limit.
+func (s *transfersScreen) ask(*model) tea.Cmd {
+	s.asking = true
+	s.field.set("")
+	if s.limit > 0 {
+		s.field.set(rateArg(s.limit))
+	}
+	return nil
+}
+
+// setLimit takes what was typed.
+func (s *transfersScreen) setLimit(m *model) tea.Cmd {
+	text, limit := strings.TrimSpace(s.field.text()), int64(0)
+	if text != "" && text != "0" {
+		var err error
+		if limit, err = app.ParseRate(text); err != nil {
+			m.notice = remark{bad, "✗ " + err.Error(), "examples: 500k, 10M, 2MiB; nothing lifts the limit"}
+			return nil
+		}
+	}
+	s.asking, s.limit = false, limit
+	s.eachRunning(func(r steering) { r.SetRate(limit) })
+	return nil
+}
+
+// typing: while the limit is asked for.
+func (s *transfersScreen) typing() bool { return s.asking }
+
+func (s *transfersScreen) typed(_ *model, k tea.KeyMsg) { s.field.key(k) }
+
 func showTransfers(m *model) tea.Cmd {
 	m.show(onTransfers)
-	return nil
+	m.transfers.offer = false
+	return m.transfers.lookAtStore(m)
 }
 
 func (s *transfersScreen) selected() *transfer {
@@ -273,60 +311,77 @@ func (s *transfersScreen) selected() *transfer {
 	return s.list[s.cursor]
 }
 
-func (s *transfersScreen) head(*model) (string, string) {
-	count := map[transferState]int{}
-	for _, t := range s.list {
-		count[t.state]++
-	}
-	var parts []string
-	for _, p := range []struct {
-		state transferState
-		word  string
-	}{
-		{transferRunning, "running"}, {transferStopping, "stopping"}, {transferQueued, "queued"},
-		{transferDone, "done"}, {transferStopped, "stopped"}, {transferFailed, "failed"},
-	} {
-		if n := count[p.state]; n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, p.word))
-		}
-	}
-	return "Transfers", strings.Join(parts, " · ")
-}
-
 func (s *transfersScreen) keys(*model) []binding {
-	t := s.selected()
-	is := func(states ...transferState) bool {
-		for _, st := range states {
-			if t != nil && t.state == st {
-				return true
-			}
+	if s.asking {
+		return []binding{
+			bind("enter", "enter", "set the limit, empty lifts it", true, simply(s.setLimit)),
+			bind("esc", "esc", "leave it", true, simply(func(*model) tea.Cmd { s.asking = false; return nil })),
+			bind("ctrl+c", "ctrl+c", "quit", true, askQuit),
 		}
-		return false
 	}
-	ref := func(*model) app.Ref { return s.selected().ref }
-	stop := is(transferRunning, transferQueued)
+	t := s.selected()
 	why := s.whyNot()
 	return []binding{
+		s.enterKey(t).or(why),
+		bind("space", "space", pauseLabel(t), t.is(transferRunning), simply(func(*model) tea.Cmd { t.pause(); return nil })).or(why),
+		s.stopKey(t),
+		bind("+ - =", "+ -", "connections, how many at most", true, func(_ *model, pressed string) tea.Cmd {
+			s.connections(map[string]int{"-": -1}[pressed]*2 + 1)
+			return nil
+		}),
+		bind("b", "b", "limit, the bytes per second of all transfers", true, simply(s.ask)),
+		bind("v", "v", "verify, every byte against its hash", t.is(transferDone), simply(func(m *model) tea.Cmd { return m.verify.open(m, t.ref, false) })).or(why),
 		bind(moveKeys, "↑↓", "move", len(s.list) > 1, func(_ *model, pressed string) tea.Cmd {
 			s.cursor = moved(s.cursor, pressed, len(s.list))
 			return nil
 		}),
-		bind("enter", "enter", "resume, keeping what is on disk", is(transferStopped, transferFailed), simply(func(m *model) tea.Cmd { return s.add(m, t.ref) })).or(why),
-		bind("g", "g", "generate, text from a prompt", is(transferDone), simply(func(m *model) tea.Cmd { return m.generate.open(m, t.ref) })).or(why),
-		bind("v", "v", "verify, every byte against its hash", is(transferDone), simply(func(m *model) tea.Cmd { return m.verify.open(m, t.ref, false) })).or(why),
-		bind("x ctrl+c", "x", "stop, what is on disk stays", stop, simply(func(m *model) tea.Cmd { t.stop(); return s.next(m) })).or(why),
-		copyKey(t != nil, ref),
+		bind("J K shift+down shift+up", "J K", "order, down and up in the queue", len(s.list) > 1, func(_ *model, pressed string) tea.Cmd {
+			s.shift(map[string]int{"J": 1, "shift+down": 1, "K": -1, "shift+up": -1}[pressed])
+			return nil
+		}),
+		copyKey(t != nil, func(*model) app.Ref { return t.ref }),
 		bind("esc", "esc", "back, transfers go on", true, simply(goBack)),
 		helpKey("?", "?"),
 		bind("q ctrl+c", "q", "quit", true, askQuit),
 	}
 }
 
+func pauseLabel(t *transfer) string {
+	if t != nil && t.paused {
+		return "go on, where it was"
+	}
+	return "pause, keeping what has come"
+}
+
+// enterKey goes on with what can be gone on with, generates with what is here, and
+// shows the log of what runs.
+func (s *transfersScreen) enterKey(t *transfer) binding {
+	switch {
+	case t.is(transferStopped, transferFailed):
+		return bind("enter", "enter", "resume, keeping what is on disk", true, simply(func(m *model) tea.Cmd { return s.add(m, t.ref) }))
+	case t.is(transferDone):
+		return bind("enter g", "enter", "generate, text from a prompt", true, simply(func(m *model) tea.Cmd { return m.generate.open(m, t.ref) }))
+	}
+	label := "log, what has happened"
+	if s.showLog {
+		label = "files, instead of the log"
+	}
+	return bind("enter", "enter", label, t != nil && t.state != transferElsewhere, simply(func(*model) tea.Cmd { s.showLog = !s.showLog; return nil }))
+}
+
+func (s *transfersScreen) stopKey(t *transfer) binding {
+	if t.is(transferStopped, transferFailed, transferDone) {
+		return bind("x", "x", "clear, from this list; what is on disk stays", true, simply(func(*model) tea.Cmd { s.clear(t); return nil }))
+	}
+	return bind("x ctrl+c", "x", "stop, what is on disk stays", t.is(transferRunning, transferQueued),
+		simply(func(m *model) tea.Cmd { t.stop(); return s.next(m) })).or(s.whyNot())
+}
+
 // whyNot says why keys do nothing for the transfer under the cursor.
 func (s *transfersScreen) whyNot() string {
 	t := s.selected()
 	if t == nil {
-		return ""
+		return "nothing is being fetched: on a branch, enter fetches it"
 	}
 	switch t.state {
 	case transferQueued:
@@ -336,12 +391,54 @@ func (s *transfersScreen) whyNot() string {
 	case transferStopping:
 		return t.branch() + " is being stopped"
 	case transferDone:
-		return t.branch() + " is here already: v verifies it, g generates with it"
+		return t.branch() + " is here already: v verifies it, enter generates with it"
+	case transferElsewhere:
+		return fmt.Sprintf("another qbranch (pid %d) is writing this: it can only be watched here", t.pid)
 	}
 	return "only a part of " + t.branch() + " is here: enter fetches the rest"
 }
 
 // leave stops nothing: transfers go on behind every screen.
-func (s *transfersScreen) leave(*model) tea.Cmd { return nil }
+func (s *transfersScreen) leave(*model) tea.Cmd { s.asking = false; return nil }
 
-func (s *transfersScreen) status(*model) remark { return remark{} }
+// status is the field while the limit is asked for.
+func (s *transfersScreen) status(*model) remark {
+	if !s.asking {
+		return remark{}
+	}
+	text := " limit in bytes per second: "
+	for _, sp := range s.field.view(24, true, "500k, 10M, 2MiB") {
+		text += sp.text
+	}
+	return remark{role: accent, text: text, hint: "of all transfers together; empty lifts it"}
+}
+
+func (s *transfersScreen) command(*model) string {
+	if t := s.selected(); t != nil {
+		return s.commandOf(t)
+	}
+	return ""
+}
+
+// commandOf is the command line that fetches the same in the same way.
+func (s *transfersScreen) commandOf(t *transfer) string {
+	c := t.command()
+	if s.most > 0 {
+		c += fmt.Sprintf(" -j %d", s.most)
+	}
+	if s.limit > 0 {
+		c += " --limit-rate " + rateArg(s.limit)
+	}
+	return c
+}
+
+func (t *transfer) command() string {
+	c := "qbranch get " + t.ref.String()
+	for _, p := range t.filter.Include {
+		c += " --include '" + p + "'"
+	}
+	for _, p := range t.filter.Exclude {
+		c += " --exclude '" + p + "'"
+	}
+	return c
+}

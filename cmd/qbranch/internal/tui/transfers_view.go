@@ -2,16 +2,19 @@ package tui
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 	"time"
 
+	tea "github.com/charmbracelet/bubbletea"
+
 	"github.com/qbranch/qbranch/cmd/qbranch/internal/app"
 )
 
-// summary tells other screens how transfers go.
+// summary tells other screens how transfers go, and what an earlier session left.
 func (s *transfersScreen) summary() remark {
-	queued := 0
+	queued, left := 0, 0
 	var now *transfer
 	for _, t := range s.list {
 		switch t.state {
@@ -19,45 +22,80 @@ func (s *transfersScreen) summary() remark {
 			queued++
 		case transferRunning, transferStopping:
 			now = t
+		case transferStopped:
+			left++
 		}
 	}
-	if now == nil {
-		return remark{}
+	switch {
+	case now != nil:
+		r := remark{role: accent, text: "↓ " + now.branch() + "  " + now.progressText()}
+		if queued > 0 {
+			r.hint = fmt.Sprintf("%d queued", queued)
+		}
+		return r
+	case s.offer && left > 0:
+		return remark{warn, "◐ " + plural(left, "transfer", "transfers") + " of an earlier session can be gone on with",
+			"2, or ctrl+t while typing, shows them; enter resumes"}
 	}
-	r := remark{role: accent, text: "↓ " + now.branch() + "  " + now.progressText()}
-	if queued > 0 {
-		r.hint = fmt.Sprintf("%d queued", queued)
-	}
-	return r
+	return remark{}
 }
 
 func (t *transfer) branch() string { return t.ref.RevisionOrMain() }
 
 // progressText says in a line how far a transfer is and how fast.
 func (t *transfer) progressText() string {
-	switch {
-	case t.state == transferQueued:
-		return "queued"
-	case t.state == transferStopping:
-		return "stopping"
-	case !t.planned:
-		return "planning"
+	if text := t.amount(); text != "" && t.planned && t.state != transferQueued {
+		return fmt.Sprintf("%4s  %s  %s", percent(t.done, t.total), text, t.pace().text)
+	}
+	return t.pace().text
+}
+
+// amount is what is on disk, of how much.
+func (t *transfer) amount() string {
+	if t.total <= 0 {
+		return ""
 	}
 	u := unitFor(t.total)
 	all := u.of(t.total)
-	return fmt.Sprintf("%4s  %s of %s %s  %s", percent(t.done, t.total), right(u.of(t.done), len(all)), all, u.name, t.speed())
+	return fmt.Sprintf("%s of %s %s", right(u.of(t.done), len(all)), all, u.name)
 }
 
-// speed is the rate, the time left, or for how long nothing has come.
-func (t *transfer) speed() string {
-	if t.meter.stalled >= 5*time.Second {
-		return fmt.Sprintf("no bytes for %d s", int(t.meter.stalled.Seconds()))
+// pace says what happens now: the rate and the time left, or what is in the way.
+func (t *transfer) pace() span {
+	now := t.wait.now
+	switch {
+	case t.state == transferQueued:
+		return span{dim, "waits for the transfers before it"}
+	case t.state == transferStopping:
+		return span{warn, "stopping"}
+	case t.state == transferElsewhere:
+		by := fmt.Sprintf("another qbranch (pid %d) is writing this: read only here", t.pid)
+		if t.meter.perSecond >= 1 {
+			by = strings.TrimSpace(rate(t.meter.perSecond)) + ", by another qbranch (pid " + fmt.Sprint(t.pid) + "): read only here"
+		}
+		return span{warn, by}
+	case t.state == transferStopped:
+		return span{warn, "stopped; enter resumes"}
+	case t.wait.full != "":
+		return span{bad, "the disk is full; goes on when there is space"}
+	case t.paused:
+		return span{warn, "paused; space goes on"}
+	case t.wait.until.After(now):
+		return span{warn, "waiting " + duration(t.wait.until.Sub(now).Round(time.Second)) + " for " + t.wait.why}
+	case !t.planned:
+		return span{accent, "planning"}
+	case t.done >= t.total && t.total > 0:
+		return span{accent, "checking the last bytes"}
+	case t.meter.stalled >= 5*time.Second && t.wait.others != "":
+		return span{warn, "another qbranch is bringing " + path.Base(t.wait.others)}
+	case t.meter.stalled >= 5*time.Second:
+		return span{warn, fmt.Sprintf("no bytes for %d s", int(t.meter.stalled.Seconds()))}
 	}
 	text := right(rate(t.meter.perSecond), 9)
 	if left := t.meter.left(t.total - t.done); left != "" {
 		text += "  " + left + " left"
 	}
-	return text
+	return span{accent, text}
 }
 
 // outcome is a sign and a word for a transfer's state.
@@ -66,43 +104,116 @@ func (t *transfer) outcome() span {
 	case transferQueued:
 		return span{dim, "· queued"}
 	case transferRunning:
-		if !t.planned {
-			return span{accent, "↓ planning"}
-		}
-		return span{accent, "↓ fetching"}
+		return t.runningOutcome()
 	case transferStopping:
 		return span{warn, "◐ stopping"}
 	case transferDone:
 		return span{good, "● verified"}
 	case transferStopped:
 		return span{warn, "◐ stopped"}
+	case transferElsewhere:
+		return span{warn, fmt.Sprintf("↓ pid %d", t.pid)}
 	}
 	return span{bad, "✗ failed"}
+}
+
+func (t *transfer) runningOutcome() span {
+	switch {
+	case t.wait.full != "":
+		return span{bad, "! disk full"}
+	case t.paused:
+		return span{warn, "◐ paused"}
+	case t.wait.until.After(t.wait.now):
+		return span{warn, "· waiting"}
+	case !t.planned:
+		return span{accent, "↓ planning"}
+	case t.meter.stalled >= 5*time.Second:
+		return span{warn, "· stalled"}
+	}
+	return span{accent, "↓ fetching"}
+}
+
+func (s *transfersScreen) head(m *model) (string, string) {
+	count := map[transferState]int{}
+	for _, t := range s.list {
+		count[t.state]++
+	}
+	var parts []string
+	for _, p := range []struct {
+		state transferState
+		word  string
+	}{
+		{transferRunning, "running"}, {transferStopping, "stopping"}, {transferQueued, "queued"},
+		{transferDone, "done"}, {transferStopped, "stopped"}, {transferFailed, "failed"}, {transferElsewhere, "elsewhere"},
+	} {
+		if n := count[p.state]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, p.word))
+		}
+	}
+	return "Transfers", strings.Join(parts, " · ")
+}
+
+// gauge tells what holds for all transfers.
+func (s *transfersScreen) gauge(_ *model, w int) line {
+	limit, most := "none", fmt.Sprintf("as many as pay, up to %d", app.DefaultConnections)
+	if s.limit > 0 {
+		limit = rate(float64(s.limit))
+	}
+	if s.most > 0 {
+		most = fmt.Sprintf("at most %d", s.most)
+	}
+	l := line{{dim, " limit "}, {plain, limit}, {dim, "   connections "}, {plain, most}}
+	r := line{{plain, " "}}
+	if s.free > 0 {
+		r = line{{dim, "disk "}, {plain, app.BytesText(s.free) + " free "}}
+	}
+	return ends(l, r, w)
 }
 
 func (s *transfersScreen) body(_ *model, w, h int) []line {
 	t := s.selected()
 	if t == nil {
-		return []line{say(plain, "   Nothing was fetched yet.")}
+		return []line{say(plain, "   Nothing is being fetched."), nil,
+			say(dim, "   On a branch, enter fetches it; space marks several, and they queue here."),
+			say(dim, "   What was stopped, in this session or before, is gone on with here.")}
 	}
-	return split(w, h,
-		pane{"Queue", s.table},
-		pane{t.branch(), t.detail})
+	queue := s.queueHeight(h)
+	out := exactly(s.table(w, queue), queue)
+	out = append(out, rule(w, t.branch()))
+	return append(out, exactly(s.detail(t, w, h-queue-1), h-queue-1)...)
+}
+
+// queueHeight is how many rows the queue has, its head included.
+func (s *transfersScreen) queueHeight(h int) int { return 1 + min(len(s.list), max(2, h/4)) }
+
+// clicked moves the cursor to a row of the queue.
+func (s *transfersScreen) clicked(_ *model, _, y, _, h int) tea.Cmd {
+	if i, ok := rowAt(len(s.list), s.cursor, s.queueHeight(h), y); ok {
+		s.cursor = i
+	}
+	return nil
 }
 
 func (s *transfersScreen) table(w, h int) []line {
 	largest, longest := int64(0), 20
+	several := slices.ContainsFunc(s.list, func(t *transfer) bool { return t.ref.Repo != s.list[0].ref.Repo })
+	name := func(t *transfer) string {
+		if several {
+			return t.branch() + "  " + t.ref.Repo.String()
+		}
+		return t.branch()
+	}
 	for _, t := range s.list {
-		largest, longest = max(largest, t.total), max(longest, width(t.branch()))
+		largest, longest = max(largest, t.total), max(longest, width(name(t)))
 	}
 	u := unitFor(largest)
-	const fixed = 3 + 2 + 8 + 2 + 7 + 2 + 11 // all but the name and the bar
+	const fixed = 3 + 2 + 8 + 2 + 7 + 2 + 13 // all but the name and the bar
 	barWidth := min(w-fixed-longest, 24)
 	if barWidth < 4 {
 		barWidth = 0
 	}
 	cols := []column{
-		{title: "Branch", cell: func(i int) span { return span{plain, s.list[i].branch()} }},
+		{title: "Branch", cell: func(i int) span { return span{plain, name(s.list[i])} }},
 		{title: "Total " + u.name, width: 8, right: true, cell: func(i int) span {
 			if s.list[i].total == 0 {
 				return known("")
@@ -113,31 +224,75 @@ func (s *transfersScreen) table(w, h int) []line {
 			t := s.list[i]
 			return span{plain, bar(t.done, t.total, barWidth) + right(percent(t.done, t.total), max(5, 7-barWidth))}
 		}},
-		{title: "State", width: 11, cell: func(i int) span { return s.list[i].outcome() }},
+		{title: "State", width: 13, cell: func(i int) span { return s.list[i].outcome() }},
 	}
 	cols[0].width = min(longest, w-tableWidth(cols))
 	return table(cols, len(s.list), s.cursor, h)
 }
 
-// detail tells how the transfer under the cursor goes, and what happened last.
-func (t *transfer) detail(w, h int) []line {
-	out := fact("from", plain, t.ref.Repo.String(), w)
+// detail tells how the transfer under the cursor goes. As the room falls, the
+// connections go first, then the map, then the files.
+func (s *transfersScreen) detail(t *transfer, w, h int) []line {
+	out := t.summaryLines(w)
+	command := s.commandOf(t)
+	room := h - len(out) - len(wrapCommand(command, w-4))
+	switch {
+	case room < 1:
+	case s.showLog && t.active(), len(t.look.files) == 0:
+		out = append(out, t.latest(w, room)...)
+	default:
+		out = append(out, t.closeUp(w, room)...)
+	}
+	return withCommand(out, command, w, h)
+}
+
+// summaryLines say in two rows, or as many as an error takes, how far it is.
+func (t *transfer) summaryLines(w int) []line {
+	amount := line{{plain, t.amount()}, {accent, right(percent(t.done, t.total), 6)}, {plain, " "}}
+	if t.total <= 0 {
+		amount = nil
+	}
+	out := []line{ends(line{{plain, "   "}, {title, t.ref.Repo.String()}}, amount, w)}
 	switch t.state {
 	case transferFailed:
-		out = append(failure(t.err, w), say(plain, "   What is on disk stays; enter resumes."))
-	case transferStopped:
-		out = append(out, fact("stopped", warn, fmt.Sprintf("%s of %s on disk; enter resumes", app.BytesText(t.done), app.BytesText(t.total)), w)...)
+		out = append(out, failure(t.err, w)...)
+		return append(out, say(plain, "   What is on disk stays; enter resumes."))
 	case transferDone:
-		out = append(out, t.account(w)...)
-	case transferQueued:
-		out = append(out, fact("now", dim, "waits for the transfers before it", w)...)
-	default:
-		out = append(out, fact("now", accent, strings.TrimSpace(t.progressText()), w)...)
-		out = append(out, fact("network", plain, fmt.Sprintf("%s, %s, %s on disk before",
-			plural(int(t.conns), "connection", "connections"), plural(int(t.retries), "retry", "retries"), app.BytesText(t.kept)), w)...)
+		return append(out, t.account(w)...)
 	}
-	room := h - len(out) - len(wrapCommand(t.command(), w-4))
-	return withCommand(append(out, t.latest(w, room)...), t.command(), w, h)
+	p := t.pace()
+	var more string
+	if t.is(transferRunning) && p.role == accent { // nothing is in the way, which would be said in full
+		if t.history.peak > 0 && w >= 72 {
+			more = "  peak " + rate(t.history.peak)
+		}
+		if t.retries > 0 {
+			more += "  " + plural(int(t.retries), "retry", "retries")
+		}
+	}
+	const least = 12 // of the bar
+	barWidth := max(least, min(w-3-2-width(p.text)-width(more)-1, w/3))
+	l := line{{plain, "   "}, {accent, bar(t.done, t.total, barWidth)}, {plain, "  "}, p, {dim, more}}
+	if rest := w - l.width() - 3; rest >= 10 && len(t.history.seconds) > 0 && t.is(transferRunning, transferStopping, transferElsewhere) {
+		l = append(l, span{plain, "  "}, span{accent, sparkline(t.history.seconds, min(rest, historyLength))})
+	}
+	return append(out, l)
+}
+
+// sparkline draws the last n values, scaled by the largest of them.
+func sparkline(values []float64, n int) string {
+	values = values[max(0, len(values)-n):]
+	top := slices.Max(values)
+	signs := []rune("▁▂▃▄▅▆▇█")
+	var b strings.Builder
+	for _, v := range values {
+		i := 0
+		if top > 0 {
+			i = min(int(v/top*float64(len(signs))), len(signs)-1)
+		}
+		b.WriteRune(signs[max(i, 0)])
+	}
+	return b.String()
 }
 
 // latest draws the last entries of the log that fit h rows, each of them whole.
@@ -160,21 +315,23 @@ func (t *transfer) latest(w, h int) []line {
 	return out
 }
 
-func (t *transfer) command() string { return "qbranch get " + t.ref.String() }
-
 // account says where the bytes of a finished transfer came from.
 func (t *transfer) account(w int) []line {
 	r := t.result
 	if r == nil {
-		return nil
+		return []line{say(good, "   ● here and verified")}
 	}
-	out := fact("verified", good, fmt.Sprintf("%s in %s", app.BytesText(r.Plan.Bytes), duration(r.Elapsed)), w)
-	text := app.BytesText(r.Received) + " fetched"
+	text := fmt.Sprintf("%s in %s", app.BytesText(r.Plan.Bytes), duration(r.Elapsed))
+	if s := r.Elapsed.Seconds(); s > 0 && r.Received > 0 {
+		text += ", " + strings.TrimSpace(rate(float64(r.Received)/s))
+	}
+	out := fact("verified", good, text, w)
+	text = app.BytesText(r.Received) + " fetched"
 	for _, part := range []struct {
 		n    int64
 		what string
 	}{
-		{r.Refetched, "of it twice"}, {r.Kept, "kept from before"}, {r.Reused, "shared with other branches"},
+		{r.Refetched, "of it twice"}, {r.Kept, "kept from before"}, {r.Reused, "shared with other branches"}, {r.Adopted, "taken from this machine"},
 	} {
 		if part.n > 0 {
 			text += ", " + app.BytesText(part.n) + " " + part.what

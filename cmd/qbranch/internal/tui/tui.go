@@ -72,11 +72,11 @@ func run(ctx context.Context, b backend, o Options, env func(string) string, mor
 func farewell(out io.Writer, m *model) {
 	head := "Not finished; what is on disk stays, and this resumes:"
 	for _, t := range m.transfers.list {
-		if t.well != nil && t.well.Load() {
+		if t.well != nil && t.well.Load() || t.is(transferDone, transferElsewhere) {
 			continue
 		}
-		if t.stats != nil {
-			t.read()
+		if t.stats != nil && t.active() {
+			t.read(t.wait.now)
 		}
 		if head != "" {
 			fmt.Fprintln(out, head)

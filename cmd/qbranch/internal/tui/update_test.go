@@ -91,7 +91,7 @@ func TestKeysThatDoNothing(t *testing.T) {
 		{"c without marks", []string{"c"}, "mark two branches with space"},
 		{"the example is no prompt", []string{"g", "enter"}, "the prompt is empty: type one"},
 		{"nothing to repair", []string{"v", "enter"}, "nothing is to be repaired"},
-		{"a finished transfer", []string{"j", "enter", "enter"}, group32 + " is here already"},
+		{"a finished transfer", []string{"j", "enter", "space"}, group32 + " is here already"},
 		{"nothing typed", []string{"esc", "enter"}, "type owner/name first"},
 		{"q is typed", []string{"esc", "q"}, "q is a letter here; ctrl+c quits"},
 	} {
