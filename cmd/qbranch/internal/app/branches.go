@@ -141,6 +141,7 @@ func (r *contentReader) readListed(ctx context.Context, g *errgroup.Group, facts
 		if inspect && trees[f.Commit] == f {
 			g.Go(func() error {
 				f.evidence = r.gather(ctx, f)
+				f.prove()
 				return nil
 			})
 		}

@@ -76,7 +76,7 @@ func (l *Listing) compareEngines(seen []Inspection, c *Card, md []byte) {
 		if len(said) == 0 || len(seen[i].Fatal()) > 0 {
 			continue // of a broken branch no program says anything
 		}
-		families := engines.Families(seen[i].verdicts(seen[i].Subject()))
+		families := engines.Families(seen[i].verdicts(seen[i].subject))
 		for _, r := range engines.Compare(said, families) {
 			l.note(seen[i].Branch, "ENGINE_CARD", "%s", r.Message)
 		}

@@ -176,7 +176,7 @@ func (f *fitter) useMachine(found *GPUReport) error {
 
 // subject is the branch as the table of engines wants it.
 func (f *fitter) subject(i *Inspection) engines.Subject {
-	s := i.Subject()
+	s := i.subject
 	s.Machine = f.machine
 	if f.o.Split == string(vram.SplitTensor) {
 		s.TensorParallel = len(f.cards)
@@ -184,8 +184,8 @@ func (f *fitter) subject(i *Inspection) engines.Subject {
 	return s
 }
 
-// Subject is the branch as the table of engines wants it, for any machine.
-func (i *Inspection) Subject() engines.Subject {
+// subjectOf is the branch as the table of engines wants it, for any machine.
+func (i *Inspection) subjectOf() engines.Subject {
 	var l quant.Layout
 	if i.Model != nil {
 		l, _ = quant.LayoutOf(i.Config, i.Model, quant.WriterOptions(i.Config, i.Model)) // without it shapes are not judged

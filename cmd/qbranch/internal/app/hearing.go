@@ -149,16 +149,10 @@ type hearing struct {
 // hear asks every source.
 func hear(f *branchFacts, c *Card) hearing {
 	h := hearing{tensors: claims{source: FromTensors}}
-	headers := make(map[string]*safetensors.Header)
-	for _, s := range f.evidence.headers {
-		if s.header != nil {
-			headers[s.file.Path] = s.header
-		}
-	}
+	headers := f.evidence.parsed()
 	state := SourceUnread
 	if len(headers) > 0 {
-		proven, _ := quant.Input{Files: f.sizes(), Headers: headers}.Config()
-		said := configClaims(proven)
+		said := configClaims(f.evidence.proven)
 		h.tensors.bits, h.tensors.group = said.bits, said.group
 		state = SourceRead
 	}

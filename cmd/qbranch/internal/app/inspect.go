@@ -11,6 +11,7 @@ import (
 
 	"github.com/qbranch/qbranch/hub"
 	"github.com/qbranch/qbranch/quant"
+	"github.com/qbranch/qbranch/quant/engines"
 	"github.com/qbranch/qbranch/quant/safetensors"
 	"github.com/qbranch/qbranch/quant/vram"
 )
@@ -33,6 +34,8 @@ type Inspection struct {
 	Beliefs  []quant.Belief // what programs take it for, by the files that they read
 	Findings []Finding      // what is wrong with the branch, by quant.Check
 	Settled  Settled
+
+	subject engines.Subject // as the table of engines wants it, for any machine
 }
 
 // Sourced is a parameter that is believed, and who says so: "tensors", a
@@ -100,6 +103,26 @@ type evidence struct {
 	json    map[string][]byte
 	headers []shardHeader
 	unread  []string
+	proven  quant.Config // what the headers say, whatever the configurations do; zero without headers
+}
+
+// prove settles what the headers say. Those of thousands of tensors take a while.
+func (f *branchFacts) prove() {
+	in := quant.Input{Files: f.sizes(), Headers: f.evidence.parsed()}
+	if len(in.Headers) > 0 {
+		f.evidence.proven, _ = in.Config() // quant.Check has the findings
+	}
+}
+
+// parsed are the headers that make sense, by path.
+func (e *evidence) parsed() map[string]*safetensors.Header {
+	headers := make(map[string]*safetensors.Header)
+	for _, h := range e.headers {
+		if h.bad == nil {
+			headers[h.file.Path] = h.header
+		}
+	}
+	return headers
 }
 
 // Inspect reads what tells of the branches of a repository, or of the one that
@@ -208,12 +231,10 @@ func inspectAll(facts []branchFacts, c *Card) []Inspection {
 // inspected judges what was read of a branch.
 func inspected(f *branchFacts, onCard claims) Inspection {
 	i := Inspection{Branch: f.Name, Kind: f.kind, Commit: string(f.Commit), Files: f.files,
-		JSON: f.evidence.json, Headers: make(map[string]*safetensors.Header), Unread: f.evidence.unread}
+		JSON: f.evidence.json, Headers: f.evidence.parsed(), Unread: f.evidence.unread}
 	for _, h := range f.evidence.headers {
 		if h.bad != nil {
 			i.Findings = append(i.Findings, quant.HeaderFinding(h.file.Path, h.bad))
-		} else {
-			i.Headers[h.file.Path] = h.header
 		}
 	}
 	if data, ok := i.JSON[modelConfig]; ok {
@@ -227,16 +248,15 @@ func inspected(f *branchFacts, onCard claims) Inspection {
 	if len(i.JSON)+len(i.Headers) > 0 || len(i.Unread) == 0 {
 		i.Findings = append(i.Findings, quant.Check(in)...)
 	}
-	i.settle(in, onCard)
+	i.settle(in, f.evidence.proven, onCard)
+	i.subject = i.subjectOf()
 	return i
 }
 
 // settle names who says what is believed.
-func (i *Inspection) settle(in quant.Input, onCard claims) {
+func (i *Inspection) settle(in quant.Input, proven quant.Config, onCard claims) {
 	all := []claims{}
 	if len(in.Headers) > 0 {
-		index := quant.Input{Files: in.Files, Headers: in.Headers}
-		proven, _ := index.Config()
 		c := configClaims(proven)
 		c.source, c.act = FromTensors, nil // shapes do not tell the order of rows
 		all = append(all, c)

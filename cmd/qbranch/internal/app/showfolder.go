@@ -47,6 +47,7 @@ func (a *App) lookFolder(dir string, s *Shown) (*Listing, *Inspection, error) {
 		s.Files = append(s.Files, folderFile(root, path, files[path], digests, &left))
 	}
 	f.readFolder(root)
+	f.prove()
 	md, cardErr := readRoot(root, readme, cardLimit)
 	if errors.Is(cardErr, fs.ErrNotExist) {
 		cardErr = hub.ErrEntryNotFound
