@@ -70,7 +70,7 @@ func diffText(d *app.Diff, width int) string {
 		if s.Commit != "" {
 			fmt.Fprintf(&out, " at %s", short(s.Commit))
 		}
-		fmt.Fprintf(&out, " (%s)\n", s.From)
+		fmt.Fprintf(&out, " (%s)\n", clean(s.From))
 	}
 	out.WriteString("\n" + diffParameters(d))
 	out.WriteString("\n" + wrapped(diffFiles(d), width, len("switching ")+1))
@@ -82,7 +82,7 @@ func diffText(d *app.Diff, width int) string {
 			if len(e.Why) > 0 {
 				why = clean(e.Why[0])
 			}
-			rows = append(rows, []string{"  " + e.Name, string(e.A), string(e.B), why})
+			rows = append(rows, []string{"  " + clean(e.Name), string(e.A), string(e.B), why})
 		}
 		out.WriteString(tableWithin([]column{{title: "  Engine"}, {title: "A"}, {title: "B"}, {title: "Because"}}, rows, width))
 	}
@@ -95,7 +95,7 @@ func diffFindings(d *app.Diff) string {
 	var out strings.Builder
 	for i, findings := range [][]app.Finding{d.FindingsA, d.FindingsB} {
 		for _, f := range findings {
-			fmt.Fprintf(&out, "only %c: %s %s: %s: %s\n", 'A'+i, f.Severity, f.Code, clean(f.Where), clean(f.Message))
+			fmt.Fprintf(&out, "only %c: %s %s: %s: %s\n", 'A'+i, f.Severity, clean(f.Code), clean(f.Where), clean(f.Message))
 		}
 	}
 	for _, s := range []app.DiffSide{d.A, d.B} {
@@ -119,7 +119,7 @@ func diffParameters(d *app.Diff) string {
 		if p.A == nil && p.B == nil {
 			continue
 		}
-		rows = append(rows, []string{p.Name, said(p.Name, p.A), said(p.Name, p.B), mark(p.Same)})
+		rows = append(rows, []string{clean(p.Name), said(p.Name, p.A), said(p.Name, p.B), mark(p.Same)})
 	}
 	add := func(name, a, b string) { rows = append(rows, []string{name, a, b, mark(a == b)}) }
 	a, b := d.A.Estimate, d.B.Estimate

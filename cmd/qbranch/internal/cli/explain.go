@@ -51,7 +51,7 @@ func parametersText(b app.BranchRow, width int) string {
 				differ = append(differ, clean(s.Source)+": "+said(p.Name, s.Value))
 			}
 		}
-		rows = append(rows, []string{"  " + p.Name, said(p.Name, p.Value), clean(p.From) + ": " + clean(p.Why), strings.Join(differ, ", "), strings.Join(agree, ", ")})
+		rows = append(rows, []string{"  " + clean(p.Name), said(p.Name, p.Value), clean(p.From) + ": " + clean(p.Why), strings.Join(differ, ", "), strings.Join(agree, ", ")})
 	}
 	columns := []column{{title: "  Parameter"}, {title: "Believed"}, {title: "Because"}, {title: "Differ"}, {title: "Agree"}}
 	text := table(columns, rows)

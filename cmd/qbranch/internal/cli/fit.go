@@ -236,7 +236,7 @@ func fitBest(f *app.FitReport) string {
 // learntText says what was recorded, or forgotten.
 func learntText(f *app.FitReport) string {
 	if m := f.Measured; m != nil {
-		return fmt.Sprintf("recorded: %s took %s beyond weights and cache on %s\n", m.Engine, app.GiBText(m.Overhead), clean(m.Card))
+		return fmt.Sprintf("recorded: %s took %s beyond weights and cache on %s\n", clean(m.Engine), app.GiBText(m.Overhead), clean(m.Card))
 	}
 	switch n := f.Forgotten; {
 	case n == nil:
@@ -465,7 +465,7 @@ func explainText(r *app.FitRow, width int) string {
 	columns := []column{{title: "  Term"}, {"Low", true}, {"Expected", true}, {"High GiB", true}, {title: "From"}, {title: "How"}}
 	var rows [][]string
 	for _, t := range r.Estimate.Terms {
-		rows = append(rows, []string{"  " + t.Name, gib(t.Low), gib(t.Expected), gib(t.High), string(t.Source), clean(t.Formula)})
+		rows = append(rows, []string{"  " + clean(t.Name), gib(t.Low), gib(t.Expected), gib(t.High), string(t.Source), clean(t.Formula)})
 	}
 	n := r.Estimate.Need
 	rows = append(rows, []string{"  need", gib(n.Low), gib(n.Expected), gib(n.High), "", ""})

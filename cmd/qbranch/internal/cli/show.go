@@ -141,17 +141,17 @@ func misledText(s *app.Shown) string {
 		file := clean(l.File)
 		switch {
 		case l.Problem != "":
-			fmt.Fprintf(&out, "  %s: %s\n", l.Name, clean(l.Problem))
+			fmt.Fprintf(&out, "  %s: %s\n", clean(l.Name), clean(l.Problem))
 		case len(l.Misled) > 0:
 			var takes []string
 			for _, name := range l.Misled {
-				takes = append(takes, name+" "+map[string]string{"bits": fmt.Sprint(l.Bits), "group_size": groupText(&l.GroupSize),
+				takes = append(takes, clean(name)+" "+map[string]string{"bits": fmt.Sprint(l.Bits), "group_size": groupText(&l.GroupSize),
 					"act_order": yesNo(l.ActOrder), "sym": yesNo(l.Sym), "format": clean(l.Format)}[name])
 			}
 			if file == "" {
 				file = "its own defaults"
 			}
-			fmt.Fprintf(&out, "  %s: %s, by %s\n", l.Name, strings.Join(takes, ", "), file)
+			fmt.Fprintf(&out, "  %s: %s, by %s\n", clean(l.Name), strings.Join(takes, ", "), file)
 		}
 	}
 	return out.String()
@@ -199,7 +199,7 @@ func estimateText(s *app.Shown, width int) string {
 	columns := []column{{title: "  Term"}, {"Low", true}, {"Expected", true}, {"High GiB", true}, {title: "From"}, {title: "How"}}
 	var rows [][]string
 	for _, t := range e.Terms {
-		rows = append(rows, []string{"  " + t.Name, gib(t.Low), gib(t.Expected), gib(t.High), string(t.Source), clean(t.Formula)})
+		rows = append(rows, []string{"  " + clean(t.Name), gib(t.Low), gib(t.Expected), gib(t.High), string(t.Source), clean(t.Formula)})
 	}
 	rows = append(rows, []string{"  need", gib(e.Need.Low), gib(e.Need.Expected), gib(e.Need.High), "", ""})
 	out += tableWithin(columns, rows, width)
@@ -234,12 +234,12 @@ func enginesText(s *app.Shown, width int, kernels bool) string {
 	}
 	var rows [][]string
 	for _, f := range s.Engines {
-		rows = append(rows, []string{"  " + f.Name, clean(f.Line())})
+		rows = append(rows, []string{"  " + clean(f.Name), clean(f.Line())})
 		if !kernels || len(f.Kernels) < 2 && len(f.Why) < 2 {
 			continue
 		}
 		for _, k := range f.Kernels {
-			rows = append(rows, []string{"    " + k.Name, string(k.Loads) + needs(k.Needs)})
+			rows = append(rows, []string{"    " + clean(k.Name), string(k.Loads) + needs(k.Needs)})
 			for _, why := range k.Why {
 				rows = append(rows, []string{"", "  " + clean(why)})
 			}
@@ -306,7 +306,7 @@ func filesText(files []app.ShownFile) string {
 		if f.Held {
 			held = "held"
 		}
-		rows = append(rows, []string{"  " + clean(f.Path), fmt.Sprint(f.Size), held, digest})
+		rows = append(rows, []string{"  " + clean(f.Path), fmt.Sprint(f.Size), held, clean(digest)})
 	}
 	return table([]column{{title: "  File"}, {"Bytes", true}, {title: "Store"}, {title: "Digest"}}, rows)
 }
