@@ -31,7 +31,7 @@ func TestHostileText(t *testing.T) {
 		"ls": lsText(&l, 0), "ls, narrow": lsText(&l, 40), "ls --explain": lsExplained(&l, 0), "ls --explain, narrow": lsExplained(&l, 40),
 		"fit": fitText(&f, 0, false), "fit --explain": fitText(&f, 60, true),
 		"show": showText(&s, 0, true, true), "show, narrow": showText(&s, 40, true, false),
-		"diff": diffText(&d), "card": cardText(&c),
+		"diff": diffText(&d, 0), "diff, narrow": diffText(&d, 40), "card": cardText(&c),
 	} {
 		if len(text) < 100 {
 			t.Errorf("%s: got %q, want a text", name, text)
