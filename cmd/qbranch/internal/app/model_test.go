@@ -66,18 +66,6 @@ func TestCard(t *testing.T) {
 			t.Errorf("card of %s: %+v, %v; want eight rows", arg, c, err)
 		}
 	}
-	if err := os.WriteFile(file, make([]byte, 3<<20), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.Card(context.Background(), file); !errors.Is(err, hub.ErrTooLarge) {
-		t.Errorf("3 MiB: %v, want ErrTooLarge", err)
-	}
-	if _, err := w.Card(context.Background(), filepath.Join(dir, "none.md")); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("no file: %v, want ErrNotExist", err)
-	}
-	if _, err := w.Card(context.Background(), "none.md"); err == nil || !strings.Contains(err.Error(), "no such file") {
-		t.Errorf("neither file nor reference: %v", err)
-	}
 	if _, err := w.Card(context.Background(), repoID+":nope"); !errors.Is(err, hub.ErrRevisionNotFound) {
 		t.Errorf("no branch: %v", err)
 	}

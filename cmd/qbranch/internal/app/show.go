@@ -134,6 +134,7 @@ func (a *App) lookStore(ctx context.Context, ref Ref, st *store.Store, snap Snap
 	r := contentReader{app: a, st: st, repo: ref.Repo}
 	f.listConfigs()
 	f.evidence = r.gather(ctx, &f)
+	f.prove()
 	for i := range f.configs {
 		c := &f.configs[i]
 		c.read = true
