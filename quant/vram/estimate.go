@@ -94,8 +94,9 @@ type plan struct {
 	each       []int64
 }
 
-// Summary answers without texts; it allocates nothing where Engine is given, so
-// that it can be asked for every branch at every key.
+// Summary answers without texts; it allocates nothing where Engine is given and
+// the cards can be used as asked, so that it can be asked for every branch at every
+// key.
 func (r Request) Summary() Summary {
 	p, why := r.plan()
 	return p.summary(why)
