@@ -112,6 +112,20 @@ func (c *checker) checkModule(m *module) {
 			Hint:    "config.json or the weights belong to another model",
 		})
 	}
+	c.checkBias(m, s.N)
+	if expected && !c.only.has(x) {
+		c.count("not listed", Finding{
+			Code: "H5", Severity: Warn, Where: m.name,
+			Got: "quantised", Want: "in floating point",
+			Message: "is quantised, but modules_in_block_to_quantize does not list it: transformers will not load it",
+			Hint:    "add " + x.inBlock + " to modules_in_block_to_quantize in config.json",
+		})
+	}
+}
+
+// checkBias: old writers store one of zeros everywhere, and none is lost.
+func (c *checker) checkBias(m *module, n int) {
+	x, expected := m.expected, m.expected.name != ""
 	if expected && m.bias != nil && !x.bias {
 		c.count("bias", Finding{
 			Code: "H10", Severity: Info, Where: m.bias.Name,
@@ -128,19 +142,11 @@ func (c *checker) checkModule(m *module) {
 			Hint:    "compare with the original model",
 		})
 	}
-	if expected && !c.only.has(x) {
-		c.count("not listed", Finding{
-			Code: "H5", Severity: Warn, Where: m.name,
-			Got: "quantised", Want: "in floating point",
-			Message: "is quantised, but modules_in_block_to_quantize does not list it: transformers will not load it",
-			Hint:    "add " + x.inBlock + " to modules_in_block_to_quantize in config.json",
-		})
-	}
-	if m.bias != nil && !slices.Equal(m.bias.Shape, []int64{int64(s.N)}) {
+	if m.bias != nil && !slices.Equal(m.bias.Shape, []int64{int64(n)}) {
 		c.count("bias shape", Finding{
 			Code: "H4", Severity: Fatal, Where: m.bias.Name,
-			Got: fmt.Sprint(m.bias.Shape), Want: fmt.Sprintf("[%d]", s.N),
-			Message: fmt.Sprintf("is %v, want [%d]", m.bias.Shape, s.N),
+			Got: fmt.Sprint(m.bias.Shape), Want: fmt.Sprintf("[%d]", n),
+			Message: fmt.Sprintf("is %v, want [%d]", m.bias.Shape, n),
 			Hint:    "the export is broken: choose another branch",
 		})
 	}

@@ -160,6 +160,11 @@ var configCases = []spoiled{
 		f.linear(down, 8, 32, fakeInter, fakeHidden)
 		f.quant["dynamic"] = map[string]any{`+:.*down_proj`: map[string]any{"bits": 8}}
 	}, []string{"J5 warn"}},
+	{"rules in another order", "", func(f *fake) {
+		f.json["quantize_config.json"] = `{"bits":4,"group_size":32,"desc_act":true,"sym":true,"dynamic":{"-:x":{},"+:b":{"bits":8},"+:a":{"bits":8}}}`
+		f.quant = nil
+		f.config["quantization_config"].(map[string]any)["dynamic"] = map[string]any{"+:a": map[string]any{"bits": 8}, "+:b": map[string]any{"bits": 8}, "-:x": map[string]any{}}
+	}, nil},
 	{"one file says AWQ", "", func(f *fake) { f.quant["quant_method"] = "awq" }, []string{"J2 fatal"}},
 	{"planar, 4 bits", "", func(f *fake) { f.both("checkpoint_format", "gptq_p"); f.zerosAs(8) }, nil},
 	{"planar, 3 bits", "", func(f *fake) { f.both("bits", 3); f.both("checkpoint_format", "gptq_p"); f.all(3); f.symmetricV2() }, []string{"J10 fatal"}},

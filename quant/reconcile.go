@@ -232,7 +232,7 @@ func (c *Config) settleFlags(sources []Config, t truth, l *list) {
 	flag("checkpoint_format", Config.formatText, Fatal, "the two formats read zero points differently: correct the wrong file")
 	if len(c.Dynamic) > 0 {
 		for _, s := range sources {
-			if !slices.EqualFunc(s.Dynamic, c.Dynamic, Rule.same) {
+			if !sameRules(s.Dynamic, c.Dynamic) {
 				l.add(Finding{
 					Code: "J5", Severity: Warn, Where: s.File, Field: "dynamic",
 					Got: fmt.Sprintf("%d rules", len(s.Dynamic)), Want: fmt.Sprintf("the %d rules of the other file", len(c.Dynamic)),

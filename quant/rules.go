@@ -36,6 +36,15 @@ func (r Rule) same(s Rule) bool {
 		boolText(r.DescAct) == boolText(s.DescAct) && boolText(r.Sym) == boolText(s.Sym)
 }
 
+// sameRules compares without regard to order: transformers writes its keys in
+// alphabetical order, GPTQModel as they were given.
+func sameRules(a, b []Rule) bool {
+	sorted := func(list []Rule) []Rule {
+		return slices.SortedStableFunc(slices.Values(list), func(a, b Rule) int { return strings.Compare(a.Pattern, b.Pattern) })
+	}
+	return slices.EqualFunc(sorted(a), sorted(b), Rule.same)
+}
+
 // Bounds on rules, which come from outside: a model has some hundred at most, and
 // a hostile file of 180 kB kept a core busy for a quarter of a minute.
 const (
