@@ -303,7 +303,7 @@ func (k *configKeys) integer(names ...string) *int {
 	}
 	n, err := strconv.ParseInt(string(raw), 10, 32)
 	if err != nil {
-		k.odd(names[0], raw, "a whole number")
+		k.odd(names[0], raw, "an integer of 32 bits")
 		return nil
 	}
 	v := int(n)
