@@ -117,22 +117,32 @@ func decodeYAML(front []byte) (m map[string]any, why string) {
 var yamlKey = regexp.MustCompile(`^([A-Za-z_][A-Za-z0-9_]{0,40}):(?:[ \t]+(.*))?$`)
 
 // readLines takes from YAML that no parser accepts what stands on lines of its
-// own: keys with a word behind them, and lists of words. The first of equal
-// keys counts.
+// own: keys with a word behind them, lists of words and blocks of lines. The first
+// of equal keys counts.
 func readLines(front []byte) map[string]any {
 	m := map[string]any{}
 	key := ""
+	var text *strings.Builder // of a block of lines, "key: |"
 	for raw := range bytes.Lines(front) {
 		line := strings.TrimRight(string(raw), " \t\n")
 		if match := yamlKey.FindStringSubmatch(line); match != nil {
-			key = match[1]
+			key, text = match[1], nil
 			if _, twice := m[key]; twice || len(m) == maxKeys {
 				key = ""
 				continue
 			}
 			m[key] = scalar(match[2])
+			if strings.HasPrefix(match[2], "|") || strings.HasPrefix(match[2], ">") {
+				text = &strings.Builder{}
+			}
 			continue
 		}
+		if text != nil && (line == "" || line[0] == ' ') {
+			text.WriteString(strings.TrimPrefix(strings.TrimPrefix(line, " "), " ") + "\n")
+			m[key] = text.String()
+			continue
+		}
+		text = nil
 		item, ok := strings.CutPrefix(strings.TrimLeft(line, " \t"), "- ")
 		if !ok || key == "" {
 			continue

@@ -240,53 +240,58 @@ func (r *reader) firstHeading() string {
 }
 
 var (
-	promptHeading = regexp.MustCompile(`(?i)^(?:the |recommended |suggested )?(?:prompt(?:ing)?|chat|instruction|instruct)[ -]?(?:template|format|style)s?\b[ :–—-]*(.*)$`)
+	promptHeading = regexp.MustCompile(`(?i)^(?:the |recommended |suggested )?(?:prompt(?:ing)?|chat|instruction|instruct)[ -]?(?:template|format|style)s?\b\s*(.*)$`)
 	promptType    = regexp.MustCompile(`(?i)^(?:prompt )?type: ?([^\s]{1,40})$`)
 )
 
 // readPrompt finds the heading of the prompt template and, unless the front
 // matter gave the template, the first code block below it. The heading may be a
-// paragraph in bold, or an item of a list.
+// paragraph in bold, or an item of a list. Of several, the first with a name and
+// the first with a template count.
 func (r *reader) readPrompt() {
-	found := false
+	within, given := false, r.card.PromptTemplate != ""
 	_ = ast.Walk(r.docs, func(n ast.Node, entering bool) (ast.WalkStatus, error) { // the visitor returns no error
 		if !entering {
 			return ast.WalkContinue, nil
 		}
 		switch n.Kind() {
 		case ast.KindHeading, ast.KindParagraph, ast.KindTextBlock:
-			if n.Kind() == ast.KindParagraph && !isBold(n) && !isItem(n) {
-				return ast.WalkSkipChildren, nil
+			if n.Kind() == ast.KindHeading || isItem(n) || isBold(n) {
+				within = r.readPromptHeading(n, within)
 			}
-			if found && !isItem(n) {
-				return ast.WalkStop, nil
-			}
-			r.readPromptHeading(n, &found)
 			return ast.WalkSkipChildren, nil
 		case ast.KindFencedCodeBlock, ast.KindCodeBlock:
-			if found {
-				if r.card.PromptTemplate == "" {
-					r.card.PromptTemplate = clean(r.code(n))
-				}
-				return ast.WalkStop, nil
+			if !within {
+				return ast.WalkSkipChildren, nil
 			}
-			return ast.WalkSkipChildren, nil
+			if !given {
+				r.card.PromptTemplate = clean(r.code(n))
+			}
+			return ast.WalkStop, nil
 		}
 		return ast.WalkContinue, nil
 	})
 }
 
-// readPromptHeading reads a text that may announce the template, or name it.
-func (r *reader) readPromptHeading(n ast.Node, found *bool) {
+// readPromptHeading reads a text that may announce the template, or name it, and
+// says whether what follows is below such a heading.
+func (r *reader) readPromptHeading(n ast.Node, within bool) bool {
 	text := r.text(n, false)
-	if m := promptHeading.FindStringSubmatch(text); m != nil && !*found && (!isItem(n) || len(text) < 80) {
-		*found = true
-		if name := strings.Trim(m[1], " ():"); name != "" {
+	m := promptHeading.FindStringSubmatch(text)
+	kind := promptType.FindStringSubmatch(text)
+	switch {
+	case m != nil && (m[1] == "" || strings.ContainsAny(m[1][:1], ":(-") || strings.HasPrefix(m[1], "–") || strings.HasPrefix(m[1], "—")):
+		if name := strings.Trim(m[1], " ():–—-"); name != "" && r.card.PromptName == nil {
 			r.card.PromptName = ptr(name)
 		}
-	} else if m := promptType.FindStringSubmatch(text); m != nil && *found && r.card.PromptName == nil {
-		r.card.PromptName = ptr(m[1])
+		return true
+	case isItem(n): // an item ends nothing
+		if kind != nil && within && r.card.PromptName == nil {
+			r.card.PromptName = ptr(kind[1])
+		}
+		return within
 	}
+	return m != nil // "Prompt format of this model": no name
 }
 
 // isItem says that a text stands in a list.
