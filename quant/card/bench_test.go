@@ -7,11 +7,9 @@ import (
 	"testing"
 )
 
-// largestCard is the largest of our cards, or of the public ones where they are
+// BenchmarkParse reads each of our cards, and of the public ones where they are
 // there.
-func largestCard(b *testing.B) []byte {
-	b.Helper()
-	var largest []byte
+func BenchmarkParse(b *testing.B) {
 	for _, pattern := range []string{"testdata/*.md", "../../../shared/cards/*.md"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil {
@@ -22,21 +20,14 @@ func largestCard(b *testing.B) []byte {
 			if err != nil {
 				b.Fatal(err)
 			}
-			if len(md) > len(largest) {
-				largest = md
-			}
+			b.Run(strings.TrimSuffix(filepath.Base(file), ".md"), func(b *testing.B) {
+				b.SetBytes(int64(len(md)))
+				b.ReportAllocs()
+				for b.Loop() {
+					Parse(md)
+				}
+			})
 		}
-	}
-	return largest
-}
-
-// BenchmarkParse reads one card of the usual size.
-func BenchmarkParse(b *testing.B) {
-	md := largestCard(b)
-	b.SetBytes(int64(len(md)))
-	b.ReportAllocs()
-	for b.Loop() {
-		Parse(md)
 	}
 }
 
