@@ -53,7 +53,7 @@ func (r *reader) readTables() {
 	for i, own := 0, best < rankNone; i < len(sheets); i++ {
 		switch {
 		case sheets[i].copied && own:
-			sheets[i].layout = ""
+			sheets[i].dropped = true
 		case sheets[i].copied:
 			best = min(best, rankOf(sheets[i].layout))
 		}
@@ -133,12 +133,12 @@ func (r *reader) keep(sheets []sheet, rows [][]sheetRow, best int) {
 	var kept []sheetRow
 	at := map[string]int{}
 	first := -1
-	strong := slices.IndexFunc(sheets, func(s sheet) bool { return s.layout != "" && rankOf(s.layout) == best && !s.weak })
+	strong := slices.IndexFunc(sheets, func(s sheet) bool { return rankOf(s.layout) == best && !s.weak && !s.dropped })
 	for i, s := range sheets {
 		elsewhere := first >= 0 && strings.HasPrefix(s.layout, "gptq") != strings.HasPrefix(sheets[first].layout, "gptq") ||
 			first >= 0 && repoOf(rows[i]) != "" && repoOf(rows[first]) != "" && repoOf(rows[i]) != repoOf(rows[first]) ||
 			s.weak && strong >= 0 && (repoOf(rows[i]) == "" || repoOf(rows[i]) != repoOf(rows[strong]))
-		if s.layout == "" || rankOf(s.layout) != best || elsewhere {
+		if s.layout == "" || s.dropped || rankOf(s.layout) != best || elsewhere {
 			r.decoy(s.decoy())
 			continue
 		}

@@ -208,6 +208,10 @@ func (r *reader) remarkText() {
 			return ast.WalkContinue, nil
 		}
 		switch n.Kind() {
+		case ast.KindHeading:
+			if originalCard.MatchString(r.text(n, false)) {
+				return ast.WalkStop, nil
+			}
 		case ast.KindCodeSpan:
 			if name := r.text(n, false); c.Layout == "gptq-files" && !listed[name] && foreign < 8 && weightFile.FindString(name) == name && name != "" && !r.drifted(name) {
 				foreign++

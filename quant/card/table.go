@@ -179,6 +179,8 @@ type sheet struct {
 	heads  []heading
 	layout string // "" when it is none
 	weak   bool   // the branches' names say so, not the header
+
+	dropped bool // it is the original card's, and this one has its own
 }
 
 // sheetOf finds out what a table lists.
