@@ -81,9 +81,10 @@ func branchWords(low string) []string {
 }
 
 var (
-	wordBits   = regexp.MustCompile(`^(?:gptq)?([0-9]{1,2})bits?$`)
+	wordBits   = regexp.MustCompile(`^(?:(?:gptq)?([0-9]{1,2})bits?|bits?([0-9]{1,2}))$`)
+	wordBoth   = regexp.MustCompile(`^(?:gptq)?([0-9]{1,2})bits?([1-9][0-9]{0,5})g$`)
 	wordInt    = regexp.MustCompile(`^u?int([0-9]{1,2})$`)
-	wordWidths = regexp.MustCompile(`^w([0-9]{1,2})(?:a(?:[0-9]{1,2}))?(?:g([1-9][0-9]{0,5}))?$`)
+	wordWidths = regexp.MustCompile(`^(?:w([0-9]{1,2})(?:a(?:[0-9]{1,2}))?(?:g([1-9][0-9]{0,5}))?|b([0-9]{1,2})g([1-9][0-9]{0,5}))$`)
 	wordGroup  = regexp.MustCompile(`^([1-9][0-9]{0,5})g$`)
 	wordGroup2 = regexp.MustCompile(`^(?:g|gs|group|groupsize)([1-9][0-9]{0,5})$`)
 	wordBPW    = regexp.MustCompile(`^([0-9]{1,2}(?:\.[0-9]{1,4})?)bpw$`)
@@ -153,15 +154,22 @@ func (b *branchReader) number(w string) int {
 	case (w == "gs" || w == "groupsize") && isCount(next) && next != "0":
 		b.group(next)
 		return 2
+	case (w == "gs" || w == "groupsize") && next == "" && b.peek(2) == "1": // gs--1
+		b.group("-1")
+		return 3
 	}
 	if m := match(wordBits, w); m != nil {
+		b.bits(m[1] + m[2])
+		return 1 + b.bareGroup()
+	} else if m := match(wordBoth, w); m != nil {
 		b.bits(m[1])
+		b.group(m[2])
 	} else if m := match(wordInt, w); m != nil {
 		b.bits(m[1])
 	} else if m := match(wordWidths, w); m != nil {
-		b.bits(m[1])
-		if m[2] != "" {
-			b.group(m[2])
+		b.bits(m[1] + m[3])
+		if m[2]+m[4] != "" {
+			b.group(m[2] + m[4])
 		}
 	} else if m := match(wordGroup, w); m != nil {
 		b.group(m[1])
@@ -174,6 +182,20 @@ func (b *branchReader) number(w string) int {
 	} else if m := match(wordHead, w); m != nil && b.p.BPW != nil {
 		set(b, "head bits", &b.p.HeadBits, *atoi(m[1]))
 	} else {
+		return 0
+	}
+	return 1
+}
+
+// bareGroup reads the group size right behind the bits where it lacks its g,
+// "4bit-128" and "4bit-None", and gives the number of words it took.
+func (b *branchReader) bareGroup() int {
+	switch next := b.peek(1); next {
+	case "32", "64", "128":
+		b.group(next)
+	case "none":
+		b.group("-1")
+	default:
 		return 0
 	}
 	return 1

@@ -51,6 +51,13 @@ func TestParseBranchName(t *testing.T) {
 		{"gptq-4-32g-actorder_True", "bits=4 g=32 act=true gptq"}, // without the word "bit"
 		{"gptq-8--1g-actorder_True", "bits=8 g=-1 act=true gptq"},
 		{"4bit-128g", "bits=4 g=128"},
+		{"gptq-4bit-128-actorder_True", "bits=4 g=128 act=true gptq"}, // without the g
+		{"gptq-4bit-None-actorder_True", "bits=4 g=-1 act=true gptq"},
+		{"4bit-4096", "bits=4"}, // no group
+		{"4bit-gs--1", "bits=4 g=-1"},
+		{"b4g128", "bits=4 g=128"},
+		{"bits4_group128", "bits=4 g=128"},
+		{"gptq4bit128g", "bits=4 g=128"},
 		{"4bit-32g-actorder", "bits=4 g=32 act=true"},
 		{"8bit-128g-desc_act-damp0.1", "bits=8 g=128 act=true damp=0.1"},
 		{"8bit-128g-desc_act-False", "bits=8 g=128 act=false"},
