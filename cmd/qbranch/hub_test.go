@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -191,25 +193,38 @@ func cmdHolds(ts *testscript.TestScript, neg bool, args []string) {
 // cmdFlip changes a byte on disk: flip REPO BRANCH FILE OFFSET.
 func cmdFlip(ts *testscript.TestScript, neg bool, args []string) {
 	usageIf(ts, neg || len(args) != 4, "flip REPO BRANCH FILE OFFSET")
-	s, err := store.Open(ts.Getenv("QBRANCH_STORE"))
-	ts.Check(err)
 	data, err := repository(args[0])
 	ts.Check(err)
-	snap, err := s.Snapshot(data.ID, server(ts).Commit(data.ID, args[1]))
-	ts.Check(err)
-	i := slices.IndexFunc(snap.Files, func(f store.SnapshotFile) bool { return f.Path == args[2] })
+	ts.Check(rot(ts.Getenv("QBRANCH_STORE"), data.ID, server(ts).Commit(data.ID, args[1]), args[2], number(ts, args[3])))
+}
+
+// rot changes a byte of a file in the store, in place, as a bad disk does it.
+func rot(dir, repo, commit, path string, offset int64) error {
+	s, err := store.Open(dir)
+	if err != nil {
+		return err
+	}
+	snap, err := s.Snapshot(repo, commit)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(snap.Files, func(f store.SnapshotFile) bool { return f.Path == path })
 	if i < 0 {
-		ts.Fatalf("no %s in %s:%s", args[2], data.ID, args[1])
+		return fmt.Errorf("no %s in %s at %s", path, repo, commit)
 	}
 	name := s.Path(snap.Files[i].SHA256)
-	content, err := os.ReadFile(name)
-	ts.Check(err)
-	changed := bytes.Clone(content)
-	changed[number(ts, args[3])] ^= 0x40
-	ts.Check(os.Chmod(name, 0o600)) // blobs are read-only
-	f, err := os.OpenFile(name, os.O_WRONLY, 0)
-	ts.Check(err)
-	_, err = f.Write(changed) // in place, as a bad disk does it
-	ts.Check(err)
-	ts.Check(f.Close())
+	if err := os.Chmod(name, 0o600); err != nil { // blobs are read-only
+		return err
+	}
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	var b [1]byte
+	_, err = f.ReadAt(b[:], offset)
+	if err == nil {
+		b[0] ^= 0x40
+		_, err = f.WriteAt(b[:], offset)
+	}
+	return errors.Join(err, f.Close())
 }

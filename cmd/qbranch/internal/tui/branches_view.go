@@ -388,18 +388,25 @@ func (s *branchesScreen) estimate(f *app.FitRow, w int, room bool) []line {
 	total := fmt.Sprintf("%s GiB (%s-%s)", gib(e.Need.Expected), gib(e.Need.Low), gib(e.Need.High))
 	var out []line
 	if room {
+		source := func(s string) string { // the narrow pane has no room for it
+			if w < 46 {
+				return ""
+			}
+			return s
+		}
 		for _, t := range e.Terms {
 			sign := "+ "
 			if t.Expected < 0 {
 				sign = "- "
 			}
-			out = append(out, line{{dim, "   " + left(sign+t.Name, 18)}, {plain, right(gib(abs(t.Expected)), 7)}, {dim, "  " + string(t.Source)}})
+			out = append(out, line{{dim, "   " + left(sign+t.Name, 18)}, {plain, right(gib(abs(t.Expected)), 7)}, {dim, "  " + source(string(t.Source))}})
 		}
 		need := "= need GiB"
 		if f.CPU != nil {
 			need = "= on a card, GiB"
 		}
-		out = append(out, line{{dim, "   " + left(need, 18)}, {title, right(gib(e.Need.Expected), 7)}, {plain, fmt.Sprintf("  (%s-%s)", gib(e.Need.Low), gib(e.Need.High))}})
+		out = append(out, line{{dim, "   " + left(need, 18)}, {title, right(gib(e.Need.Expected), 7)}},
+			line{{dim, fmt.Sprintf("     %s to %s", gib(e.Need.Low), gib(e.Need.High))}})
 	} else {
 		var sum strings.Builder
 		for i, t := range e.Terms {

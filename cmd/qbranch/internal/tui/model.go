@@ -192,15 +192,19 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 }
 
 // singly takes apart what Bubble Tea v1 reads as one key: letters typed in a
-// burst, and, where nobody types text, esc and letters in one read, which look
-// like alt and a letter. A paste stays whole.
+// burst, and, where nobody types text, esc and another key in one read, which look
+// like alt and that key. A paste stays whole, and so do alt and a digit: tabs.
 func (m *model) singly(k tea.KeyMsg) []tea.KeyMsg {
-	if k.Type != tea.KeyRunes || k.Paste {
+	if k.Paste {
 		return []tea.KeyMsg{k}
 	}
 	var keys []tea.KeyMsg
-	if k.Alt && !m.typing() {
+	tab := len(k.Runes) == 1 && k.Runes[0] >= '1' && k.Runes[0] <= '9'
+	if k.Alt && !tab && !m.typing() {
 		keys, k.Alt = append(keys, tea.KeyMsg{Type: tea.KeyEsc}), false
+	}
+	if k.Type != tea.KeyRunes {
+		return append(keys, k)
 	}
 	for _, r := range k.Runes {
 		keys = append(keys, tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune{r}, Alt: k.Alt})

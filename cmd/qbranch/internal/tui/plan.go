@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -151,24 +152,14 @@ var planFields = []field{
 			m.plan.split = ""
 		}
 	}, "type a size for another one: 24, or 24,12 for two cards"},
-	{"context", func(m *model) string {
-		if m.plan.context == 0 {
-			return fmt.Sprintf("%d, or the model's", app.DefaultContext)
-		}
-		return fmt.Sprint(m.plan.context)
-	}, func(*model) []string {
-		out := []string{fmt.Sprintf("%d, or the model's", app.DefaultContext)}
+	{"context", func(m *model) string { return fmt.Sprint(cmp.Or(m.plan.context, app.DefaultContext)) }, func(*model) []string {
+		var out []string
 		for _, n := range contexts {
 			out = append(out, fmt.Sprint(n))
 		}
 		return out
-	}, func(m *model, v string) {
-		m.plan.context = 0
-		fmt.Sscanf(v, "%d", &m.plan.context)
-		if strings.Contains(v, "model") {
-			m.plan.context = 0
-		}
-	}, "tokens that a conversation may have; type a number for another one"},
+	}, func(m *model, v string) { fmt.Sscanf(v, "%d", &m.plan.context) },
+		"tokens that a conversation may have, at first 4096 or the model's most; type a number for another one"},
 	{"kv cache", func(m *model) string { return orAny(m.plan.kv, "the engine's own") },
 		func(*model) []string { return append([]string{"the engine's own"}, app.KVTypes()...) },
 		func(m *model, v string) { m.plan.kv = noneIf(v, "the engine's own") }, "how each token is kept"},

@@ -62,7 +62,7 @@ func states(t *testing.T) []state {
 	add("branches-fit", m)
 
 	m = atTales(t, &fake{listing: bigListing()})
-	tap(m, "p", "2", "4", "enter", "down", "right", "right", "right", "right", "right")
+	tap(m, "p", "2", "4", "enter", "down", "right")
 	add("branches-planner", m)
 
 	m = atTales(t, &fake{listing: bigListing()})

@@ -207,6 +207,13 @@ func TestBurstOfKeys(t *testing.T) {
 	if got, want := m.start.input.text(), "owner/name :branch?"; got != want {
 		t.Errorf("pasted %q, want %q", got, want)
 	}
+	// So do esc and a key that is no letter.
+	m = atTales(t, &fake{})
+	tap(m, "v")
+	m.Update(tea.KeyMsg{Type: tea.KeyHome, Alt: true})
+	if m.top() != onBranches || m.branches.cursor != 0 {
+		t.Errorf("on screen %d, cursor %d after esc and home; want the table and 0", m.top(), m.branches.cursor)
+	}
 }
 
 // An answer that comes after its question was dropped changes nothing.
@@ -632,9 +639,9 @@ func TestPlanner(t *testing.T) {
 	}
 	tap(m, "p", "2", "4", "enter")
 	wants(t, m, "SIM 24.00 GiB", "--vram 24GiB")
-	tap(m, "down", "right", "right", "right")
-	if got := m.plan.context; got != 2048 {
-		t.Errorf("got a context of %d after three steps, want 2048", got)
+	tap(m, "down", "right", "right", "left")
+	if got := m.plan.context; got != 6144 {
+		t.Errorf("got a context of %d after two steps up and one down, want 6144", got)
 	}
 	tap(m, "9", "9", "9", "enter")
 	wants(t, m, "ctx 999", "--vram 24GiB --ctx 999")
