@@ -317,6 +317,10 @@ func TestSubjectOf(t *testing.T) {
 			t.Errorf("no matrix %+v in %+v", want, s.Matrices)
 		}
 	}
+	yes, no := true, false
+	if s := SubjectOf(quant.Config{DescAct: &no, Sym: &yes, Dynamic: []quant.Rule{{DescAct: &yes}, {Sym: &no}, {DescAct: &no, Sym: &yes}}}, nil, quant.Layout{}); !*s.DescAct || *s.Sym || s.Mixed {
+		t.Errorf("by rules: act-order %v, symmetric %v, mixed %v", *s.DescAct, *s.Sym, s.Mixed)
+	}
 	if empty := SubjectOf(quant.Config{}, nil, quant.Layout{}); empty.GroupSize != 0 || empty.Arch != "" || empty.Matrices != nil {
 		t.Errorf("of nothing: %+v", empty)
 	}

@@ -66,6 +66,13 @@ func SubjectOf(cfg quant.Config, m *quant.Model, l quant.Layout) Subject {
 	}
 	for _, r := range cfg.Dynamic {
 		s.Mixed = s.Mixed || !r.Exclude && (r.Bits != 0 || r.GroupSize != 0)
+		// One matrix that an engine cannot read is enough.
+		if r.DescAct != nil && *r.DescAct {
+			s.DescAct = r.DescAct
+		}
+		if r.Sym != nil && !*r.Sym {
+			s.Sym = r.Sym
+		}
 	}
 	if cfg.Marlin {
 		s.Format = "marlin"
