@@ -445,10 +445,16 @@ func (s *branchesScreen) estimate(f *app.FitRow, w int, room bool) []line {
 
 func abs(n int64) int64 { return max(n, -n) }
 
-// withCommand puts a command line at the foot of a pane.
+// withCommand puts a command line at the foot of a pane, cut where it would take
+// more than half: Y copies all of it.
 func withCommand(facts []line, command string, w, h int) []line {
 	var foot []line
-	for i, row := range wrapCommand(command, w-4) {
+	rows := wrapCommand(command, w-4)
+	if most := max(1, h/2); len(rows) > most {
+		rows = rows[:most]
+		rows[most-1] = cut(rows[most-1]+"…", w-4)
+	}
+	for i, row := range rows {
 		mark := " $ "
 		if i > 0 {
 			mark = "   "

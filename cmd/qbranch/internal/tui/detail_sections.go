@@ -463,14 +463,11 @@ func cardSheet(shown *app.Shown) *sheet {
 // siblingsSheet is where one can walk from here.
 func (s *detailScreen) siblingsSheet(m *model) *sheet {
 	all := s.siblings()
-	row := func(i int) *app.BranchRow {
-		for _, r := range m.branches.all() {
-			if m.branches.ref(r.Branch) == all[i].ref {
-				return &r
-			}
-		}
-		return nil
+	listed := make(map[app.Ref]*app.BranchRow)
+	for i, r := range m.branches.all() {
+		listed[m.branches.ref(r.Branch)] = &m.branches.all()[i]
 	}
+	row := func(i int) *app.BranchRow { return listed[all[i].ref] }
 	return &sheet{
 		n: len(all), empty: "No other branch and no other form of the model is known.",
 		columns: func(w int) []column {

@@ -153,6 +153,21 @@ func TestDetailOfWhatIsHere(t *testing.T) {
 	}
 }
 
+// Offline nothing is fetched, and what is here still works.
+func TestDetailOffline(t *testing.T) {
+	s := talesShown()
+	s.Notes = append(s.Notes, app.Note{Code: "OFFLINE", Message: "offline: the branches are those that the hub listed 2 h ago"})
+	m := atDetail(t, &fake{shown: s})
+	wants(t, m, "listed 2 h ago")
+	tap(m, "enter")
+	wants(t, m, "offline: it cannot be fetched now")
+	m = atTales(t, &fake{shown: s})
+	tap(m, "d", "v")
+	if m.top() != onVerify {
+		t.Errorf("on screen %d, want the verification", m.top())
+	}
+}
+
 // The plan of the table counts here, and this machine's memory where there is none.
 func TestMeasured(t *testing.T) {
 	m := bench(t, &fake{})
