@@ -83,6 +83,23 @@ func branchKeys(m *model, ref app.Ref, local app.LocalState, on bool) (enter, ve
 	return enter, verify, generate
 }
 
+// reread reads the store again for the screens on the way back: what they show is
+// of before a transfer, a verification or a removal ended.
+func (m *model) reread() tea.Cmd {
+	var cmds []tea.Cmd
+	for _, id := range m.way {
+		switch id {
+		case onDetail:
+			cmds = append(cmds, m.detail.refresh(m))
+		case onCompare:
+			cmds = append(cmds, m.compare.refresh(m))
+		case onStore:
+			cmds = append(cmds, m.store.refresh(m))
+		}
+	}
+	return tea.Batch(cmds...)
+}
+
 // commandFor is the command line that does what enter does, or for a branch that
 // is here, what g does.
 func commandFor(ref app.Ref, local app.LocalState) string {

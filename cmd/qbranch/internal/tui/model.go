@@ -245,11 +245,12 @@ func (m *model) take(msg tea.Msg) tea.Cmd {
 	case tea.MouseMsg:
 		return m.mouse(msg)
 	case transferMsg:
-		return m.transfers.ended(m, msg)
+		return tea.Batch(m.transfers.ended(m, msg), m.reread())
 	case pendingMsg:
 		m.transfers.found(m, msg)
 	case verifyMsg:
 		m.verify.ended(m, msg)
+		return m.reread()
 	case generateMsg:
 		m.generate.ended(msg)
 	case noticeMsg:

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"testing"
@@ -154,6 +155,26 @@ func TestStoreRefresh(t *testing.T) {
 	tap(m, "esc")
 	if len(m.store.marked) != 0 || m.top() != onStore {
 		t.Error("esc did not take the marks away first")
+	}
+}
+
+// What a repair or a transfer changed is read again for the screens on the way back.
+func TestStoreRereads(t *testing.T) {
+	f := &fake{shown: talesShown(), usage: &app.StoreUsage{Branches: []app.BranchUsage{{Repo: tales.String(), Branch: "main", Commit: commitA, State: app.LocalCorrupt}}}}
+	m := atStore(t, f)
+	cmd := hit(m, "v")
+	f.usage = &app.StoreUsage{Branches: []app.BranchUsage{{Repo: tales.String(), Branch: "main", Commit: commitA, State: app.LocalVerified}}}
+	settle(m, cmd)
+	tap(m, "esc")
+	if got := m.store.row().State; got != app.LocalVerified {
+		t.Errorf("the row is %s after the verification", got)
+	}
+	f.get = func(context.Context, app.Ref, app.GetOptions) (*app.GetResult, error) {
+		return &app.GetResult{Plan: app.Plan{Commit: commitB, Bytes: 2_340_000}}, nil
+	}
+	m = atDetail(t, f)
+	if tap(m, "enter", "esc"); m.top() != onDetail || m.detail.local(m) != app.LocalVerified {
+		t.Errorf("on screen %d, %q is here", m.top(), m.detail.local(m))
 	}
 }
 
