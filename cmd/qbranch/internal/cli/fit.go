@@ -184,7 +184,7 @@ type fitObject struct {
 // fitText is the table, what is to say of its rows, and the best of them.
 func fitText(f *app.FitReport, width int, explain bool) string {
 	var out strings.Builder
-	for line := range strings.SplitSeq(fitHead(f), "\n") {
+	for _, line := range fitHead(f) {
 		out.WriteString(wrapped(clean(line)+"\n", width, hang))
 	}
 	columns := []column{{title: "Branch"}, {"Bits", true}, {"GS", true}, {title: "Act"}, {"Weights GiB", true}, {"Need GiB", true}}
@@ -250,11 +250,11 @@ func learntText(f *app.FitReport) string {
 	}
 }
 
-// fitHead says what the branches are measured against.
-func fitHead(f *app.FitReport) string {
+// fitHead says what the branches are measured against, in lines.
+func fitHead(f *app.FitReport) []string {
 	engine := cmp.Or(f.Engine, "any engine")
 	if len(f.Branches) == 0 {
-		return "no branches"
+		return []string{"no branches"}
 	}
 	e := f.Branches[0].Estimate
 	what := fmt.Sprintf("context %d, %s cache, %s", e.Context, e.KV, engine)
@@ -263,13 +263,13 @@ func fitHead(f *app.FitReport) string {
 	}
 	switch {
 	case len(f.Cards) == 0 && f.RAM != nil:
-		text := "no graphics card found (--vram 24GiB describes one): " + what
+		lines := []string{"no graphics card found (--vram 24GiB describes one): " + what}
 		if f.NoCard != "" {
-			text += "\nreason: " + f.NoCard + "; 'qbranch gpu' says more"
+			lines = append(lines, "reason: "+f.NoCard+"; 'qbranch gpu' says more")
 		}
-		return text + "\nNeed is on a card; the last column is qbranch gen on the CPU, main memory " + freeText(f.RAM)
+		return append(lines, "Need is on a card; the last column is qbranch gen on the CPU, main memory "+freeText(f.RAM))
 	case len(f.Cards) == 0:
-		return "no graphics card known (--vram 24GiB describes one): " + what
+		return []string{"no graphics card known (--vram 24GiB describes one): " + what}
 	case len(f.Cards) == 1 && f.Split == "tensor":
 		what += ", one card: nothing to split"
 	case f.Split == "tensor":
@@ -282,12 +282,12 @@ func fitHead(f *app.FitReport) string {
 		what += ", on the one card with the most free (--split uses all)"
 	}
 	if f.Memory == app.MemoryRAM {
-		return f.MemoryText() + ": " + what
+		return []string{f.MemoryText() + ": " + what}
 	}
 	if f.Memory == app.MemoryGPU {
-		return f.MemoryText() + " free (" + f.CardNames() + "): " + what
+		return []string{f.MemoryText() + " free (" + f.CardNames() + "): " + what}
 	}
-	return f.MemoryText() + " (" + f.Memory + "): " + what
+	return []string{f.MemoryText() + " (" + f.Memory + "): " + what}
 }
 
 // freeText is what is free of a memory.
