@@ -168,7 +168,7 @@ func (r *reader) readLinks() {
 	seen := map[string]bool{}
 	repo := ""
 	for _, l := range r.linksAndWords() {
-		if !l.ok || l.kind != "tree" || l.rest == "" || seen[l.repo+":"+l.rest] {
+		if !l.toBranch() || seen[l.repo+":"+l.rest] {
 			continue
 		}
 		row, ok := rowOfLink(l.link, l.after)

@@ -328,11 +328,16 @@ func (r *reader) layoutByBranches(s sheet) string {
 // branchLink is the first link of a cell that leads to a branch.
 func branchLink(c cell) *link {
 	for i, l := range c.links {
-		if l.ok && l.kind == "tree" && l.rest != "" {
+		if l.toBranch() {
 			return &c.links[i]
 		}
 	}
 	return nil
+}
+
+// toBranch says that a link leads to a branch, and not to a folder of main.
+func (l link) toBranch() bool {
+	return l.ok && l.kind == "tree" && l.rest != "" && !strings.HasPrefix(l.rest, "main/")
 }
 
 var decoyWords = []struct {
