@@ -273,6 +273,7 @@ func BenchmarkFit(b *testing.B) {
 		}
 	})
 	b.Run("offline", func(b *testing.B) {
+		fit(b, cache)
 		for b.Loop() {
 			fit(b, cache, "--offline")
 		}

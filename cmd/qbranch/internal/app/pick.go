@@ -51,7 +51,11 @@ func (a *App) Pick(ctx context.Context, repo RepoID, o PickOptions) (*Pick, erro
 	}
 	best := bestOf(wanted, o.AllowTight)
 	if best == nil {
-		return nil, &NothingFitsError{Repo: r.Repo, Memory: r.MemoryText(), Nearest: nearestRow(wanted), Wanted: o.wantedText(), Unknown: noneKnown(wanted)}
+		e := &NothingFitsError{Repo: r.Repo, Memory: r.MemoryText(), Nearest: nearestRow(wanted), Wanted: o.wantedText(), Unknown: noneKnown(wanted)}
+		if len(wanted) == 0 {
+			e.Instead = o.instead(r.Branches)
+		}
+		return nil, e
 	}
 	id, err := ParseRef(r.Repo)
 	if err != nil {
@@ -95,6 +99,29 @@ func (o *PickOptions) unwanted(r *FitRow) string {
 	return ""
 }
 
+// instead says what there is, where no branch is what was asked for.
+func (o *PickOptions) instead(rows []FitRow) string {
+	var bits []int
+	var smallest *FitRow
+	for i := range rows {
+		r := &rows[i]
+		if b := sourcedOr(r.Settled.Bits, 0); b > 0 && !slices.Contains(bits, b) {
+			bits = append(bits, b)
+		}
+		if r.Disk > 0 && (len(o.Bits) == 0 || slices.Contains(o.Bits, sourcedOr(r.Settled.Bits, 0))) && (smallest == nil || r.Disk < smallest.Disk) {
+			smallest = r
+		}
+	}
+	slices.Sort(bits)
+	switch {
+	case smallest != nil:
+		return fmt.Sprintf("the smallest is %s: its weight files have %s (%s)", smallest.Branch, vram.GiBText(smallest.Disk), BytesText(smallest.Disk))
+	case len(bits) > 0:
+		return "its branches have " + strings.Trim(strings.ReplaceAll(fmt.Sprint(bits), " ", ", "), "[]") + " bits"
+	}
+	return ""
+}
+
 func sourcedOr[T any](s *Sourced[T], other T) T {
 	if s == nil {
 		return other
@@ -131,6 +158,7 @@ type NothingFitsError struct {
 	Memory  string  // what was there: "24.00 GiB"
 	Nearest *FitRow // the branch that needs the least more; nil = none could be measured
 	Wanted  string  // what else was asked of a branch: "3 bits"; "" = nothing
+	Instead string  // what there is, where no branch is what was asked for; "" = nothing to say
 	Unknown bool    // of none of them it is known
 }
 
@@ -148,6 +176,9 @@ func (e *NothingFitsError) Error() string {
 
 // Hint names the nearest branch, and what would make it fit.
 func (e *NothingFitsError) Hint() string {
+	if e.Instead != "" {
+		return e.Instead
+	}
 	if e.Nearest == nil {
 		return "'qbranch fit " + e.Repo + "' says why not"
 	}

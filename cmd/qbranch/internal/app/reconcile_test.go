@@ -32,6 +32,29 @@ func TestRoundsTo(t *testing.T) {
 	}
 }
 
+// TestQuality: the better of two, whichever comes first.
+func TestQuality(t *testing.T) {
+	p := func(n int) *int { return &n }
+	yes, no := true, false
+	tests := []struct {
+		name          string
+		better, worse quality
+	}{
+		{"bits before groups", quality{p(4), p(-1), &no, 9}, quality{p(3), p(32), &yes, 1}},
+		{"smaller groups", quality{p(4), p(32), &no, 9}, quality{p(4), p(128), &yes, 1}},
+		{"no groups are the worst", quality{p(4), p(1024), &no, 9}, quality{p(4), p(-1), &yes, 1}},
+		{"act-order", quality{p(4), p(128), &yes, 9}, quality{p(4), p(128), &no, 1}},
+		{"fewer bytes", quality{p(4), p(128), &yes, 1}, quality{p(4), p(128), &yes, 9}},
+		{"bits that nobody states are the fewest", quality{p(2), p(-1), nil, 9}, quality{nil, p(32), &yes, 1}},
+		{"groups that nobody states are worse than none", quality{p(4), p(-1), nil, 9}, quality{p(4), nil, &yes, 1}},
+	}
+	for _, test := range tests {
+		if test.better.compare(test.worse) >= 0 || test.worse.compare(test.better) <= 0 {
+			t.Errorf("%s: got %d, %d", test.name, test.better.compare(test.worse), test.worse.compare(test.better))
+		}
+	}
+}
+
 func TestNearest(t *testing.T) {
 	names := []string{"main", "gptq-3bit-32g-actorder_True", "gptq-4bit-32g-actorder_True", "gptq-8bit--1g-actorder_True"}
 	tests := []struct {
