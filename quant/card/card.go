@@ -169,6 +169,20 @@ func (c *Card) ReadFrom(repo string) {
 	}
 }
 
+// Parameter is what of a row the finding is about: "bits", "group_size" or
+// "act_order"; "" for other things.
+func (f Finding) Parameter() string {
+	switch f.Code {
+	case "DESC_BITS":
+		return "bits"
+	case "DESC_GS":
+		return "group_size"
+	case "DESC_ACT":
+		return "act_order"
+	}
+	return ""
+}
+
 // Formal says that a finding is about how the card is written and not about its
 // branches, or that comparing the card with the repository says it better:
 // somebody who chooses a branch need not know.

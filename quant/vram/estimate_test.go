@@ -222,7 +222,7 @@ func TestEnginesHaveProfiles(t *testing.T) {
 }
 
 func TestParseKVType(t *testing.T) {
-	for text, want := range map[string]KVType{"": KVFP16, "fp16": KVFP16, "fp8": KVFP8, "q8": KVQ8, "q4": KVQ4, "fp32": KVFP32} {
+	for text, want := range map[string]KVType{"": KVFP16, "fp16": KVFP16, "fp8": KVFP8, "q8": KVQ8, "q4": KVQ4, "fp32": KVFP32, "FP16": KVFP16, "Q8": KVQ8} {
 		if got, err := ParseKVType(text); got != want || err != nil {
 			t.Errorf("%q: got %q, %v", text, got, err)
 		}

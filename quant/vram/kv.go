@@ -2,6 +2,7 @@ package vram
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/qbranch/qbranch/quant"
 )
@@ -21,7 +22,7 @@ const (
 
 // ParseKVType reads a type as it is typed; "" is fp16.
 func ParseKVType(s string) (KVType, error) {
-	switch k := KVType(s); k {
+	switch k := KVType(strings.ToLower(s)); k {
 	case "":
 		return KVFP16, nil
 	case KVFP32, KVFP16, KVFP8, KVQ8, KVQ4:

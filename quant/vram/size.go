@@ -25,6 +25,7 @@ var units = [...]struct {
 }{
 	{"tib", 1 << 40}, {"gib", GiB}, {"mib", MiB}, {"kib", 1 << 10},
 	{"tb", 1e12}, {"gb", 1e9}, {"mb", 1e6}, {"kb", 1e3}, {"b", 1},
+	{"t", 1 << 40}, {"g", GiB}, {"m", MiB}, {"k", 1 << 10},
 }
 
 // SizeError says that a text is not a size.
@@ -40,8 +41,8 @@ func (e *SizeError) Hint() string {
 
 // ParseSize reads a size of memory: a number, which may have a point, and KiB,
 // MiB, GiB, TiB (powers of 1024), kB, MB, GB, TB (powers of 1000) or B in any
-// case. A bare number is GiB, as cards are sold. A fraction of a byte is
-// dropped. Nothing, less than a byte, and 2⁵⁶ bytes or more are a *SizeError.
+// case. T, G, M and K alone are powers of 1024, as cards are sold, and a bare
+// number is GiB. A fraction of a byte is dropped. Nothing, less than a byte, and 2⁵⁶ bytes or more are a *SizeError.
 func ParseSize(text string) (int64, error) {
 	s := strings.ToLower(strings.TrimSpace(text))
 	unit := int64(GiB)

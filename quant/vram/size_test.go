@@ -31,7 +31,10 @@ func TestParseSize(t *testing.T) {
 		{"0", 0},
 		{"0GiB", 0},
 		{"-1", 0},
-		{"24G", 0}, // 10⁹ or 2³⁰? we do not guess
+		{"24G", 24 << 30}, // as a bare number
+		{"24g", 24 << 30},
+		{"24564M", 24564 << 20},
+		{"G", 0},
 		{"GiB", 0},
 		{"1e3", 0},
 		{"1.", 0},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -104,6 +105,7 @@ type evidence struct {
 	headers []shardHeader
 	unread  []string
 	proven  quant.Config // what the headers say, whatever the configurations do; zero without headers
+	refused error        // by which permission is needed; nil = none
 }
 
 // prove settles what the headers say. Those of thousands of tensors take a while.
@@ -171,11 +173,16 @@ func (r *contentReader) gather(ctx context.Context, f *branchFacts) evidence {
 		e.unread = []string{f.treeErr.Error()}
 		return e
 	}
-	var mu sync.Mutex // guards e
-	failed := func(err error) {
+	var mu sync.Mutex    // guards e
+	var refused []string // paths
+	failed := func(path string, err error) {
 		mu.Lock()
 		defer mu.Unlock()
-		e.unread = append(e.unread, err.Error())
+		if restricted(err) {
+			refused, e.refused = append(refused, path), err
+		} else {
+			e.unread = append(e.unread, err.Error())
+		}
 	}
 	var g errgroup.Group // what cannot be read is noted
 	g.SetLimit(judgeConns)
@@ -183,7 +190,7 @@ func (r *contentReader) gather(ctx context.Context, f *branchFacts) evidence {
 		h := headerReader{ranged{r.app, r.repo, f.Commit, nil, new(Stats)}, r.st, &r.budget}
 		headers, err := h.readAll(ctx, f.files)
 		if err != nil {
-			failed(err)
+			failed(weightsText(f.files), err)
 		}
 		mu.Lock()
 		defer mu.Unlock()
@@ -202,7 +209,7 @@ func (r *contentReader) gather(ctx context.Context, f *branchFacts) evidence {
 				data, err = r.read(ctx, f, file.Path, limit)
 			}
 			if err != nil {
-				failed(err)
+				failed(file.Path, err)
 				return nil
 			}
 			mu.Lock()
@@ -213,7 +220,25 @@ func (r *contentReader) gather(ctx context.Context, f *branchFacts) evidence {
 	}
 	g.Wait() // nothing returns an error
 	slices.Sort(e.unread)
+	if len(refused) > 0 {
+		slices.Sort(refused)
+		e.unread = append(e.unread, strings.Join(refused, ", ")+": access is restricted")
+	}
 	return e
+}
+
+// weightsText names the weight files: the one, or how many.
+func weightsText(files []hub.File) string {
+	var names []string
+	for _, f := range files {
+		if isWeights(f.Path) {
+			names = append(names, f.Path)
+		}
+	}
+	if len(names) == 1 {
+		return names[0]
+	}
+	return fmt.Sprintf("%d weight files", len(names))
 }
 
 // inspectAll judges all branches at once: headers of thousands of tensors take

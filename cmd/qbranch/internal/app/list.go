@@ -195,6 +195,11 @@ func (a *App) survey(ctx context.Context, ref Ref, o ListOptions, inspect bool) 
 		l.compareRefs(c, all.Branches)
 		l.compareLast(all.Branches, st, last)
 	}
+	for _, f := range facts {
+		if f.evidence.refused != nil {
+			l.restrict("the files", f.evidence.refused)
+		}
+	}
 	l.compareWeights(facts)
 	l.compareEngines(seen, c, md)
 	l.Requests = int(a.hub.Requests() - before)
@@ -224,6 +229,14 @@ func restricted(err error) bool {
 	return errors.Is(err, hub.ErrGated) || errors.Is(err, hub.ErrUnauthorized) || errors.Is(err, hub.ErrForbidden)
 }
 
+// restrict notes, once, that permission is needed, and how to get it.
+func (l *Listing) restrict(what string, err error) {
+	if slices.ContainsFunc(l.Notes, func(n Note) bool { return n.Code == "RESTRICTED" }) {
+		return
+	}
+	l.note("", "RESTRICTED", "access to %s is restricted, so that some of this is from names and the card alone: %s", what, cmp.Or(HintOf(err), err.Error()))
+}
+
 // readCard parses the card and notes what keeps it from being compared. One that
 // calls the repository by the name it was asked for is its own, renamed or not.
 func (l *Listing) readCard(md []byte, err error, asked string) *Card {
@@ -231,7 +244,7 @@ func (l *Listing) readCard(md []byte, err error, asked string) *Card {
 	case errors.Is(err, hub.ErrEntryNotFound):
 		l.note("", "NO_CARD", "there is no README.md to compare with")
 	case restricted(err):
-		l.note("", "RESTRICTED", "the card needs permission: %v", err)
+		l.restrict(readme, err)
 	case err != nil:
 		l.note("", "CARD_UNREADABLE", "README.md: %v", err)
 	}
@@ -250,7 +263,7 @@ func (l *Listing) readCard(md []byte, err error, asked string) *Card {
 		switch {
 		case f.Formal():
 		case cardRow(c, f.Where) != nil:
-			l.note(f.Where, f.Code, "%s", f.Message)
+			l.Notes = append(l.Notes, Note{f.Where, f.Code, f.Parameter(), f.Message})
 		case f.Where == "(card)":
 			l.note("", f.Code, "%s: %s", readme, f.Message)
 		default:
@@ -286,6 +299,7 @@ func (l *Listing) addRow(f branchFacts, c *Card) BranchRow {
 	l.noteConfigs(&f, &row)
 	l.noteNoWeights(&f, &row)
 	l.settle(&row, hear(&f, c))
+	l.decideDescription(&row)
 	row.Parameters = append(row.Parameters, sizeParameter(&row, onCard))
 	if f.kind == KindBranch {
 		row.Parameters = append(row.Parameters, listedParameter(onCard))
@@ -315,9 +329,7 @@ func (l *Listing) noteConfigs(f *branchFacts, row *BranchRow) {
 		switch {
 		case restricted(c.err):
 			declared = true // perhaps
-			if !slices.ContainsFunc(l.Notes, func(n Note) bool { return n.Code == "RESTRICTED" && n.Branch == "" }) {
-				l.note("", "RESTRICTED", "the files need permission, so bits and groups are from names and card: %v", c.err)
-			}
+			l.restrict("the files", c.err)
 		case errors.Is(c.err, hub.ErrEntryNotFound):
 			none = cmp.Or(none, "there is no quantisation configuration")
 		case c.err != nil:

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/qbranch/qbranch/quant"
 )
@@ -69,6 +70,32 @@ func (l *Listing) contradictions(branch string, h hearing) {
 	contradict(l, branch, h, topic{field: "damp_percent", card: "CARD_DAMP"}, func(c claims) *float64 { return c.damp }, func(x float64) string {
 		return "damp_percent " + strconv.FormatFloat(x, 'g', -1, 64)
 	})
+}
+
+// decideDescription says who is right where the card's description of a branch
+// contradicts the card's table.
+func (l *Listing) decideDescription(row *BranchRow) {
+	for i := range l.Notes {
+		n := &l.Notes[i]
+		at := slices.IndexFunc(row.Parameters, func(p Parameter) bool { return p.Name == n.Field })
+		if n.Branch != row.Branch || at < 0 || !strings.HasPrefix(n.Code, "DESC_") {
+			continue
+		}
+		p := row.Parameters[at]
+		if p.Value == nil || p.From == FromCard || p.From == FromName {
+			continue // nobody who knows
+		}
+		text := fmt.Sprint(p.Value)
+		switch v := p.Value.(type) {
+		case bool:
+			text = actText(v)
+		case int:
+			if n.Field == "group_size" && v < 0 {
+				text = groupText(v)
+			}
+		}
+		n.Message += fmt.Sprintf("; by %s it is %s", speaker(p.From), text)
+	}
 }
 
 // topic is a parameter that sources may contradict one another in, and the codes of

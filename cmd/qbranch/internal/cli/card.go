@@ -64,7 +64,11 @@ func cardFacts(c *app.Card) string {
 		}
 	}
 	fact("repository", deref(c.Repo))
-	fact("method", c.Method)
+	method := c.Method
+	if method != "" && method != "gptq" {
+		method += ", not GPTQ"
+	}
+	fact("method", method)
 	fact("base model", strings.Join(c.BaseModel, ", "))
 	if len(c.BaseModel) == 0 {
 		fact("base model", c.ModelLink)
@@ -97,20 +101,31 @@ func cardTables(c *app.Card) string {
 		b.WriteString("\n" + rows)
 	} else {
 		b.WriteString("no table of branches found\n")
+		if cardFacts(c) == "" {
+			b.WriteString("nothing of a model card was found: is this one?\n")
+		}
 	}
 	if c.DecoyTables > 0 {
 		b.WriteString("\nnot read:\n")
 	}
 	for _, d := range c.Decoys {
-		fmt.Fprintf(&b, "  %s: %s (%s)\n", clean(d.Where), clean(strings.Join(d.Columns, ", ")), clean(d.Kind))
+		fmt.Fprintf(&b, "  %s: %s (%s)\n", clean(d.Where), clean(strings.Join(named(d.Columns), ", ")), clean(d.Kind))
 	}
-	if len(c.Findings) > 0 {
-		b.WriteString("\n")
-	}
+	notes := ""
 	for _, f := range c.Findings {
-		fmt.Fprintf(&b, "note: %s: %s (%s)\n", clean(f.Where), clean(f.Message), clean(f.Code))
+		if f.Code != "DECOY_TABLE" { // listed above
+			notes += fmt.Sprintf("note: %s: %s (%s)\n", clean(f.Where), clean(f.Message), clean(f.Code))
+		}
+	}
+	if notes != "" {
+		b.WriteString("\n" + notes)
 	}
 	return b.String()
+}
+
+// named leaves out columns without a title.
+func named(columns []string) []string {
+	return slices.DeleteFunc(slices.Clone(columns), func(c string) bool { return c == "" })
 }
 
 // block is a text of several lines under its name, "" for none.

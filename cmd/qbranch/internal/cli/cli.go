@@ -79,6 +79,8 @@ Hugging Face repository. "qbranch REPO" on a terminal opens the browser.
 A REF is owner/name, owner/name:branch, owner/name@commit or the page's URL.`,
 		Example: `  qbranch demo                                          see the whole job on a small repository
   qbranch ls TheBloke/Llama-2-13B-chat-GPTQ             what branches there are
+  qbranch fit TheBloke/Llama-2-13B-chat-GPTQ --vram 12GiB   which fit a graphics card
+  qbranch pick TheBloke/Llama-2-13B-chat-GPTQ           the best of them, for a script
   qbranch get TheBloke/Llama-2-13B-chat-GPTQ:main       fetch one, or go on fetching it
   qbranch gen TheBloke/Llama-2-13B-chat-GPTQ:main -p "Why is the sky blue?"`,
 		Version:       r.build().Version,

@@ -2,8 +2,11 @@ package cli
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -40,8 +43,27 @@ type fitFlags struct {
 func (f *fitFlags) registerCard(cmd *cobra.Command) {
 	fl := cmd.Flags()
 	fl.StringVar(&f.vram, "vram", "", "memory of the card, `SIZE`, such as 24GiB or 24 (default auto: its own)")
-	fl.IntVar(&f.context, "ctx", 0, "context in tokens, `N` (default: the model's most, at most "+fmt.Sprint(app.DefaultContext)+")")
+	fl.Var((*tokenCount)(&f.context), "ctx", "context, `N` tokens: 8192 or 8k (default: the model's most, at most "+fmt.Sprint(app.DefaultContext)+")")
 	f.batch = 1
+}
+
+// tokenCount is the value of a flag that counts tokens: k stands for 1024 of them.
+type tokenCount int
+
+func (n *tokenCount) String() string { return strconv.Itoa(int(*n)) }
+func (n *tokenCount) Type() string   { return "tokens" }
+
+func (n *tokenCount) Set(text string) error {
+	number, unit := text, 1
+	if cut, ok := strings.CutSuffix(strings.ToLower(text), "k"); ok {
+		number, unit = cut, 1024
+	}
+	tokens, err := strconv.Atoi(number)
+	if err != nil || tokens > math.MaxInt32/unit {
+		return errors.New("want a number of tokens, such as 8192 or 8k")
+	}
+	*n = tokenCount(tokens * unit)
+	return nil
 }
 
 func (f *fitFlags) register(cmd *cobra.Command) {
@@ -111,10 +133,14 @@ func (r *run) fitCommand() *cobra.Command {
 		Short:      "Say which branches fit a graphics card, and why others do not",
 		Long: `Say which branches of a repository fit the memory of a graphics card, with how much context,
 and what would make the others fit. Configurations and the headers of the weights are read, the
-weights are not. A branch fits when even the highest need is free, and it is tight when only the
-expected one is: engines differ in what they take beside weights and cache. Without a card the
-need alone is shown, and whether main memory is enough for "qbranch gen". QBRANCH_VRAM=24GiB in
-the environment stands for --vram 24GiB.
+weights are not. What engines take beside weights and cache differs, so the need is a range:
+
+  fits     the highest estimate is below the free memory
+  tight    only the expected one is
+  too big  neither is
+
+Without a card the need alone is shown, and whether main memory is enough for "qbranch gen".
+QBRANCH_VRAM=24GiB in the environment stands for --vram 24GiB.
 
 What is wrong with a branch is listed below the table: what its card, its name, its
 configurations and its tensors contradict one another in. --explain shows every term of the

@@ -63,6 +63,9 @@ func helpCommand() *cobra.Command {
 func flagErrorText(err error) string {
 	text, parser, ok := strings.Cut(err.Error(), ": strconv.Parse")
 	if !ok {
+		if text, _, ok = strings.Cut(text, ": strconv.Atoi"); ok {
+			text += ": want a whole number"
+		}
 		return text
 	}
 	switch {

@@ -109,6 +109,30 @@ func (f *lsFlags) arrange() (app.Arrange, error) {
 	return o, nil
 }
 
+// wanted is what is asked of branches, in a sentence.
+func (f *lsFlags) wanted() string {
+	var parts []string
+	if len(f.bits) > 0 {
+		parts = append(parts, strings.Trim(strings.ReplaceAll(fmt.Sprint(f.bits), " ", " or "), "[]")+" bits")
+	}
+	if len(f.groups) > 0 {
+		groups := make([]string, len(f.groups))
+		for i, size := range f.groups {
+			if groups[i] = "groups of " + size; size == "none" || size == "-1" {
+				groups[i] = "no groups"
+			}
+		}
+		parts = append(parts, strings.Join(groups, " or "))
+	}
+	switch f.actOrder {
+	case "yes":
+		parts = append(parts, "act-order")
+	case "no":
+		parts = append(parts, "no act-order")
+	}
+	return clean(strings.Join(parts, " and "))
+}
+
 // list makes the listing that the flags ask for.
 func (r *run) list(cmd *cobra.Command, repo app.RepoID, o app.ListOptions, f *lsFlags) (*app.Listing, error) {
 	arrange, err := f.arrange()
@@ -131,7 +155,11 @@ func (r *run) list(cmd *cobra.Command, repo app.RepoID, o app.ListOptions, f *ls
 	} else if l, err = a.List(cmd.Context(), repo, o); err != nil {
 		return nil, err
 	}
+	all := len(l.Branches)
 	l.Arrange(arrange)
+	if len(l.Branches) == 0 && all > 0 {
+		r.note("none of %s is known to have %s", plural(all, "branch"), f.wanted())
+	}
 	return l, nil
 }
 

@@ -302,7 +302,7 @@ note: main: the description says group size 64 (DESC_GS)
 }
 
 func TestCardWithoutTable(t *testing.T) {
-	if got, want := cardText(&app.Card{Layout: "none"}), "no table of branches found\n"; got != want {
+	if got, want := cardText(&app.Card{Layout: "none"}), "no table of branches found\nnothing of a model card was found: is this one?\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
