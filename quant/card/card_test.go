@@ -148,6 +148,8 @@ func TestCells(t *testing.T) {
 		{"| main | 4 | 32 | Yes | 0.1 | `a\\|b` | 2048 | 1 GB | Yes | d |", func(r Row) any { return r.Dataset }, `"a|b"`},
 		{"| main | 4 | 32 | Yes | 0.1 | A &amp; <b>B</b> | 2048 | 1 GB | Yes | d |", func(r Row) any { return r.Dataset }, `"A \u0026 B"`},
 		{"| **main** | 4 | 32 | Yes | 0.1 | c4 | 2048 | 1 GB | Yes | see **here** |", func(r Row) any { return r.Branch + " " + *r.Description }, `"main see **here**"`},
+		{"| main | int4 | keine | Ja | 0.1 | c4 | 2048 | 4,16 Go | 1 | d |", func(r Row) any { return []any{r.Bits, r.GroupSize, r.ActOrder, r.SizeBytes, r.ExLlama} }, "[4,null,true,4160000000,true]"},
+		{"| main | 8位 | 无 | 否 | 0.1 | c4 | 2048 | 7260 MB | 0 | d |", func(r Row) any { return []any{r.Bits, r.GroupSize, r.ActOrder, r.SizeBytes, r.ExLlama} }, "[8,null,false,7260000000,false]"},
 		// Escapes as characters, as entities, and what only looks harmless.
 		{"| ma\x1b[31min | 4 | 32 | Yes | 0.1 | c4 | 2048 | 1 GB | Yes | d |", func(r Row) any { return r.Branch }, `"main"`},
 		{"| ma&#27;[31min | 4 | 32 | Yes | 0.1 | c4 | 2048 | 1 GB | Yes | d |", func(r Row) any { return r.Branch }, `"main"`},
@@ -356,6 +358,44 @@ func checkStrings(t *testing.T, v any) {
 		for k, e := range v {
 			checkStrings(t, k)
 			checkStrings(t, e)
+		}
+	}
+}
+
+// A name means one column, and is written as headings are compared.
+func TestColumnNames(t *testing.T) {
+	seen := map[string]column{}
+	for col, names := range columnNames {
+		for _, name := range names {
+			if other, twice := seen[name]; twice {
+				t.Errorf("%q is a name of columns %d and %d", name, col, other)
+			}
+			seen[name] = col
+			if got := headingOf(name).col; got != col || nameOf(name) != name {
+				t.Errorf("%q is read as column %d, want %d", name, got, col)
+			}
+		}
+	}
+	tests := []struct {
+		text string
+		want heading
+	}{
+		{"**Act‑Order**", heading{col: colActOrder}}, // a hyphen that does not break
+		{"GS / Group size", heading{col: colGroupSize}},
+		{"Size[^1]", heading{col: colSize}},
+		{"Size/GB", heading{col: colSize, unit: "GB"}},
+		{"File size (MiB)", heading{col: colSize, unit: "MiB"}},
+		{"Taille (Go)", heading{col: colSize, unit: "Go"}},
+		{"VRAM (4k)", heading{col: colVRAM, context: "4k"}},
+		{"16k context VRAM (GB)", heading{col: colVRAM, unit: "GB", context: "16k"}},
+		{"VRAM", heading{col: colVRAM}},
+		{"Speed (2048 tokens)", heading{unit: "2048 tokens"}},
+		{"", heading{}},
+	}
+	for _, tt := range tests {
+		tt.want.text = tt.text
+		if got := headingOf(tt.text); got != tt.want {
+			t.Errorf("%q: got %+v, want %+v", tt.text, got, tt.want)
 		}
 	}
 }

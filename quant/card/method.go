@@ -14,7 +14,7 @@ var (
 )
 
 // methodPhrases makes one word of names that are several.
-var methodPhrases = strings.NewReplacer("auto-round", "autoround", "auto round", "autoround", "exllama v2", "exl2", "exllama v3", "exl3",
+var methodPhrases = strings.NewReplacer("auto-round", "autoround", "auto_round", "autoround", "auto round", "autoround", "exllama v2", "exl2", "exllama v3", "exl3",
 	"compressed-tensors", "compressedtensors", "compressed tensors", "compressedtensors", "llm-compressor", "compressedtensors",
 	"bits and bytes", "bitsandbytes")
 

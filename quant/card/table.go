@@ -66,7 +66,7 @@ var columnNames = map[column][]string{
 	colMadeWith: {"madewith", "createdwith", "quantisedwith", "quantizedwith", "quantizer", "tool", "madeby", "erstelltmit"},
 	colDescription: {"desc", "description", "notes", "note", "comment", "comments", "remarks", "remark", "details", "usecase", "info", "beschreibung", "bemerkung",
 		"bemerkungen", "remarque", "remarques", "descripción", "descrição", "descrizione", "описание", "примечание", "说明", "描述", "备注", "説明", "備考", "설명", "비고"},
-	colHeadBits: {"lmheadbits", "headbits", "lmhead"},
+	colHeadBits: {"lmheadbits", "headbits", "lmhead", "head"},
 	colFile: {"filename", "file", "files", "link", "name", "modelfile", "gguf", "gguffile", "datei", "dateiname", "fichier", "archivo", "файл", "文件", "文件名",
 		"ファイル", "ファイル名", "파일"},
 	colQuant: {"quanttype", "quantmethod", "quant", "quantization", "quantisation", "quantizationtype", "type", "quantname", "gguftype", "variant", "version",
@@ -119,11 +119,12 @@ func headingOf(text string) heading {
 	}
 	h.col = columnOf[nameOf(name)]
 	if headingVRAM.MatchString(text) {
-		h.col, h.context = colVRAM, ""
+		h.col = colVRAM
+		if unitBytes(h.unit) == 0 {
+			h.context, h.unit = h.unit, ""
+		}
 		if m := headingCtx.FindStringSubmatch(text); m != nil {
 			h.context = m[1] + "k"
-		} else if unitBytes(h.unit) == 0 {
-			h.context, h.unit = h.unit, ""
 		}
 	}
 	if h.col == colOther && len(name) < 100 {

@@ -88,7 +88,11 @@ func cardFacts(c *app.Card) string {
 	}
 	if g := c.Gated; g != nil {
 		fact("asks for", strings.Join(g.Fields, ", "))
-		b.WriteString(block("terms "+g.Heading, g.Prompt))
+		if text := strings.TrimSpace(g.Prompt + "\n" + g.Description); text != "" {
+			b.WriteString(block("terms "+g.Heading, text+"\n"))
+		} else {
+			fact("terms", g.Heading)
+		}
 	}
 	b.WriteString(block("prompt template "+deref(c.PromptName), c.PromptTemplate))
 	return b.String()
