@@ -40,7 +40,8 @@ func (r *run) storeLsCommand() *cobra.Command {
 		Use:   "ls",
 		Short: "List the branches in the store",
 		Long: `List the branches in the store. Shared is what of a branch another one holds too: it is
-stored once. A last line sums up the files whose fetch has not been finished.`,
+stored once. What has been begun and not finished stands below, with the command that goes
+on, or the process that is at it.`,
 		Example: "  qbranch store ls --json | jq -r '.snapshots[].repo'",
 		Args:    args(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -56,16 +57,19 @@ stored once. A last line sums up the files whose fetch has not been finished.`,
 			if u.Files, u.Kept, u.Bytes, err = a.Unfinished(cmd.Context()); err != nil {
 				return err
 			}
+			pending, err := a.Pending(cmd.Context())
+			if err != nil {
+				return err
+			}
+			u.Fetches = pendingObjects(pending.Fetches)
 			if r.json {
 				return cmp.Or(r.emit(storeObject{"qbranch/store-ls/v1", a.StoreDir(), items, u}), unread)
 			}
 			if len(items) > 0 {
 				fmt.Fprint(r.out, storeText(items, r.outWidth()))
 			}
-			if u.Files > 0 {
-				fmt.Fprintln(r.out, unfinishedText(u))
-			}
-			if len(items) == 0 && u.Files == 0 {
+			fmt.Fprint(r.out, unfinishedText(u))
+			if len(items) == 0 && u.Files == 0 && len(u.Fetches) == 0 {
 				r.note("nothing in %s yet: 'qbranch get REF' fetches a branch", a.StoreDir())
 			}
 			return unread
@@ -160,11 +164,56 @@ type unfinishedObject struct {
 	Files int   `json:"files"`
 	Kept  int64 `json:"kept_bytes"`
 	Bytes int64 `json:"bytes"` // of the whole files
+
+	Fetches []begunObject `json:"fetches"` // whose they are, as far as that is known
+}
+
+// begunObject is a get that was begun and has not ended.
+type begunObject struct {
+	Ref     string   `json:"ref"`
+	Commit  string   `json:"commit"`
+	Include []string `json:"include,omitempty"`
+	Exclude []string `json:"exclude,omitempty"`
+	Held    int64    `json:"held_bytes"`
+	Bytes   int64    `json:"bytes"` // of all its files
+	PID     int      `json:"pid"`   // of the process that is at it; 0 = none is
+}
+
+func pendingObjects(list []app.Pending) []begunObject {
+	out := []begunObject{}
+	for _, p := range list {
+		out = append(out, begunObject{Ref: p.Ref.String(), Commit: p.Commit, Include: p.Filter.Include, Exclude: p.Filter.Exclude,
+			Held: p.Held, Bytes: p.Bytes, PID: p.PID})
+	}
+	return out
 }
 
 func unfinishedText(u unfinishedObject) string {
-	return fmt.Sprintf("unfinished: %s, %s of %s kept; 'qbranch get' of the same branch goes on",
-		plural(u.Files, "file"), app.BytesText(u.Kept), app.BytesText(u.Bytes))
+	var b strings.Builder
+	if u.Files > 0 {
+		fmt.Fprintf(&b, "unfinished: %s, %s of %s kept; 'qbranch get' of the same branch goes on\n",
+			plural(u.Files, "file"), app.BytesText(u.Kept), app.BytesText(u.Bytes))
+	}
+	for _, f := range u.Fetches {
+		fmt.Fprintf(&b, "  %s, %s of %s", f.command(), app.BytesText(f.Held), app.BytesText(f.Bytes))
+		if f.PID != 0 {
+			fmt.Fprintf(&b, "; process %d is at it", f.PID)
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+// command goes on with the fetch.
+func (f begunObject) command() string {
+	c := "qbranch get " + clean(f.Ref)
+	for _, p := range f.Include {
+		c += " --include '" + clean(p) + "'"
+	}
+	for _, p := range f.Exclude {
+		c += " --exclude '" + clean(p) + "'"
+	}
+	return c
 }
 
 // storeText is a table with a row a branch. Where that is wider than the

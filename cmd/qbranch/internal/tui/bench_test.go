@@ -38,8 +38,22 @@ func crowded(b *testing.B) *model {
 		if t.stats == nil {
 			t.stats, t.out = &app.Stats{}, &outbox[app.Event]{}
 		}
+		t.steer = busySteer()
 	}
 	return m
+}
+
+// busySteer is a Get of 40 files at full speed.
+func busySteer() *fakeSteer {
+	s := &fakeSteer{parts: partsOf("#~.#~.!#~.#~.#~.#~.", mapCells/19)}
+	for i := range 40 {
+		s.files = append(s.files, app.FileProgress{Path: fmt.Sprintf("model-%05d-of-00040.safetensors", i+1), Size: 200_000_000,
+			Held: int64(i) * 5_000_000, State: app.FileFetching, Connections: i % 3})
+	}
+	for i := range 16 {
+		s.conns = append(s.conns, app.ConnProgress{Number: i + 1, Path: s.files[i].Path, Received: int64(i) * 9_000_000, Retries: i % 2})
+	}
+	return s
 }
 
 // BenchmarkKey is a key and the frame that follows it.

@@ -38,6 +38,8 @@
 // No line is wider than the window. Leaving a screen never stops a transfer;
 // leaving the program while one runs asks first. When [Run] returns, every
 // operation it started has ended and the journals of unfinished transfers are
-// closed, so each resumes where it was. Not given: mouse, columns that users
-// choose, several transfers at once (they queue).
+// closed, so each resumes where it was; the next start offers that. What another
+// process fetches into the store is shown and cannot be changed here; it is read
+// from the disk every two seconds, while the screen that shows it is open. Not
+// given: columns that users choose, several transfers at once (they queue).
 package tui
