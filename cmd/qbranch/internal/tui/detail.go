@@ -144,6 +144,13 @@ func (s *detailScreen) keys(m *model) []binding {
 			return nil
 		}),
 		enter, verify, generate,
+		bind("[ ]", "[ ]", "context, less or more", s.shown != nil, func(m *model, pressed string) tea.Cmd {
+			planFields[1].step(m, map[string]int{"[": -1, "]": +1}[pressed])
+			if cmd := m.branches.grade(m); cmd != nil && s.fit(m) != nil {
+				return cmd
+			}
+			return s.refresh(m)
+		}),
 		bind("r", "r", "refresh, asking again", !s.task.running(), simply(s.refresh)).or("it is being asked for already"),
 		copyKey(true, func(*model) app.Ref { return s.ref }),
 		bind("esc", "esc", "back, transfers go on", true, simply(goBack)),

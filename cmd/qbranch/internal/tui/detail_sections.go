@@ -190,8 +190,7 @@ func findingsSheet(shown *app.Shown) *sheet {
 }
 
 // memorySheet is the estimate, term by term.
-func memorySheet(shown *app.Shown, cpu *app.EstimateSummary) *sheet {
-	e := shown.Estimate
+func memorySheet(e app.Estimate, cpu *app.EstimateSummary) *sheet {
 	if len(e.Terms) == 0 {
 		return &sheet{empty: "How much memory it needs is not known: " + orAny(e.Why, "nothing is known of the weights")}
 	}
@@ -347,7 +346,11 @@ func engineFacts(e app.ProgramVerdict, doubtful bool, w int) []line {
 				break
 			}
 		}
-		out = append(out, fact("", st.role, text, w)...)
+		r := plain
+		if k.Loads == "no" || k.Loads == "unknown" {
+			r = dim
+		}
+		out = append(out, fact("", r, text, w)...)
 	}
 	return out
 }

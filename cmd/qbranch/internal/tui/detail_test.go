@@ -54,7 +54,6 @@ func TestDetailSections(t *testing.T) {
 		{"a value is believed of one, and another differs", []string{"j"}, []string{"✗ quantize_config.json 128", "▸ 32  tensors", "the shapes of the tensors prove it", "not asked  metadata", "$ qbranch show " + ref}},
 		{"the worst finding first, with its hint", []string{"tab"}, []string{"[Findings 5]", "! warn", "expected   32", "do         programs that read"}},
 		{"a misled program", []string{"tab", "j"}, []string{"believes: group size 128", "reads      quantize_config.json"}},
-		{"terms with their formula", []string{"tab", "tab", "j", "j"}, []string{"= need", "2 × 64 elements", "✓ fits: RTX 3060 has 11.40 GiB", "fits up to 9216 tokens", "$ qbranch fit " + ref + " --explain"}},
 		{"why an engine does not load it", []string{"tab", "tab", "tab", "j", "j"}, []string{"✗ no", "ExLlama runs llama and mistral only", "--engines"}},
 		{"files with both digests", []string{"tab", "tab", "tab", "tab", "j"}, []string{"[Files 4]", "3f786850e387550fdab836ed7e6dc881de23001b3f786850e387550fdab836ed", "789ce1000cf8087829223861dbd0a73e9a8e4de9", "● the store has it", "--files"}},
 		{"the prompt template as it is", []string{"left", "left", "end"}, []string{"ChatML", "   <|im_start|>system", "   {prompt}<|im_end|>", "$ qbranch card " + ref}},
@@ -165,6 +164,28 @@ func TestDetailOffline(t *testing.T) {
 	tap(m, "d", "v")
 	if m.top() != onVerify {
 		t.Errorf("on screen %d, want the verification", m.top())
+	}
+}
+
+// The estimate with its terms: that of the table, which follows the plan, else what
+// was asked for alone.
+func TestDetailMemory(t *testing.T) {
+	m := alone(t, &fake{})
+	tap(m, "tab", "tab", "j", "j")
+	wants(t, m, "= need", "2 × 64 elements", "✓ fits: RTX 3060 has 11.40 GiB", "fits up to 9216 tokens", "$ qbranch fit "+talesRef(group32).String(), "--explain")
+	late := hit(m, "]")
+	if m.plan.context == 0 || !m.detail.task.running() {
+		t.Errorf("the plan is for %d tokens, asked again: %v", m.plan.context, m.detail.task.running())
+	}
+	settle(m, late)
+
+	m = atDetail(t, &fake{})
+	tap(m, "tab", "tab", "j")
+	wants(t, m, "KV cache                 3.12")
+	tap(m, "[")
+	wants(t, m, "KV cache                 1.56", "--ctx 2048")
+	if m.detail.task.running() {
+		t.Error("the hub was asked for what the table knows")
 	}
 }
 

@@ -81,7 +81,7 @@ func (s *detailScreen) sheet(m *model) *sheet {
 	case findingsSection:
 		return findingsSheet(s.shown)
 	case memorySection:
-		return memorySheet(s.shown, s.mainMemory(m))
+		return memorySheet(s.estimate(m), s.mainMemory(m))
 	case enginesSection:
 		return enginesSheet(s.shown)
 	case filesSection:
@@ -99,7 +99,7 @@ func (s *detailScreen) gauge(m *model, w int) line {
 	if s.shown == nil {
 		return nil
 	}
-	b, e := s.shown.Branch, s.shown.Estimate
+	b, e := s.shown.Branch, s.estimate(m)
 	out := line{{plain, " " + paramsText(b)}}
 	if b.TotalBytes > 0 {
 		out = append(out, span{plain, "  " + app.BytesText(b.TotalBytes)})
@@ -112,13 +112,13 @@ func (s *detailScreen) gauge(m *model, w int) line {
 		if e.Verdict == app.VerdictUnknown || e.Verdict == "" {
 			sign, r = "needs", plain
 		}
+		if m.plan.simulated() {
+			out = append(out, span{warn, "  SIM"})
+		}
 		out = append(out, span{plain, "  "}, span{r, sign + " " + app.GiBText(e.Need.Expected)})
 	}
 	if st := stateSpan(s.local(m), percent(b.LocalBytes, b.TotalBytes)); st.text != "" {
 		out = append(out, span{plain, "  "}, st)
-	}
-	if m.plan.simulated() {
-		out = append(line{{warn, " SIM"}}, out...)
 	}
 	from := map[string]string{app.ShownStore: "from the store "}[s.shown.From]
 	if b.Commit != "" {
@@ -129,10 +129,27 @@ func (s *detailScreen) gauge(m *model, w int) line {
 
 // mainMemory is what qbranch gen needs, where no card is known; nil otherwise.
 func (s *detailScreen) mainMemory(m *model) *app.EstimateSummary {
-	if m.branches.repo != s.ref.Repo || m.branches.fits[s.ref.Revision] == nil {
+	if f := s.fit(m); f != nil {
+		return f.CPU
+	}
+	return nil
+}
+
+// fit is what the table of branches measured; nil when the branch is not in it.
+func (s *detailScreen) fit(m *model) *app.FitRow {
+	if m.branches.repo != s.ref.Repo {
 		return nil
 	}
-	return m.branches.fits[s.ref.Revision].CPU
+	return m.branches.fits[s.ref.Revision]
+}
+
+// estimate is the table's, which follows the plan at once, else what was asked for
+// alone.
+func (s *detailScreen) estimate(m *model) app.Estimate {
+	if f := s.fit(m); f != nil && len(f.Estimate.Terms) > 0 {
+		return f.Estimate
+	}
+	return s.shown.Estimate
 }
 
 // clicked chooses a section by its name, or a row.

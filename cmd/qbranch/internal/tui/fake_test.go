@@ -145,6 +145,7 @@ func fakeFit(b app.BranchRow, o app.FitOptions, cards []app.FitCard) app.FitRow 
 	default:
 		f.Verdict, f.Why = app.VerdictTooBig, "needs "+app.GiBText(n.Expected-free)+" more"
 	}
+	f.Estimate.Verdict = f.Verdict
 	f.Engines = []app.EngineRow{{ID: "gptqmodel", Name: "GPTQModel", Loads: "yes"}, {ID: "exllamav2", Name: "ExLlamaV2", Loads: "no"},
 		{ID: "vllm", Name: "vLLM", Loads: "caveat"}, {ID: "qbranch", Name: "qbranch gen", Loads: "yes"}}
 	if b.Bits != nil && *b.Bits == 4 {

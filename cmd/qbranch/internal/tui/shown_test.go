@@ -146,10 +146,22 @@ func atDetail(t *testing.T, f *fake) *model {
 	return m
 }
 
+// alone is a model that shows all of a branch without a table of branches.
+func alone(t *testing.T, f *fake) *model {
+	t.Helper()
+	f.shown = talesShown()
+	m := bench(t, f)
+	settle(m, m.detail.open(m, talesRef(group32)))
+	return m
+}
+
 func detailStates(t *testing.T) []state {
 	var out []state
 	for i, name := range []string{"detail", "detail-findings", "detail-memory", "detail-engines", "detail-files", "detail-card", "detail-siblings"} {
 		m := atDetail(t, &fake{})
+		if i == memorySection {
+			m = alone(t, &fake{})
+		}
 		for range i {
 			hit(m, "tab")
 		}

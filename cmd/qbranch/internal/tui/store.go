@@ -46,12 +46,17 @@ type (
 type sweeping struct {
 	refs    []app.Ref
 	partial bool
+	young   bool // what nobody uses, and came within the grace
 	dry     bool
 }
 
 func (q sweeping) run(ctx context.Context, b backend) (*app.SweepReport, error) {
 	if q.refs == nil && !q.partial {
-		return b.StoreCollect(ctx, app.CollectRequest{Grace: app.DefaultGrace, PartialGrace: app.DefaultPartialGrace, DryRun: q.dry})
+		c := app.CollectRequest{Grace: app.DefaultGrace, PartialGrace: app.DefaultPartialGrace, DryRun: q.dry}
+		if q.young {
+			c.Grace = 0
+		}
+		return b.StoreCollect(ctx, c)
 	}
 	return b.StoreRemove(ctx, app.RemoveRequest{Refs: q.refs, Partial: q.partial, DryRun: q.dry})
 }
@@ -61,6 +66,8 @@ func (q sweeping) command() string {
 	switch {
 	case q.partial:
 		return "qbranch store rm --partial"
+	case q.young:
+		return "qbranch store gc --grace 0s"
 	case q.refs == nil:
 		return "qbranch store gc"
 	}
@@ -185,7 +192,8 @@ func (s *storeScreen) head(m *model) (string, string) {
 
 func (s *storeScreen) keys(m *model) []binding {
 	b := s.row()
-	has, ref := b != nil, s.at()
+	ref := s.at()
+	has := ref != (app.Ref{})
 	sound := has && b.State != app.LocalCorrupt && b.State != app.LocalPartial
 	remove, pin := "remove, with what only it uses", "pin, so that nothing removes it"
 	if n := len(s.marked); n > 1 {
@@ -307,6 +315,8 @@ func (s *storeScreen) swept(m *model, msg sweepMsg) tea.Cmd {
 		return s.removed(m, msg)
 	case m.top() != onStore || m.over != nil:
 		return nil // nobody looks
+	case msg.report.Freed == 0 && onlyYoung(msg):
+		return s.begin(m, sweeping{young: true, dry: true})
 	case msg.report.Empty():
 		m.notice = remark{warn, "nothing to remove", keptText(msg.report)}
 		return nil
@@ -315,6 +325,13 @@ func (s *storeScreen) swept(m *model, msg sweepMsg) tea.Cmd {
 	q.dry = false
 	m.over = &question{text: sweepQuestion(q, msg.report), ask: "Remove?", yes: func(m *model) tea.Cmd { return s.begin(m, q) }}
 	return nil
+}
+
+// onlyYoung reports whether a collection would free something if it did not spare
+// what came a short time ago.
+func onlyYoung(msg sweepMsg) bool {
+	return msg.what.refs == nil && !msg.what.partial && !msg.what.young &&
+		slices.ContainsFunc(msg.report.Kept, func(k app.SweepTotal) bool { return k.Kind == "blob" && k.Why == "it is too young" })
 }
 
 // removed tells the rest of the program what has gone.

@@ -73,6 +73,25 @@ func TestStoreSays(t *testing.T) {
 	wants(t, m, "2 marked, one of them pinned")
 }
 
+// What came a short time ago is spared, and asked for alone when nothing else is
+// unused.
+func TestStoreCollectsYoung(t *testing.T) {
+	var asked []string
+	m := atStore(t, &fake{collect: func(q app.CollectRequest) (*app.SweepReport, error) {
+		asked = append(asked, fmt.Sprintf("%v dry=%v", q.Grace, q.DryRun))
+		if q.Grace > 0 {
+			return &app.SweepReport{Kept: []app.SweepTotal{{Kind: "blob", Why: "it is too young", Files: 2, Bytes: 1_300_000_000}}}, nil
+		}
+		return &app.SweepReport{Removed: []app.SweepTotal{{Kind: "blob", Files: 2, Bytes: 1_300_000_000}, {Kind: "parts", Files: 2, Bytes: 90}}, Freed: 1_300_000_000}, nil
+	}})
+	tap(m, "c")
+	wants(t, m, "This frees 1.30 GB", "2 files of 1.30 GB", "2 small files beside them", "a fetch that was stopped would go on with them", "$ qbranch store gc --grace 0s")
+	tap(m, "y")
+	if want := []string{"24h0m0s dry=true", "0s dry=true", "0s dry=false"}; !slices.Equal(asked, want) {
+		t.Errorf("asked %q, want %q", asked, want)
+	}
+}
+
 // The question comes to nobody who does not look, and a removal goes on when its
 // screen is left.
 func TestStoreLeft(t *testing.T) {

@@ -226,7 +226,7 @@ func (s *storeScreen) status(m *model) remark {
 	case marked > 0 && s.pinnedAmong():
 		return remark{warn, fmt.Sprintf("%d marked, one of them pinned", marked), "P on that one lets it go, space unmarks it"}
 	case marked > 0:
-		return remark{accent, fmt.Sprintf("%d marked, at least %s", marked, app.BytesText(unique)), "x removes them, esc unmarks"}
+		return remark{accent, fmt.Sprintf("%d marked, at least %s", marked, app.BytesText(unique)), "x removes what is marked, esc unmarks"}
 	case s.use != nil && s.use.Disk != nil && s.use.Disk.ReadOnly:
 		return remark{warn, "the disk of the store is mounted read-only", "what is here can be read; nothing can be removed or fetched"}
 	}
@@ -236,6 +236,9 @@ func (s *storeScreen) status(m *model) remark {
 // sweepQuestion says exactly what goes, and what stays and why.
 func sweepQuestion(q sweeping, r *app.SweepReport) []string {
 	text := []string{"This frees " + app.BytesText(r.Freed) + ":"}
+	if r.Freed == 0 {
+		text[0] = "This removes:"
+	}
 	const most = 6
 	for i, b := range r.Branches {
 		if i == most && len(r.Branches) > most+1 {
@@ -244,20 +247,28 @@ func sweepQuestion(q sweeping, r *app.SweepReport) []string {
 		}
 		text = append(text, "  "+b.Ref())
 	}
+	small := 0
 	for _, t := range r.Removed {
 		switch t.Kind {
-		case "blob":
-			text = append(text, "  "+plural(t.Files, "file", "files")+" of "+app.BytesText(t.Bytes))
-		case "partial":
-			text = append(text, "  "+plural(t.Files, "unfinished file", "unfinished files")+" of "+app.BytesText(t.Bytes))
+		case "snapshot", "branch":
+		case "blob", "partial":
+			text = append(text, "  "+sweptThing(t))
+		default:
+			small += t.Files
 		}
 	}
-	if q.partial {
+	if small > 0 {
+		text = append(text, "  "+plural(small, "small file", "small files")+" beside them")
+	}
+	switch {
+	case q.partial:
 		text = append(text, "What was begun begins again when it is fetched.")
+	case q.young:
+		text = append(text, "No branch uses them, and they came less than a day ago:", "a fetch that was stopped would go on with them.")
 	}
 	for _, k := range r.Kept {
 		if k.Bytes > 0 || k.Kind == "branch" {
-			text = append(text, "It keeps "+keptThing(k)+": "+k.Why+".")
+			text = append(text, "It keeps "+sweptThing(k)+": "+k.Why+".")
 		}
 	}
 	if r.Linked > 0 {
@@ -266,7 +277,7 @@ func sweepQuestion(q sweeping, r *app.SweepReport) []string {
 	return append(text, "", "$ "+q.command())
 }
 
-func keptThing(t app.SweepTotal) string {
+func sweptThing(t app.SweepTotal) string {
 	switch t.Kind {
 	case "snapshot":
 		return plural(t.Files, "branch", "branches")
@@ -297,7 +308,7 @@ func keptText(r *app.SweepReport) string {
 	var parts []string
 	for _, k := range r.Kept {
 		if k.Bytes > 0 {
-			parts = append(parts, keptThing(k)+": "+k.Why)
+			parts = append(parts, sweptThing(k)+": "+k.Why)
 		}
 	}
 	if r.Outdated > 0 {
