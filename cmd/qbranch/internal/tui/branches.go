@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/url"
@@ -662,9 +663,9 @@ func (s *branchesScreen) gauge(m *model, w int) line {
 	if text := m.memoryText(s.report); text != "" {
 		out = append(out, span{plain, text}, span{plain, "  "})
 	}
-	context := m.plan.context
-	if context == 0 {
-		context = app.DefaultContext
+	context := cmp.Or(m.plan.context, app.DefaultContext)
+	if r := s.row(); r != nil && r.Fit != nil && r.Fit.Estimate.Context > 0 {
+		context = r.Fit.Estimate.Context // a small model's own
 	}
 	facts := []string{fmt.Sprintf("ctx %d", context)}
 	if m.plan.kv != "" {
