@@ -171,7 +171,7 @@ func TestBrowserWholeJob(t *testing.T) {
 	b.Keys("2")
 	b.Await(branch)
 	b.Keys("Enter")
-	b.Await(`verified`)
+	b.Await(`100%  ● verified`)
 	if got := sent(b.hub); got > 1_700_000 {
 		t.Errorf("%d bytes of 2 MB were fetched again after the pause", got)
 	}
@@ -179,7 +179,7 @@ func TestBrowserWholeJob(t *testing.T) {
 	b.Await(`Branches`)
 	b.Keys("Home")
 	b.Text("jjj")
-	b.Await(`▸ ` + branch + ` .*●`)
+	b.Await(`▸ ` + branch + ` .*● verified`)
 
 	// Verify, prove, generate.
 	b.Keys("v")
