@@ -263,7 +263,9 @@ func verdictFacts(e app.Estimate, w int) []line {
 	case e.MaxContextTight > 0:
 		out = append(out, fact("context", plain, fmt.Sprintf("tight up to %d tokens", e.MaxContextTight), w)...)
 	}
-	out = append(out, fact("measured", dim, measuredFor(e.Summary), w)...)
+	if e.Context > 0 {
+		out = append(out, fact("measured", dim, measuredFor(e.Summary), w)...)
+	}
 	for i, a := range e.Advice {
 		label := ""
 		if i == 0 {

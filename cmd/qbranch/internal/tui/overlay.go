@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"slices"
 	"strings"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -56,12 +57,19 @@ func (o *question) keys(*model) []binding {
 	}
 }
 
-// body is a box in the middle.
+// body is a box in the middle. The question itself is always seen.
 func (o *question) body(_ *model, w, h int) []line {
 	inner := min(max(52, longest(o.text)+4), w-4)
+	ask := o.ask + "   y yes   n no"
 	var text []string
-	for _, t := range append(append([]string{}, o.text...), "", o.ask+"   y yes   n no") {
-		text = append(text, wrap(t, inner-4)...)
+	for _, t := range append(append([]string{}, o.text...), "", ask) {
+		text = append(text, boxRows(t, inner-4)...)
+	}
+	if len(text) > h-2 {
+		text = slices.DeleteFunc(text, func(t string) bool { return t == "" })
+	}
+	if len(text) > h-2 {
+		text = append(text[:max(0, h-4)], "…", ask)
 	}
 	pad := strings.Repeat(" ", max(0, (w-inner-2)/2))
 	out := make([]line, max(0, (h-len(text)-2)/2))
@@ -70,6 +78,30 @@ func (o *question) body(_ *model, w, h int) []line {
 		out = append(out, line{{plain, pad}, {warn, "│"}, {plain, left("  "+t, inner)}, {warn, "│"}})
 	}
 	return append(out, line{{plain, pad}, {warn, "└" + strings.Repeat("─", inner) + "┘"}})
+}
+
+// boxRows wraps a line of a box under its own indent; references and command lines
+// break where they can be read.
+func boxRows(t string, w int) []string {
+	if width(t) <= w {
+		return []string{t}
+	}
+	text := strings.TrimLeft(t, " ")
+	indent := strings.Repeat(" ", min(len(t)-len(text), w/2))
+	rows := wrap(text, w-len(indent))
+	switch {
+	case strings.HasPrefix(text, "$ "):
+		rows = wrapCommand(text, w-len(indent)-2)
+		for i := range rows[1:] {
+			rows[i+1] = "  " + rows[i+1]
+		}
+	case !strings.Contains(text, " "):
+		rows = wrapCommand(text, w-len(indent))
+	}
+	for i := range rows {
+		rows[i] = indent + rows[i]
+	}
+	return rows
 }
 
 func longest(texts []string) int {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/qbranch/qbranch/cmd/qbranch/internal/app"
@@ -89,6 +90,32 @@ func TestStoreCollectsYoung(t *testing.T) {
 	tap(m, "y")
 	if want := []string{"24h0m0s dry=true", "0s dry=true", "0s dry=false"}; !slices.Equal(asked, want) {
 		t.Errorf("asked %q, want %q", asked, want)
+	}
+}
+
+// However much goes, what is asked is seen, and references break behind the colon.
+func TestQuestionFits(t *testing.T) {
+	q := &question{ask: "Remove?", text: []string{"This frees 1.30 GB:"}}
+	for h := 4; h < 20; h++ {
+		view := ""
+		for _, l := range q.body(nil, 60, h) {
+			for _, s := range l {
+				view += s.text
+			}
+			view += "\n"
+		}
+		if n := strings.Count(view, "\n"); n > h || !strings.Contains(view, "Remove?   y yes   n no") || !strings.Contains(view, "└") {
+			t.Errorf("%d lines for %d:\n%s", n, h, view)
+		}
+		q.text = append(q.text, "  TheBloke/Llama-2-13B-chat-GPTQ:gptq-4bit-128g-actorder_True", "")
+	}
+	want := []string{"  TheBloke/Llama-2-13B-chat-GPTQ:", "  gptq-4bit-128g-actorder_True"}
+	if got := boxRows("  TheBloke/Llama-2-13B-chat-GPTQ:gptq-4bit-128g-actorder_True", 40); !slices.Equal(got, want) {
+		t.Errorf("rows %q, want %q", got, want)
+	}
+	want = []string{"$ qbranch store rm", "  TheBloke/Llama-2-13B-chat-GPTQ:main"}
+	if got := boxRows("$ qbranch store rm TheBloke/Llama-2-13B-chat-GPTQ:main", 40); !slices.Equal(got, want) {
+		t.Errorf("rows %q, want %q", got, want)
 	}
 }
 
