@@ -8,7 +8,7 @@ TARGETS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windo
 
 export CGO_ENABLED := 0
 
-.PHONY: help build demo test long check lint generated race bench cross clean
+.PHONY: help build demo test long check lint generated race bench screens cross clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ race:
 
 bench: ## run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+screens: ## draw the pictures of docs/screens anew (needs tmux)
+	$(GO) test ./cmd/qbranch -run TestBrowser -count 1 -args -pictures $(CURDIR)/docs/screens
 
 cross: ## compile for every supported platform
 	@for t in $(TARGETS); do \

@@ -1,6 +1,7 @@
 // Package tui is the terminal program over the same app calls as the command
-// line: the branches of a repository, fetching with live progress, verifying,
-// generating. It is the only package that imports Charm.
+// line: the branches of a repository and whether they fit, what is known of one,
+// two side by side, fetching with live progress, verifying, proving, generating,
+// and what the store holds. It is the only package that imports Charm.
 //
 // It owns the screens, the keys and the layout. It does not own the verbs:
 // every key does what a command line of package cli does, through package app,
