@@ -1,9 +1,11 @@
 package app
 
 import (
+	"errors"
 	"sync"
 
 	"github.com/qbranch/qbranch/hub/fetch"
+	"github.com/qbranch/qbranch/store"
 )
 
 // What a Transfer shows; the types are those of the fetch.
@@ -37,6 +39,12 @@ const (
 // DefaultConnections is how many connections a Get makes at most when it is not
 // told otherwise.
 const DefaultConnections = fetch.DefaultConnections
+
+// NoSpaceError says that the disk has too little space, and how much is needed.
+type NoSpaceError = store.NoSpaceError
+
+// NoSpace reports whether something failed because the disk has too little space.
+func NoSpace(err error) bool { return errors.Is(err, store.ErrNoSpace) }
 
 // Transfer steers one Get while it runs and shows it to a front end that samples
 // it (GetOptions.Transfer). The zero value may be used, before Get begins and

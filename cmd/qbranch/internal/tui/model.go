@@ -246,6 +246,8 @@ func (m *model) take(msg tea.Msg) tea.Cmd {
 		return m.mouse(msg)
 	case transferMsg:
 		return tea.Batch(m.transfers.ended(m, msg), m.reread())
+	case roomMsg:
+		m.transfers.room(msg)
 	case pendingMsg:
 		m.transfers.found(m, msg)
 	case verifyMsg:

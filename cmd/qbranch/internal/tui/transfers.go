@@ -54,6 +54,7 @@ type transfer struct {
 	out    *outbox[app.Event]
 	well   *atomic.Bool // set by the command when the attempt ended well
 	pid    int          // of the process that is at it, of transferElsewhere
+	left   bool         // it was found in the store, and not begun here
 
 	planned     bool // total is the plan's; before, what the listing said
 	done, total int64
@@ -67,6 +68,7 @@ type transfer struct {
 	wait        waiting
 	commit      string
 	result      *app.GetResult
+	removable   []string // what could make room, when there was none
 	err         error
 	log         []logLine
 }
@@ -132,7 +134,7 @@ func (s *transfersScreen) add(m *model, ref app.Ref) tea.Cmd {
 		t.done, t.total = m.branches.held(ref)
 		s.list = append(s.list, t)
 	} else if !t.active() && t.state != transferElsewhere {
-		t.state, t.err, t.result, t.log = transferQueued, nil, nil, nil
+		t.state, t.err, t.result, t.log, t.removable = transferQueued, nil, nil, nil, nil
 		t.meter, t.history, t.wait = meter{}, history{}, waiting{}
 	}
 	s.cursor = slices.Index(s.list, t)
@@ -158,7 +160,7 @@ func (s *transfersScreen) start(m *model, t *transfer) tea.Cmd {
 	ctx, cancel := context.WithCancel(m.work.ctx)
 	t.cancel = cancel
 	t.gen++
-	t.planned, t.paused = false, false
+	t.planned, t.paused, t.left = false, false, false
 	t.state, t.stats, t.out, t.well = transferRunning, &app.Stats{}, &outbox[app.Event]{}, &atomic.Bool{}
 	steer := new(app.Transfer)
 	steer.SetRate(s.limit)
@@ -206,6 +208,9 @@ func (s *transfersScreen) ended(m *model, msg transferMsg) tea.Cmd {
 		case transferFailed:
 			m.notice = remark{bad, "✗ " + t.branch() + ": " + t.err.Error(), app.HintOf(t.err)}
 		}
+	}
+	if app.NoSpace(t.err) {
+		return tea.Batch(s.next(m), t.findRoom(m))
 	}
 	return s.next(m)
 }

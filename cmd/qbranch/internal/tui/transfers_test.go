@@ -9,8 +9,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	tea "github.com/charmbracelet/bubbletea"
+	"github.com/mattn/go-runewidth"
 
 	"github.com/qbranch/qbranch/cmd/qbranch/internal/app"
 )
@@ -124,7 +126,9 @@ func transferStates(t *testing.T) (out []state) {
 
 	m, tr, _ = running(t, 6)
 	tr.out.put(app.Event{Wait: &app.Wait{Host: "huggingface.co", For: 192 * time.Second, Reason: "too many requests (429)"}})
-	m.Update(tickMsg(t0.Add(6 * time.Second)))
+	for i := range 3 {
+		m.Update(tickMsg(t0.Add(time.Duration(6+i) * time.Second)))
+	}
 	add("waiting", m)
 
 	m, tr, _ = running(t, 6)
@@ -321,6 +325,26 @@ func TestResumeFromStore(t *testing.T) {
 	}
 }
 
+// What was left and has been removed meanwhile is not offered any more; the end of
+// the program does not speak of what it had no part in.
+func TestLeftBehindIsRemoved(t *testing.T) {
+	f := &fake{pending: leftBehind(0)}
+	m := bench(t, f)
+	settle(m, m.Init())
+	var said strings.Builder
+	if farewell(&said, m); said.String() != "" {
+		t.Errorf("said at the end: %q", said.String())
+	}
+	m.transfers.add(m, talesRef("main")) // ours, and not begun
+	m.transfers.add(m, talesRef(group32))
+	m.transfers.list[2].stop()
+	f.pending = nil
+	tap(m, "ctrl+t")
+	if len(m.transfers.list) != 2 {
+		t.Errorf("%d transfers, want the two that are ours", len(m.transfers.list))
+	}
+}
+
 // What another process fetches is shown, follows the disk, and cannot be changed;
 // when that process ends it is here, or can be gone on with.
 func TestElsewhere(t *testing.T) {
@@ -379,6 +403,60 @@ func TestElsewhere(t *testing.T) {
 		t.Error("a fetch that was refused is still listed")
 	}
 	wants(t, m, "Nothing is being fetched")
+}
+
+// A connection that waits while others bring bytes is not the transfer waiting.
+func TestWaitOfOneConnection(t *testing.T) {
+	m, tr, _ := running(t, 6)
+	tr.out.put(app.Event{Fetch: &app.FetchEvent{Kind: app.EventRetry, Wait: 20 * time.Second, Err: errors.New("503 of the storage")}})
+	tr.stats.Received.Add(1)
+	m.Update(tickMsg(t0.Add(6 * time.Second)))
+	lacks(t, m, "waiting")
+	for i := range 4 {
+		m.Update(tickMsg(t0.Add(time.Duration(7+i) * time.Second)))
+	}
+	wants(t, m, "· waiting", "waiting 16 s for 503 of the storage")
+	m.Update(tickMsg(t0.Add(40 * time.Second)))
+	wants(t, m, "no bytes for 34 s")
+}
+
+// What a disk that is too small could be rid of is said at once.
+func TestFindRoom(t *testing.T) {
+	f := &fake{usage: &app.StoreUsage{Branches: []app.BranchUsage{
+		{Repo: "a/b", Branch: "small", Unique: 1_000_000}, {Repo: "a/b", Branch: "pinned", Unique: 9_000_000_000, Pinned: true},
+		{Repo: "a/b", Branch: "big", Unique: 7_000_000_000}, {Repo: "a/b", Branch: "shared"},
+	}}}
+	f.get = func(context.Context, app.Ref, app.GetOptions) (*app.GetResult, error) {
+		return nil, fmt.Errorf("get: %w", &app.NoSpaceError{Dir: "/store", Need: 5_000_000_000, Free: 1_000_000_000})
+	}
+	m := atTales(t, f)
+	tap(m, "j", "enter")
+	wants(t, m, "✗ failed", "3 frees    7.00 GB  a/b:big", "1.00 MB  a/b:small")
+	lacks(t, m, "a/b:pinned", "a/b:shared")
+}
+
+// Names and reasons of strangers do not reach the terminal as they are.
+func TestHostileTransfer(t *testing.T) {
+	m, tr, steer := running(t, 3)
+	for i := range steer.files {
+		steer.files[i].Path = nasty + steer.files[i].Path
+	}
+	for i := range steer.conns {
+		steer.conns[i].Path = steer.files[5].Path
+	}
+	tr.ref.Revision, tr.filter.Include = nasty, []string{nasty}
+	tr.out.put(app.Event{Wait: &app.Wait{Host: nasty, For: time.Hour, Reason: nasty}})
+	for i := range 4 {
+		m.Update(tickMsg(t0.Add(time.Duration(3+i) * time.Second)))
+	}
+	for _, size := range [][2]int{{60, 16}, {80, 24}, {200, 60}} {
+		m.Update(tea.WindowSizeMsg{Width: size[0], Height: size[1]})
+		for l := range strings.SplitSeq(m.View(), "\n") {
+			if strings.ContainsFunc(l, func(r rune) bool { return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) }) || runewidth.StringWidth(l) > size[0] {
+				t.Errorf("%v: %q", size, l)
+			}
+		}
+	}
 }
 
 // The map of parts keeps to its file while that is worked on.

@@ -80,7 +80,7 @@ func (t *transfer) pace() span {
 		return span{bad, "the disk is full; goes on when there is space"}
 	case t.paused:
 		return span{warn, "paused; space goes on"}
-	case t.wait.until.After(now):
+	case t.waits():
 		return span{warn, "waiting " + duration(t.wait.until.Sub(now).Round(time.Second)) + " for " + t.wait.why}
 	case !t.planned:
 		return span{accent, "planning"}
@@ -96,6 +96,12 @@ func (t *transfer) pace() span {
 		text += "  " + left + " left"
 	}
 	return span{accent, text}
+}
+
+// waits reports whether the transfer as a whole waits for the hub: one connection
+// may, while others bring bytes.
+func (t *transfer) waits() bool {
+	return t.wait.until.After(t.wait.now) && (!t.planned || t.meter.stalled >= 2*time.Second)
 }
 
 // outcome is a sign and a word for a transfer's state.
@@ -123,7 +129,7 @@ func (t *transfer) runningOutcome() span {
 		return span{bad, "! disk full"}
 	case t.paused:
 		return span{warn, "◐ paused"}
-	case t.wait.until.After(t.wait.now):
+	case t.waits():
 		return span{warn, "· waiting"}
 	case !t.planned:
 		return span{accent, "↓ planning"}
@@ -256,6 +262,13 @@ func (t *transfer) summaryLines(w int) []line {
 	switch t.state {
 	case transferFailed:
 		out = append(out, failure(t.err, w)...)
+		for i, r := range t.removable {
+			label := ""
+			if i == 0 {
+				label = "3 frees"
+			}
+			out = append(out, fact(label, plain, r, w)...)
+		}
 		return append(out, say(plain, "   What is on disk stays; enter resumes."))
 	case transferDone:
 		return append(out, t.account(w)...)

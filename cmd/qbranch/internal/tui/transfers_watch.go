@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"slices"
@@ -213,7 +214,10 @@ func (s *transfersScreen) found(m *model, msg pendingMsg) {
 	}
 	for _, t := range slices.Clone(s.list) {
 		switch {
-		case t.state != transferElsewhere || still[t.ref]:
+		case still[t.ref]:
+		case t.state == transferStopped && t.left: // what there was has been removed, or has come
+			s.clear(t)
+		case t.state != transferElsewhere:
 		case msg.here[t.ref]:
 			t.state, t.done, t.pid = transferDone, t.total, 0
 			for i := range t.look.files {
@@ -260,7 +264,7 @@ func (s *transfersScreen) merge(m *model, p app.Pending) {
 	case t == nil && p.PID == ownPID:
 		return // it has just been cleared, or begun
 	case t == nil:
-		t = &transfer{ref: p.Ref, state: transferStopped}
+		t = &transfer{ref: p.Ref, state: transferStopped, left: true}
 		s.list = append(s.list, t)
 		s.offer = s.offer || !elsewhere && m.top() != onTransfers
 	case t.active() || t.is(transferDone, transferFailed) && !elsewhere:
@@ -283,5 +287,35 @@ func (s *transfersScreen) merge(m *model, p app.Pending) {
 			state = app.FileVerified
 		}
 		t.look.files = append(t.look.files, app.FileProgress{Path: f.Path, Size: f.Size, Held: f.Held, State: state})
+	}
+}
+
+// roomMsg says what could make room for a transfer.
+type roomMsg struct {
+	ref       app.Ref
+	removable []string
+}
+
+// findRoom asks which branches take the most of the disk.
+func (t *transfer) findRoom(m *model) tea.Cmd {
+	ref, back := t.ref, m.back
+	return m.work.command(m.work.ctx, func(ctx context.Context) tea.Msg {
+		use, err := back.StoreUse(ctx, nil)
+		if err != nil || use == nil {
+			return nil // the error of the transfer says what matters
+		}
+		branches := slices.DeleteFunc(slices.Clone(use.Branches), func(b app.BranchUsage) bool { return b.Pinned || b.Unique == 0 })
+		slices.SortStableFunc(branches, func(a, b app.BranchUsage) int { return cmp.Compare(b.Unique, a.Unique) })
+		msg := roomMsg{ref: ref}
+		for _, b := range branches[:min(3, len(branches))] {
+			msg.removable = append(msg.removable, app.BytesText(b.Unique)+"  "+b.Ref())
+		}
+		return msg
+	})
+}
+
+func (s *transfersScreen) room(msg roomMsg) {
+	if t := s.find(msg.ref); t.is(transferFailed) {
+		t.removable = msg.removable
 	}
 }

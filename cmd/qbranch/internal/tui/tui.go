@@ -72,8 +72,8 @@ func run(ctx context.Context, b backend, o Options, env func(string) string, mor
 func farewell(out io.Writer, m *model) {
 	head := "Not finished; what is on disk stays, and this resumes:"
 	for _, t := range m.transfers.list {
-		if t.well != nil && t.well.Load() || t.is(transferDone, transferElsewhere) {
-			continue
+		if t.well != nil && t.well.Load() || t.is(transferDone, transferElsewhere) || t.is(transferStopped) && t.left {
+			continue // it is here, or this session had no part in it
 		}
 		if t.stats != nil && t.active() {
 			t.read(t.wait.now)
