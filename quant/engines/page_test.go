@@ -45,15 +45,16 @@ func TestPage(t *testing.T) {
 
 func tables() string {
 	var b strings.Builder
+	archs := map[string]string{} // a list → the program that it was given for first
 	for _, f := range FamilyList() {
 		fmt.Fprintf(&b, "\n### %s\n\n", f.Name)
-		b.WriteString("| id | bits | group sizes | act-order | asymmetric | formats | matrices | needs |\n|---|---|---|---|---|---|---|---|\n")
+		b.WriteString("| id | bits | group sizes | act-order | asymmetric | formats | matrices | needs | memory |\n|---|---|---|---|---|---|---|---|---|\n")
 		for _, e := range f.Rows {
-			fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s | %s | %s |\n", e.ID, numbers(e.Bits), e.Groups.cell(), e.ActOrder, e.Asym,
-				e.formatCell(), e.shapeCell(), e.Needs)
+			fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s | %s | %s | `%s` |\n", e.ID, numbers(e.Bits), e.Groups.cell(), e.ActOrder, e.Asym,
+				e.formatCell(), e.shapeCell(), e.Needs, e.Profile)
 		}
 		b.WriteString("\n")
-		writeNotes(&b, f)
+		writeNotes(&b, f, archs)
 	}
 	return b.String() + "\n"
 }
@@ -64,7 +65,23 @@ type shared struct {
 	who  []string
 }
 
-func writeNotes(b *strings.Builder, f Family) {
+// archText names the architectures; a long list once.
+func archText(e Engine, program string, given map[string]string) string {
+	list := strings.Join(e.Archs.List, ", ")
+	more := ""
+	if e.Archs.Open {
+		more = "; others are not known"
+	}
+	if first := given[list]; len(e.Archs.List) > 12 && first != "" && first != program {
+		return "runs what " + first + " runs" + more + "."
+	}
+	if given[list] == "" {
+		given[list] = program
+	}
+	return "runs " + list + more + "."
+}
+
+func writeNotes(b *strings.Builder, f Family, archs map[string]string) {
 	var lines []shared
 	add := func(e Engine, text string) {
 		who := "`" + strings.TrimPrefix(e.ID, e.Family+"/") + "`"
@@ -97,11 +114,7 @@ func writeNotes(b *strings.Builder, f Family) {
 		if e.BitsError != "" {
 			add(e, "other bits end with “"+e.BitsError+"”.")
 		}
-		more := ""
-		if e.Archs.Open {
-			more = "; others are not known"
-		}
-		add(e, "runs "+strings.Join(e.Archs.List, ", ")+more+".")
+		add(e, archText(e, f.Name, archs))
 	}
 	for _, l := range lines {
 		if len(f.Rows) == 1 || len(l.who) == len(f.Rows) {

@@ -54,7 +54,14 @@ func TestMixtralOn24GiB(t *testing.T) {
 		if got.Verdict != tc.want || got.Context != 4096 {
 			t.Errorf("%s: got %+v, want %s", tc.branch, got, tc.want)
 		}
-		row := fmt.Sprintf("| %s | %s | %s | %s | %d | %d |", tc.branch, GiBText(tc.bytes), got.Need.text(), got.Verdict, got.MaxContext, got.MaxContextTight)
+		context := func(n int) string {
+			if n == 0 {
+				return "none"
+			}
+			return fmt.Sprint(n)
+		}
+		row := fmt.Sprintf("| %s | %s | %s | %s | %s | %s |", tc.branch, GiBText(tc.bytes), got.Need.text(),
+			strings.ReplaceAll(string(got.Verdict), "_", " "), context(got.MaxContext), context(got.MaxContextTight))
 		if !strings.Contains(string(page), row) {
 			t.Errorf("docs/vram.md has no row\n%s", row)
 		}
