@@ -22,9 +22,9 @@ func mixtral(bits, groupSize int) Subject {
 func TestReferenceBranches(t *testing.T) {
 	four := "autogptq/exllamav2 autogptq/exllama autogptq/triton autogptq/cuda gptqmodel/marlin gptqmodel/machete gptqmodel/swordfish " +
 		"gptqmodel/exllamav2 gptqmodel/triton gptqmodel/torch gptqmodel/torch_fused gptqmodel/torch_int8 vllm/marlin vllm/gptq sglang/gptq_marlin sglang/gptq " +
-		"tgi/marlin tgi/triton tgi/ipex exllamav2 transformers textgen/exllamav2 textgen/autogptq textgen/transformers mistralrs llamacpp neural-speed qbranch"
+		"tgi/marlin tgi/triton tgi/ipex exllamav2 transformers textgen/exllamav2 textgen/autogptq textgen/transformers mistralrs neural-speed qbranch"
 	eight := "autogptq/triton gptqmodel/marlin gptqmodel/machete gptqmodel/triton gptqmodel/torch gptqmodel/torch_int8 " +
-		"vllm/marlin vllm/gptq sglang/gptq_marlin sglang/gptq tgi/marlin tgi/triton transformers textgen/transformers mistralrs llamacpp neural-speed qbranch"
+		"vllm/marlin vllm/gptq sglang/gptq_marlin sglang/gptq tgi/marlin tgi/triton transformers textgen/transformers mistralrs neural-speed qbranch"
 	three := "autogptq/cuda gptqmodel/triton gptqmodel/torch vllm/gptq sglang/gptq transformers textgen/autogptq textgen/transformers qbranch"
 	for _, tc := range []struct {
 		bits, group int

@@ -49,6 +49,7 @@ type judge struct {
 	why []reason
 
 	refuses bool // the configuration that it reads
+	onCPU   bool // it does not use the machine's card
 }
 
 func (j *judge) add(loads Loads, format string, args ...any) {
@@ -96,7 +97,7 @@ func (j *judge) verdict() Verdict {
 			v.Sources = append(v.Sources, r.source)
 		}
 	}
-	v.why, v.bits = j.why, j.e.Bits
+	v.why, v.bits, v.OnCPU = j.why, j.e.Bits, j.onCPU
 	return v
 }
 

@@ -362,3 +362,25 @@ func BenchmarkEvaluate(b *testing.B) {
 		Families(Evaluate(s))
 	}
 }
+
+// A card that stands for any of its kind is no objection to a kernel that needs a
+// newer one, and programs that do not use it are told apart.
+func TestAnyCard(t *testing.T) {
+	s := mixtral(4, 128)
+	s.Machine = &Machine{Vendor: "nvidia", AnyCC: true}
+	if v := rowFor(t, "vllm/marlin").Evaluate(s); v.Loads != Yes || v.OnCPU {
+		t.Errorf("vLLM marlin: got %s %q", v.Loads, v.Why)
+	}
+	families := Families(Evaluate(s))
+	for _, f := range families {
+		if f.ID == "tgi" && (f.Kernels[0].ID != "tgi/marlin" || f.OnCPU) {
+			t.Errorf("TGI: got %s first", f.Kernels[0].ID)
+		}
+		if onCPU := f.ID == "qbranch" || f.ID == "neural-speed"; f.OnCPU != onCPU && f.Loads != No {
+			t.Errorf("%s: got on the CPU %v", f.ID, f.OnCPU)
+		}
+	}
+	if got := Summary(families); !strings.HasSuffix(got, "; on the CPU: neural-speed, qbranch gen") || strings.Contains(got, "llama.cpp") {
+		t.Errorf("got %q", got)
+	}
+}

@@ -23,6 +23,7 @@ func (j *judge) machine() {
 		j.capability(device)
 	case slices.Contains(need.Devices, "cpu"):
 		if device != "cpu" {
+			j.onCPU = true
 			j.add(Caveat, "%s does not use this card, it runs on the CPU", j.e.Name)
 		}
 		j.capability("cpu")
@@ -39,7 +40,7 @@ func (j *judge) capability(device string) {
 	switch device {
 	case "cuda":
 		switch {
-		case need.MinCC == "":
+		case need.MinCC == "" || m.AnyCC:
 		case m.CC == "":
 			j.add(Caveat, "needs compute capability %s; that of this card is not known", need.cc())
 		case ccLess(m.CC, need.MinCC), need.BelowCC != "" && !ccLess(m.CC, need.BelowCC):

@@ -80,7 +80,7 @@ func TestEveryRow(t *testing.T) {
 		{id: "gptq-for-llama/triton", loads: dense(func(s *Subject) { s.DescAct = ptr(true) }), want: Yes, refuses: mixtral(4, 128), because: "before there were mixtures of experts"},
 		{id: "gptq-for-llama/cuda", loads: three, want: Yes, refuses: dense(func(s *Subject) { s.DescAct = ptr(true) }), because: "no kernel for it"},
 		{id: "mistralrs", loads: dense(nil), want: Yes, refuses: dense(func(s *Subject) { s.Machine = &Machine{Vendor: "none"} }), because: "needs an NVIDIA card"},
-		{id: "llamacpp", loads: dense(nil), want: Caveat, refuses: three, because: "NotImplementedError"},
+		{id: "llamacpp", loads: dense(nil), want: No, refuses: dense(nil), because: "does not run GPTQ"},
 		{id: "openvino", loads: dense(nil), want: Yes, refuses: dense(func(s *Subject) { s.DescAct = ptr(true) }), because: "drops g_idx"},
 		{id: "neural-speed", loads: dense(nil), want: Yes, refuses: three, because: "ten values a word"},
 		{id: "qbranch", loads: mixtral(3, 128), want: Yes, refuses: moe(nil), because: "architecture qwen2_moe: qbranch gen runs llama, mistral and mixtral only"},

@@ -51,6 +51,7 @@ type Machine struct {
 	CPU    []string // instruction sets: "avx2", "avx512f", …; nil = not known
 	Vendor string   // of the card: "nvidia", "amd", "apple", "intel"; "none" = there is none; "" = not known
 	CC     string   // CUDA compute capability, "8.6"; "" = not known
+	AnyCC  bool     // it stands for cards of any: what a kernel needs of it is no objection
 }
 
 // SubjectOf gathers what configuration, model and tensors say; m may be nil, l

@@ -38,6 +38,7 @@ type Verdict struct {
 	Name    string   `json:"name"`
 	Loads   Loads    `json:"loads"`
 	Why     []string `json:"why"`     // every reason, those that decide first
+	OnCPU   bool     `json:"on_cpu"`  // it does not use the card that it was judged for
 	Needs   string   `json:"needs"`   // hardware and system, as a person says it
 	Sources []string `json:"sources"` // of the row and of the reasons
 	AsOf    string   `json:"as_of"`   // how old the facts are
@@ -53,6 +54,7 @@ type FamilyVerdict struct {
 	Name    string    `json:"name"`
 	Loads   Loads     `json:"loads"`
 	Why     []string  `json:"why"`     // of the best kernel
+	OnCPU   bool      `json:"on_cpu"`  // the best kernel does not use the card
 	Kernels []Verdict `json:"kernels"` // best first; one for a program without kernels
 }
 
@@ -83,7 +85,7 @@ func Families(verdicts []Verdict) []FamilyVerdict {
 			}
 			return len(a.Why) - len(b.Why)
 		})
-		v.Loads, v.Why = v.Kernels[0].Loads, v.reasons()
+		v.Loads, v.Why, v.OnCPU = v.Kernels[0].Loads, v.reasons(), v.Kernels[0].OnCPU
 		list = append(list, v)
 	}
 	return list
@@ -165,28 +167,27 @@ func (f FamilyVerdict) Line() string {
 }
 
 // Summary names the programs that load a checkpoint in one line, best first:
-// "GPTQModel, vLLM; with caveats AutoGPTQ".
+// "GPTQModel, vLLM; with a caveat AutoGPTQ; on the CPU neural-speed".
 func Summary(families []FamilyVerdict) string {
-	var yes, caveat, unknown []string
+	names := make(map[Loads][]string)
+	var onCPU []string
 	for _, f := range families {
-		switch f.Loads {
-		case Yes:
-			yes = append(yes, f.Name)
-		case Caveat:
-			caveat = append(caveat, f.Name)
-		case Unknown:
-			unknown = append(unknown, f.Name)
+		switch {
+		case f.Loads == No:
+		case f.OnCPU:
+			onCPU = append(onCPU, f.Name)
+		default:
+			names[f.Loads] = append(names[f.Loads], f.Name)
 		}
 	}
 	var parts []string
-	if len(yes) > 0 {
-		parts = append(parts, strings.Join(yes, ", "))
-	}
-	if len(caveat) > 0 {
-		parts = append(parts, "with a caveat "+strings.Join(caveat, ", "))
-	}
-	if len(unknown) > 0 {
-		parts = append(parts, "unknown: "+strings.Join(unknown, ", "))
+	for _, group := range []struct {
+		what  string
+		names []string
+	}{{"", names[Yes]}, {"with a caveat ", names[Caveat]}, {"unknown: ", names[Unknown]}, {"on the CPU: ", onCPU}} {
+		if len(group.names) > 0 {
+			parts = append(parts, group.what+strings.Join(group.names, ", "))
+		}
 	}
 	if len(parts) == 0 {
 		return "none"

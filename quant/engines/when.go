@@ -145,7 +145,7 @@ func (w When) machine(m *Machine) answer {
 	case WhenNotOnCPU:
 		return is(m.Vendor != "none")
 	}
-	if m.Vendor == "nvidia" && m.CC == "" {
+	if m.Vendor == "nvidia" && m.CC == "" && !m.AnyCC {
 		return unsure
 	}
 	return is(m.Vendor == "nvidia" && m.CC == "7.5")

@@ -15,6 +15,7 @@ type Advice struct {
 	Batch   int     `json:"batch,omitempty"`
 	KV      KVType  `json:"kv,omitempty"`
 	Engine  string  `json:"engine,omitempty"`
+	Split   Split   `json:"split,omitempty"`
 	Bytes   int64   `json:"bytes,omitempty"` // to free, to lose, or to have
 
 	effort int // the lower, the easier
@@ -157,29 +158,39 @@ func (p *plan) machine() []Advice {
 		r := p.Request
 		r.Engine.Fraction = 950
 		list = append(list, Advice{Kind: AdviseFraction, Verdict: r.Summary().Verdict, effort: 4,
-			Text: fmt.Sprintf("0.95 of the card for %s", p.Engine.Name)})
+			Text: fmt.Sprintf("0.95 of the card for %s (its %s)", p.Engine.Name, p.Engine.FractionFlag)})
 	}
-	if len(p.Cards) > 1 && p.Engine.Layers {
+	if len(p.Cards) > 1 && (p.Engine.Layers || p.Engine.Tensor) {
+		how, text := p.several()
 		r := p.Request
-		r.Split = SplitLayers
-		list = append(list, Advice{Kind: AdviseSplit, Verdict: r.Summary().Verdict, effort: 5,
-			Text: fmt.Sprintf("the layers laid on %d cards", len(p.Cards))})
+		r.Split = how
+		list = append(list, Advice{Kind: AdviseSplit, Verdict: r.Summary().Verdict, Split: how, effort: 5,
+			Text: fmt.Sprintf("%s %d cards", text, len(p.Cards))})
 	}
 	return list
+}
+
+// several is how the engine uses several cards: by layers where it can, which
+// asks nothing of the shapes.
+func (p *plan) several() (how Split, text string) {
+	if p.Engine.Layers {
+		return SplitLayers, "the layers laid on"
+	}
+	return SplitTensor, "every matrix split over"
 }
 
 // hardware is what changes with cards to be had.
 func (p *plan) hardware(s Summary) []Advice {
 	var list []Advice
-	if p.Engine.Layers && (p.Split == SplitLayers || len(p.Cards) == 1) {
+	if how, text := p.several(); (p.Engine.Layers || p.Engine.Tensor) && (p.Split == SplitLayers || len(p.Cards) == 1) {
 		last := p.Cards[len(p.Cards)-1]
 		r := p.Request
-		r.Cards, r.Split = append(slices.Clone(p.Cards), last), SplitLayers
-		text := "a second card like this one, with the layers laid on both"
+		r.Cards, r.Split = append(slices.Clone(p.Cards), last), how
+		text = "a second card like this one, with " + text + " both"
 		if len(p.Cards) > 1 {
 			text = "one more card like the last"
 		}
-		list = append(list, Advice{Kind: AdviseCards, Verdict: r.Summary().Verdict, effort: 20, Text: text})
+		list = append(list, Advice{Kind: AdviseCards, Verdict: r.Summary().Verdict, Split: how, effort: 20, Text: text})
 	}
 	switch p.Split {
 	case SplitNone:

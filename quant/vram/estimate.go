@@ -45,10 +45,11 @@ type Verdict string
 
 // Verdicts.
 const (
-	Fits    Verdict = "fits"    // even the highest need is free
-	Tight   Verdict = "tight"   // the expected need is free, the highest is not
-	TooBig  Verdict = "too_big" // the expected need is more than is free
-	Unknown Verdict = "unknown" // see Why
+	Fits    Verdict = "fits"     // even the highest need is free
+	Tight   Verdict = "tight"    // the expected need is free, the highest is not
+	TooBig  Verdict = "too_big"  // the expected need is more than is free
+	Unknown Verdict = "unknown"  // see Why
+	Refused Verdict = "unusable" // the engine cannot use the cards as asked, however large they are: see Why
 )
 
 // Summary is an estimate in numbers.
@@ -60,7 +61,7 @@ type Summary struct {
 	Need            Range   `json:"need"`              // on all cards together
 	RAM             int64   `json:"ram_bytes"`         // kept in main memory beside
 	Verdict         Verdict `json:"verdict"`           //
-	Why             string  `json:"why,omitempty"`     // why the verdict is unknown
+	Why             string  `json:"why,omitempty"`     // why the verdict is unknown, or refused
 	Slack           int64   `json:"slack_bytes"`       // free beyond the expected need, on the card with the least
 	Fills           int64   `json:"fills_bytes"`       // what the engine takes of a card whatever the model; 0 = what it needs
 	MaxContext      int     `json:"max_context"`       // the most tokens of context that fit; 0 = none
@@ -85,6 +86,7 @@ type plan struct {
 	limit  int   // the largest context to look for
 
 	refused KVType // asked for, but the engine has no such cache
+	cannot  bool   // use the cards as asked
 
 	// By layer, for SplitLayers.
 	layers     int
@@ -173,7 +175,8 @@ func (p *plan) splitWhy() string {
 	switch p.Split {
 	case SplitLayers:
 		if !p.Engine.Layers {
-			return "this engine does not lay layers on several cards"
+			p.cannot = true
+			return p.refusal("lay layers on", p.Engine.Tensor, "split every matrix over")
 		}
 		if p.layers == 0 {
 			return "the number of layers is not known, so they cannot be laid on several cards"
@@ -181,18 +184,29 @@ func (p *plan) splitWhy() string {
 	case SplitTensor:
 		p.ways = int64(len(p.Cards))
 		if !p.Engine.Tensor {
-			return "this engine does not split matrices over several cards"
+			p.cannot = true
+			return p.refusal("split matrices over", p.Engine.Layers, "lay layers on")
 		}
 		if p.Model == nil || p.Model.KVHeads <= 0 {
 			return "the number of key-value heads is not known, so matrices cannot be split over cards"
 		}
 		if int64(p.Model.KVHeads)%p.ways != 0 {
+			p.cannot = true
 			return fmt.Sprintf("%d key-value heads cannot be divided among %d cards", p.Model.KVHeads, p.ways)
 		}
 	default:
 		return "this way to split a checkpoint is not known"
 	}
 	return ""
+}
+
+// refusal says what the engine cannot do with several cards, and what it can.
+func (p *plan) refusal(not string, can bool, other string) string {
+	text := p.Engine.Name + " does not " + not + " several cards"
+	if can {
+		text += "; it can " + other + " them"
+	}
+	return text
 }
 
 // parts lays out the weights by layer.
@@ -341,6 +355,10 @@ func (p *plan) summary(why string) Summary {
 	}
 	if p.Engine.Fraction > 0 {
 		s.Fills = p.fraction(p.Cards[p.best])
+	}
+	if p.cannot {
+		s.Verdict = Refused
+		return s
 	}
 	if why != "" {
 		// What is missing can only add to the need.

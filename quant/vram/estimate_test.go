@@ -132,16 +132,19 @@ func TestUnknown(t *testing.T) {
 		}, Unknown},
 		{"an engine that cannot split matrices", func(r *Request) {
 			r.Cards, r.Split, r.Engine = []Card{{"a", 24 * GiB, 24 * GiB}, {"b", 24 * GiB, 24 * GiB}}, SplitTensor, engine(t, "autogptq")
-		}, Unknown},
+		}, Refused},
+		{"an engine that lays no layers on cards", func(r *Request) {
+			r.Cards, r.Split, r.Engine = []Card{{"a", 24 * GiB, 24 * GiB}, {"b", 24 * GiB, 24 * GiB}}, SplitLayers, engine(t, "tgi")
+		}, Refused},
 	} {
 		r := good
 		r.Cards = slices.Clone(good.Cards)
 		tc.change(&r)
 		got := r.Estimate()
-		if got.Verdict != tc.want || (got.Verdict == Unknown) != (got.Why != "") {
+		if got.Verdict != tc.want || (got.Verdict == Unknown || got.Verdict == Refused) != (got.Why != "") {
 			t.Errorf("%s: got %+v, want %s", tc.name, got.Summary, tc.want)
 		}
-		if got.Verdict == Unknown && got.MaxContext != 0 {
+		if (got.Verdict == Unknown || got.Verdict == Refused) && got.MaxContext != 0 {
 			t.Errorf("%s: a context of %d fits", tc.name, got.MaxContext)
 		}
 	}

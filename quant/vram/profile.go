@@ -52,14 +52,16 @@ type Profile struct {
 	Basis    string // what Overhead is, and how it is known
 	Source   Source // of Overhead
 
-	EmbedInRAM bool     // the embedding stays in main memory
-	FullCache  bool     // a sliding window does not shorten the cache
-	Fraction   int      // thousandths of the card that the engine takes whatever the model; 0 = only what is needed
-	KV         []KVType // the types of cache it offers, the first being its own
-	Layers     bool     // can lay layers on several cards
-	Tensor     bool     // can split every matrix over several cards
-	RAM        bool     // runs in main memory, not on a card
-	Mapped     bool     // maps the weights from the file instead of reading them
+	EmbedInRAM bool // the embedding stays in main memory
+	FullCache  bool // a sliding window does not shorten the cache
+	Fraction   int  // thousandths of the card that the engine takes whatever the model; 0 = only what is needed
+	// FractionFlag is how its user sets Fraction, "" without one.
+	FractionFlag string
+	KV           []KVType // the types of cache it offers, the first being its own
+	Layers       bool     // can lay layers on several cards
+	Tensor       bool     // can split every matrix over several cards
+	RAM          bool     // runs in main memory, not on a card
+	Mapped       bool     // maps the weights from the file instead of reading them
 
 	scratch scratch
 }
@@ -96,9 +98,9 @@ func Profiles() []Profile {
 		{ID: "generic", Name: "an engine", Overhead: general, Basis: whole, KV: all, Layers: true, Tensor: true},
 		{ID: "exllamav2", Name: "ExLlamaV2", Overhead: general, Basis: whole, EmbedInRAM: true, FullCache: true, KV: all, Layers: true, Tensor: true},
 		{ID: "exllama", Name: "ExLlama", Overhead: general, Basis: whole, EmbedInRAM: true, FullCache: true, KV: []KVType{KVFP16}, Layers: true},
-		{ID: "vllm", Name: "vLLM", Overhead: server, Basis: graph, Fraction: 900, KV: []KVType{KVFP16, KVFP8}, Layers: true, Tensor: true, scratch: graphScratch},
-		{ID: "sglang", Name: "SGLang", Overhead: server, Basis: graph, Fraction: 880, KV: []KVType{KVFP16, KVFP8}, Tensor: true, scratch: graphScratch},
-		{ID: "tgi", Name: "TGI", Overhead: server, Basis: graph, Fraction: 900, KV: []KVType{KVFP16, KVFP8}, Tensor: true, scratch: graphScratch},
+		{ID: "vllm", Name: "vLLM", Overhead: server, Basis: graph, Fraction: 900, FractionFlag: "--gpu-memory-utilization", KV: []KVType{KVFP16, KVFP8}, Layers: true, Tensor: true, scratch: graphScratch},
+		{ID: "sglang", Name: "SGLang", Overhead: server, Basis: graph, Fraction: 880, FractionFlag: "--mem-fraction-static", KV: []KVType{KVFP16, KVFP8}, Tensor: true, scratch: graphScratch},
+		{ID: "tgi", Name: "TGI", Overhead: server, Basis: graph, Fraction: 900, FractionFlag: "--cuda-memory-fraction", KV: []KVType{KVFP16, KVFP8}, Tensor: true, scratch: graphScratch},
 		{ID: "autogptq", Name: "AutoGPTQ", Overhead: gptq, Basis: bare, KV: []KVType{KVFP16}, Layers: true, scratch: gptqScratch},
 		{ID: "transformers", Name: "transformers", Overhead: gptq, Basis: bare, KV: []KVType{KVFP16}, Layers: true, scratch: gptqScratch},
 		{ID: "gptqmodel", Name: "GPTQModel", Overhead: gptq, Basis: bare, KV: []KVType{KVFP16}, Layers: true, scratch: gptqScratch},

@@ -200,9 +200,9 @@ func follow(r Request, a Advice) (Request, bool) {
 	case AdviseFree:
 		r.Cards = []Card{{Name: best.Name, Total: best.Total, Free: best.Free + a.Bytes}}
 	case AdviseSplit:
-		r.Split = SplitLayers
+		r.Split = a.Split
 	case AdviseCards:
-		r.Cards, r.Split = append(slices.Clone(r.Cards), r.Cards[len(r.Cards)-1]), SplitLayers
+		r.Cards, r.Split = append(slices.Clone(r.Cards), r.Cards[len(r.Cards)-1]), a.Split
 	case AdviseEngine:
 		r.Engine, _ = ProfileFor(a.Engine)
 	case AdviseSmaller:
@@ -272,7 +272,7 @@ func TestSplits(t *testing.T) {
 		t.Errorf("a card that is full: got %+v", got)
 	}
 	tensor.Cards = tensor.Cards[:3]
-	if got := tensor.Summary(); got.Verdict != Unknown || got.Why == "" {
+	if got := tensor.Summary(); got.Verdict != Refused || got.Why == "" {
 		t.Errorf("8 heads over 3 cards: got %+v", got)
 	}
 }

@@ -29,23 +29,41 @@ var units = [...]struct {
 }
 
 // SizeError says that a text is not a size.
-type SizeError struct{ Text string }
+type SizeError struct {
+	Text string
+	file bool // it was to be one of files
+}
 
 // Error quotes the text.
 func (e *SizeError) Error() string { return fmt.Sprintf("%q is not a size", e.Text) }
 
 // Hint shows sizes.
 func (e *SizeError) Hint() string {
+	if e.file {
+		return "write a size as 20GB, 18.5GiB or 20; a bare number is GB"
+	}
 	return "write a size as 24GiB, 24564MiB, 24.5GB or 24; a bare number is GiB"
 }
 
 // ParseSize reads a size of memory: a number, which may have a point, and KiB,
 // MiB, GiB, TiB (powers of 1024), kB, MB, GB, TB (powers of 1000) or B in any
 // case. T, G, M and K alone are powers of 1024, as cards are sold, and a bare
-// number is GiB. A fraction of a byte is dropped. Nothing, less than a byte, and 2⁵⁶ bytes or more are a *SizeError.
-func ParseSize(text string) (int64, error) {
+// number is GiB. A fraction of a byte is dropped. Nothing, less than a byte, and
+// 2⁵⁶ bytes or more are a *SizeError.
+func ParseSize(text string) (int64, error) { return parseSize(text, GiB) }
+
+// ParseFileSize reads a size of files: as ParseSize, but a bare number is GB, as
+// file sizes are written.
+func ParseFileSize(text string) (int64, error) {
+	n, err := parseSize(text, 1e9)
+	if err != nil {
+		err = &SizeError{Text: text, file: true}
+	}
+	return n, err
+}
+
+func parseSize(text string, unit int64) (int64, error) {
 	s := strings.ToLower(strings.TrimSpace(text))
-	unit := int64(GiB)
 	for _, u := range units {
 		if number, ok := strings.CutSuffix(s, u.name); ok {
 			s, unit = strings.TrimRight(number, " "), u.bytes

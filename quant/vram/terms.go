@@ -38,7 +38,7 @@ func (r Request) Estimate() Estimate {
 	}
 	e.Terms = p.terms()
 	e.Notes = p.notes()
-	if e.Verdict != Unknown {
+	if e.Verdict != Unknown && e.Verdict != Refused {
 		e.Cards = append(e.Cards, p.shares()...)
 		e.Advice = append(e.Advice, p.advice(e.Summary)...)
 	}

@@ -3,6 +3,7 @@ package app
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -11,14 +12,91 @@ import (
 // Arrange says which rows of a listing are wanted, and in which order. The zero
 // value keeps all as they are.
 type Arrange struct {
-	Sort     string // "quality", "size", "vram", "name"; "" = main first, then by name
-	Bits     []int  // only these; none = any
-	Groups   []int  // only these group sizes, -1 = none; empty = any
-	ActOrder *bool  // nil = any
+	Sort string // "quality", "size", "vram", "name"; "" = main first, then by name
+	Wanted
+}
+
+// Wanted says which branches are. The zero value wants all.
+type Wanted struct {
+	Bits     []int // only these; none = any
+	Groups   []int // only these group sizes, -1 = none; empty = any
+	ActOrder *bool // nil = any
+	MaxSize  int64 // of the weight files, bytes; 0 = any
+}
+
+// not says why a branch is not wanted, "" when it is. What is not known of it is
+// not wanted.
+func (w *Wanted) not(q quality) string {
+	switch {
+	case len(w.Bits) > 0 && q.bits == nil:
+		return "nobody says how many bits it has"
+	case len(w.Bits) > 0 && !slices.Contains(w.Bits, *q.bits):
+		return "it has " + bitsText(*q.bits)
+	case len(w.Groups) > 0 && q.group == nil:
+		return "nobody says what groups it has"
+	case len(w.Groups) > 0 && !slices.Contains(w.Groups, *q.group):
+		return "it has " + groupText(*q.group)
+	case w.ActOrder != nil && q.act == nil:
+		return "nobody says whether it has act-order"
+	case w.ActOrder != nil && *q.act != *w.ActOrder:
+		return "it has " + actText(*q.act)
+	case w.MaxSize > 0 && q.bytes == 0:
+		return "the size of its weight files is not known"
+	case w.MaxSize > 0 && q.bytes > w.MaxSize:
+		return "its weight files have " + BytesText(q.bytes)
+	}
+	return ""
+}
+
+// Text is what is wanted, in words: "3 or 4 bits and groups of 32".
+func (w *Wanted) Text() string {
+	var parts []string
+	if len(w.Bits) > 0 {
+		parts = append(parts, strings.Trim(strings.ReplaceAll(fmt.Sprint(w.Bits), " ", " or "), "[]")+" bits")
+	}
+	if len(w.Groups) > 0 {
+		groups := make([]string, len(w.Groups))
+		for i, size := range w.Groups {
+			groups[i] = groupText(size)
+		}
+		parts = append(parts, strings.Join(groups, " or "))
+	}
+	if w.ActOrder != nil {
+		parts = append(parts, actText(*w.ActOrder))
+	}
+	if w.MaxSize > 0 {
+		parts = append(parts, "at most "+BytesText(w.MaxSize)+" of weights")
+	}
+	return strings.Join(parts, " and ")
 }
 
 // Sorts are the names of Arrange.Sort.
 func Sorts() []string { return []string{"quality", "size", "vram", "name"} }
+
+// instead says what branches have, of whom none is wanted.
+func (w *Wanted) instead(rows []FitRow) string {
+	var bits []int
+	var smallest *FitRow
+	other := *w
+	other.MaxSize = 0 // the smallest of those that are wanted but for their size
+	for i := range rows {
+		q := rows[i].quality()
+		if q.bits != nil && !slices.Contains(bits, *q.bits) {
+			bits = append(bits, *q.bits)
+		}
+		if q.bytes > 0 && other.not(q) == "" && (smallest == nil || q.bytes < smallest.Disk) {
+			smallest = &rows[i]
+		}
+	}
+	slices.Sort(bits)
+	switch {
+	case smallest != nil:
+		return fmt.Sprintf("the smallest is %s: its weight files have %s", smallest.Branch, BytesText(smallest.Disk))
+	case len(w.Bits) > 0 && len(bits) > 0:
+		return "its branches have " + strings.Trim(strings.ReplaceAll(fmt.Sprint(bits), " ", ", "), "[]") + " bits"
+	}
+	return "'qbranch ls' lists what there is"
+}
 
 // Arrange leaves out the rows that are not wanted, with the notes about them, and
 // sorts the others. A row of which a parameter is not known is not wanted where
@@ -27,7 +105,7 @@ func Sorts() []string { return []string{"quality", "size", "vram", "name"} }
 func (l *Listing) Arrange(o Arrange) {
 	gone := make(map[string]bool)
 	l.Branches = slices.DeleteFunc(l.Branches, func(r BranchRow) bool {
-		gone[r.Branch] = !o.wants(&r)
+		gone[r.Branch] = o.not(r.quality()) != ""
 		return gone[r.Branch]
 	})
 	l.Notes = slices.DeleteFunc(l.Notes, func(n Note) bool { return gone[n.Branch] })
@@ -36,14 +114,19 @@ func (l *Listing) Arrange(o Arrange) {
 	}
 }
 
-func (o *Arrange) wants(r *BranchRow) bool {
-	switch {
-	case len(o.Bits) > 0 && (r.Bits == nil || !slices.Contains(o.Bits, *r.Bits)),
-		len(o.Groups) > 0 && (r.GroupSize == nil || !slices.Contains(o.Groups, *r.GroupSize)),
-		o.ActOrder != nil && (r.ActOrder == nil || *r.ActOrder != *o.ActOrder):
-		return false
+// Arrange leaves out the branches that are not wanted, with the notes about them,
+// and names the best of the others.
+func (r *FitReport) Arrange(w Wanted, tight bool) {
+	gone := make(map[string]bool)
+	r.Branches = slices.DeleteFunc(r.Branches, func(row FitRow) bool {
+		gone[row.Branch] = w.not(row.quality()) != ""
+		return gone[row.Branch]
+	})
+	r.Notes = slices.DeleteFunc(slices.Clone(r.Notes), func(n Note) bool { return gone[n.Branch] })
+	r.wanted, r.Best = w, ""
+	if best := bestOf(r.Branches, tight); best != nil {
+		r.Best = best.Branch
 	}
-	return true
 }
 
 // comparison orders rows; nil keeps their order. What is not known comes last.

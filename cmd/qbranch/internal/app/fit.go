@@ -39,7 +39,7 @@ const (
 	VerdictTight    = vram.Tight
 	VerdictTooBig   = vram.TooBig
 	VerdictUnknown  = vram.Unknown
-	VerdictUnusable = vram.Verdict("unusable") // whatever the memory: FitRow.Why
+	VerdictUnusable = vram.Refused // whatever the memory: FitRow.Why
 )
 
 // Names front ends use for what vram says.
@@ -81,8 +81,9 @@ type FitRow struct {
 type EngineRow struct {
 	ID    string        `json:"id"`
 	Name  string        `json:"name"`
-	Loads engines.Loads `json:"loads"` // yes, caveat, unknown or no
-	Why   []string      `json:"why"`   // of its best kernel
+	Loads engines.Loads `json:"loads"`  // yes, caveat, unknown or no
+	Why   []string      `json:"why"`    // of its best kernel
+	OnCPU bool          `json:"on_cpu"` // it does not use the cards
 }
 
 // FitCard is memory that branches are measured against.
@@ -109,6 +110,8 @@ type FitReport struct {
 
 	Measured  *vram.Observation `json:"measured"`  // that was recorded now; nil = none
 	Forgotten *int              `json:"forgotten"` // observations that were dropped now; nil = that was not asked for
+
+	wanted Wanted // of the branches
 }
 
 // Fit says of the branches of a repository, or of the one that the reference
@@ -173,7 +176,7 @@ func (f *fitter) row(i *Inspection, local LocalState) FitRow {
 		r.CPU = &onCPU
 	}
 	for _, e := range engines.Families(verdicts) {
-		r.Engines = append(r.Engines, EngineRow{e.ID, e.Name, e.Loads, e.Why})
+		r.Engines = append(r.Engines, EngineRow{e.ID, e.Name, e.Loads, e.Why, e.OnCPU})
 	}
 	if len(f.rows) > 0 {
 		r.Engine = &engine
@@ -206,8 +209,8 @@ func (r *FitRow) judge(i *Inspection, engine EngineRow, f *fitter) {
 	switch {
 	case len(fatal) > 0:
 		r.Verdict, r.Why = VerdictUnusable, FindingText(fatal[0])
-	case engine.Loads == engines.No && engine.ID == "" && r.Verdict == VerdictUnknown && f.o.Split == string(vram.SplitTensor) && len(f.cards) > 1:
-		r.Verdict, r.Why = VerdictUnusable, r.Estimate.Why // nearer to the matter than what each engine objects to
+	case r.Estimate.Verdict == vram.Refused:
+		r.Why = r.Estimate.Why // nearer to the matter than what each engine objects to
 	case engine.Loads == engines.No:
 		r.Verdict, r.Why = VerdictUnusable, "not loaded by "+reason
 	case engine.Loads == engines.Unknown && engine.ID != "" && r.Verdict != VerdictTooBig:
@@ -219,7 +222,7 @@ func (r *FitRow) judge(i *Inspection, engine EngineRow, f *fitter) {
 	case r.Verdict == VerdictUnknown:
 		r.Why = r.Estimate.Why
 	case r.Verdict == VerdictTooBig:
-		r.Why = fmt.Sprintf("needs %s more", vram.GiBText(-r.Estimate.Slack))
+		r.Why = fmt.Sprintf("expected to need %s more", vram.GiBText(-r.Estimate.Slack))
 	case r.Verdict == VerdictTight:
 		r.Why = fmt.Sprintf("%s free beyond the expected need", vram.GiBText(r.Estimate.Slack))
 	}
@@ -322,8 +325,11 @@ func (r *FitReport) CardNames() string {
 // FitShare is what one card bears.
 type FitShare = vram.Share
 
-// ParseSize reads a size of memory or of files (vram.ParseSize).
+// ParseSize reads a size of memory (vram.ParseSize).
 func ParseSize(text string) (int64, error) { return vram.ParseSize(text) }
+
+// ParseFileSize reads a size of files (vram.ParseFileSize).
+func ParseFileSize(text string) (int64, error) { return vram.ParseFileSize(text) }
 
 // Require is *NothingFitsError when no branch fits.
 func (r *FitReport) Require(tight bool) error {
@@ -333,14 +339,14 @@ func (r *FitReport) Require(tight bool) error {
 	if len(r.Cards) == 0 {
 		return &noMemoryError{r.NoCard}
 	}
-	return &NothingFitsError{Repo: r.Repo, Memory: r.MemoryText(), Nearest: nearestRow(r.Branches), Unknown: noneKnown(r.Branches)}
+	return r.nothing(r.Branches)
 }
 
 // EngineSummary names the programs that load the branch, in one line.
 func (r *FitRow) EngineSummary() string {
 	var all []engines.FamilyVerdict
 	for _, e := range r.Engines {
-		all = append(all, engines.FamilyVerdict{ID: e.ID, Name: e.Name, Loads: e.Loads, Why: e.Why})
+		all = append(all, engines.FamilyVerdict{ID: e.ID, Name: e.Name, Loads: e.Loads, Why: e.Why, OnCPU: e.OnCPU})
 	}
 	return engines.Summary(all)
 }

@@ -36,11 +36,11 @@ func TestPick(t *testing.T) {
 		want string
 	}{
 		{"anything", app.PickOptions{}, "gptq-8bit-128g-actorder_True"},
-		{"4 bits", app.PickOptions{Bits: []int{4}}, "gptq-4bit-32g-actorder_True"},
-		{"3 or 4 bits in 2 MB", app.PickOptions{Bits: []int{3, 4}, MaxSize: 2_000_000}, "gptq-3bit-32g-actorder_True"},
-		{"1.9 MB", app.PickOptions{MaxSize: 1_900_000}, "gptq-3bit-128g-actorder_True"},
-		{"nothing of 2 bits", app.PickOptions{Bits: []int{2}}, ""},
-		{"nothing of 1 MB", app.PickOptions{MaxSize: 1_000_000}, ""},
+		{"4 bits", app.PickOptions{Wanted: app.Wanted{Bits: []int{4}}}, "gptq-4bit-32g-actorder_True"},
+		{"3 or 4 bits in 2 MB", app.PickOptions{Wanted: app.Wanted{Bits: []int{3, 4}, MaxSize: 2_000_000}}, "gptq-3bit-32g-actorder_True"},
+		{"1.9 MB", app.PickOptions{Wanted: app.Wanted{MaxSize: 1_900_000}}, "gptq-3bit-128g-actorder_True"},
+		{"nothing of 2 bits", app.PickOptions{Wanted: app.Wanted{Bits: []int{2}}}, ""},
+		{"nothing of 1 MB", app.PickOptions{Wanted: app.Wanted{MaxSize: 1_000_000}}, ""},
 	} {
 		tc.o.VRAM = "4GiB"
 		p, err := w.Pick(context.Background(), repo, tc.o)
@@ -65,7 +65,7 @@ func TestNothingFits(t *testing.T) {
 	if !errors.As(err, &none) || none.Nearest == nil || none.Nearest.Branch != "gptq-3bit--1g-actorder_True" {
 		t.Fatalf("got %+v, %v", none, err)
 	}
-	if h := none.Hint(); !strings.Contains(h, "needs 0.7") || app.FailureOf(err) != app.FailureNothingFits {
+	if h := none.Hint(); !strings.Contains(h, "need 0.7") || app.FailureOf(err) != app.FailureNothingFits {
 		t.Errorf("got hint %q, failure %d", h, app.FailureOf(err))
 	}
 }
@@ -147,11 +147,11 @@ func TestArrange(t *testing.T) {
 		o    app.Arrange
 		want string
 	}{
-		{"as it is", app.Arrange{Bits: []int{8}}, "gptq-8bit--1g-actorder_True gptq-8bit-128g-actorder_True"},
-		{"quality", app.Arrange{Sort: "quality", Bits: []int{4, 8}}, "gptq-8bit-128g-actorder_True gptq-8bit--1g-actorder_True gptq-4bit-32g-actorder_True gptq-4bit-128g-actorder_True main"},
-		{"size", app.Arrange{Sort: "size", Bits: []int{3}}, "gptq-3bit--1g-actorder_True gptq-3bit-128g-actorder_True gptq-3bit-32g-actorder_True"},
-		{"name", app.Arrange{Sort: "name", Groups: []int{-1}, ActOrder: &yes}, "gptq-3bit--1g-actorder_True gptq-8bit--1g-actorder_True main"},
-		{"none", app.Arrange{Bits: []int{2}}, ""},
+		{"as it is", app.Arrange{Wanted: app.Wanted{Bits: []int{8}}}, "gptq-8bit--1g-actorder_True gptq-8bit-128g-actorder_True"},
+		{"quality", app.Arrange{Sort: "quality", Wanted: app.Wanted{Bits: []int{4, 8}}}, "gptq-8bit-128g-actorder_True gptq-8bit--1g-actorder_True gptq-4bit-32g-actorder_True gptq-4bit-128g-actorder_True main"},
+		{"size", app.Arrange{Sort: "size", Wanted: app.Wanted{Bits: []int{3}}}, "gptq-3bit--1g-actorder_True gptq-3bit-128g-actorder_True gptq-3bit-32g-actorder_True"},
+		{"name", app.Arrange{Sort: "name", Wanted: app.Wanted{Groups: []int{-1}, ActOrder: &yes}}, "gptq-3bit--1g-actorder_True gptq-8bit--1g-actorder_True main"},
+		{"none", app.Arrange{Wanted: app.Wanted{Bits: []int{2}}}, ""},
 	} {
 		l := w.list()
 		l.Arrange(tc.o)

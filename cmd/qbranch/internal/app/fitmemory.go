@@ -72,7 +72,30 @@ func newFitter(o FitOptions) (*fitter, error) {
 		f.cards = append(f.cards, vram.Card{Name: fmt.Sprintf("card %d", i), Total: n, Free: n})
 	}
 	f.memory = cmp.Or(o.VRAMFrom, "--vram")
+	if len(o.GPUs) > 0 {
+		if err := f.selectDescribed(); err != nil {
+			return nil, err
+		}
+	}
+	f.machine = &engines.Machine{Vendor: "nvidia", AnyCC: true} // most programs are made for these
 	return f, nil
+}
+
+// selectDescribed keeps those of the described cards that were asked for, by the
+// names that "qbranch gpu" gives them.
+func (f *fitter) selectDescribed() error {
+	var r GPUReport
+	for i, c := range f.cards {
+		r.GPUs = append(r.GPUs, GPU{ID: fmt.Sprintf("%s:%d", GPUSimulated, i), Vendor: GPUSimulated, Index: i, Name: c.Name, Total: &c.Total, Free: &c.Free})
+	}
+	if err := r.Select(f.o.GPUs); err != nil {
+		return err
+	}
+	f.cards = nil
+	for _, g := range r.Visible() {
+		f.cards = append(f.cards, g.Card())
+	}
+	return nil
 }
 
 // setEngine finds the rows and the memory profile of the engine.
@@ -234,10 +257,10 @@ func (f *fitter) loads(all []engines.Verdict) EngineRow {
 	case best == nil:
 		return EngineRow{Loads: engines.Yes} // a table without rows objects to nothing
 	case len(f.rows) == 0:
-		return EngineRow{"", "any engine of the table", best.Loads, best.Why}
+		return EngineRow{"", "any engine of the table", best.Loads, best.Why, best.OnCPU}
 	case best.Loads == engines.No && len(best.Kernels) > 1:
-		return EngineRow{best.ID, best.Name, best.Loads, best.Why}
+		return EngineRow{best.ID, best.Name, best.Loads, best.Why, best.OnCPU}
 	}
 	kernel := best.Kernels[0]
-	return EngineRow{kernel.ID, kernel.Name, kernel.Loads, kernel.Why}
+	return EngineRow{kernel.ID, kernel.Name, kernel.Loads, kernel.Why, kernel.OnCPU}
 }

@@ -6,14 +6,14 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/qbranch/qbranch/quant/engines"
 	"github.com/qbranch/qbranch/quant/vram"
 )
 
 // PickOptions say what Pick may choose.
 type PickOptions struct {
 	FitOptions
-	MaxSize int64 // of the weight files, bytes; 0 = any
-	Bits    []int // only these; none = any
+	Wanted
 }
 
 // Pick is what Pick chose.
@@ -43,20 +43,14 @@ func (a *App) Pick(ctx context.Context, repo RepoID, o PickOptions) (*Pick, erro
 	if len(r.Cards) == 0 {
 		return nil, &noMemoryError{r.NoCard}
 	}
-	var wanted []FitRow
-	for _, row := range r.Branches {
-		if o.unwanted(&row) == "" {
-			wanted = append(wanted, row)
-		}
-	}
-	best := bestOf(wanted, o.AllowTight)
+	all := r.Branches
+	r.Branches = slices.Clone(all)
+	r.Arrange(o.Wanted, o.AllowTight)
+	best := bestOf(r.Branches, o.AllowTight)
 	if best == nil {
-		e := &NothingFitsError{Repo: r.Repo, Memory: r.MemoryText(), Nearest: nearestRow(wanted), Wanted: o.wantedText(), Unknown: noneKnown(wanted)}
-		if len(wanted) == 0 {
-			e.Instead = o.instead(r.Branches)
-		}
-		return nil, e
+		return nil, r.nothing(all)
 	}
+	r.Branches = all
 	id, err := ParseRef(r.Repo)
 	if err != nil {
 		return nil, err
@@ -73,7 +67,7 @@ func (o *PickOptions) passed(rows []FitRow, best *FitRow) []Passed {
 			continue
 		}
 		p := Passed{r.Branch, r.Verdict, r.Why}
-		if why := o.unwanted(r); why != "" {
+		if why := o.not(r.quality()); why != "" {
 			p.Why = why
 		} else if r.Usable(o.AllowTight) {
 			p.Why = fmt.Sprintf("less quality to be expected than of %s, or as much in a larger file", best.Branch)
@@ -81,63 +75,6 @@ func (o *PickOptions) passed(rows []FitRow, best *FitRow) []Passed {
 		list = append(list, p)
 	}
 	return list
-}
-
-// unwanted says why a branch is not what was asked for, "" when it is.
-func (o *PickOptions) unwanted(r *FitRow) string {
-	bits := sourcedOr(r.Settled.Bits, 0)
-	switch {
-	case len(o.Bits) > 0 && bits == 0:
-		return "nobody says how many bits it has"
-	case len(o.Bits) > 0 && !slices.Contains(o.Bits, bits):
-		return fmt.Sprintf("it has %d bits", bits)
-	case o.MaxSize > 0 && r.Disk == 0:
-		return "the size of its weight files is not known"
-	case o.MaxSize > 0 && r.Disk > o.MaxSize:
-		return fmt.Sprintf("its weight files have %s", vram.GiBText(r.Disk))
-	}
-	return ""
-}
-
-// instead says what there is, where no branch is what was asked for.
-func (o *PickOptions) instead(rows []FitRow) string {
-	var bits []int
-	var smallest *FitRow
-	for i := range rows {
-		r := &rows[i]
-		if b := sourcedOr(r.Settled.Bits, 0); b > 0 && !slices.Contains(bits, b) {
-			bits = append(bits, b)
-		}
-		if r.Disk > 0 && (len(o.Bits) == 0 || slices.Contains(o.Bits, sourcedOr(r.Settled.Bits, 0))) && (smallest == nil || r.Disk < smallest.Disk) {
-			smallest = r
-		}
-	}
-	slices.Sort(bits)
-	switch {
-	case smallest != nil:
-		return fmt.Sprintf("the smallest is %s: its weight files have %s (%s)", smallest.Branch, vram.GiBText(smallest.Disk), BytesText(smallest.Disk))
-	case len(bits) > 0:
-		return "its branches have " + strings.Trim(strings.ReplaceAll(fmt.Sprint(bits), " ", ", "), "[]") + " bits"
-	}
-	return ""
-}
-
-func sourcedOr[T any](s *Sourced[T], other T) T {
-	if s == nil {
-		return other
-	}
-	return s.Value
-}
-
-func (o *PickOptions) wantedText() string {
-	var parts []string
-	if len(o.Bits) > 0 {
-		parts = append(parts, strings.Trim(strings.ReplaceAll(fmt.Sprint(o.Bits), " ", " or "), "[]")+" bits")
-	}
-	if o.MaxSize > 0 {
-		parts = append(parts, "at most "+vram.GiBText(o.MaxSize)+" of weights")
-	}
-	return strings.Join(parts, " and ")
 }
 
 // bestOf is the usable row of the highest expected quality, nil if none is usable.
@@ -152,21 +89,73 @@ func bestOf(rows []FitRow, tight bool) *FitRow {
 	return best
 }
 
+// Doubts are what speaks against taking a branch that fits without a second look:
+// that no program runs it on a card as it is.
+func (r *FitRow) Doubts() (list []string) {
+	if e := r.Engine; e != nil {
+		if e.Loads == engines.Caveat && len(e.Why) > 0 {
+			list = append(list, fmt.Sprintf("%s loads it with a caveat: %s", e.Name, e.Why[0]))
+		}
+		return list
+	}
+	var names []string
+	for _, e := range r.Engines {
+		switch {
+		case e.OnCPU || e.Loads == engines.No:
+		case e.Loads == engines.Yes:
+			return list
+		case e.Loads == engines.Caveat:
+			names = append(names, e.Name)
+		}
+	}
+	if len(names) == 0 {
+		return append(list, "no program is known to run it on a card")
+	}
+	return append(list, "each program that runs it on a card has a caveat ("+strings.Join(names, ", ")+"): --engine NAME asks about one")
+}
+
+// Warnings are the codes of what is doubtful about the branch.
+func (r *FitRow) Warnings() (codes []string) {
+	for _, f := range r.Findings {
+		if f.Severity == Warn && !slices.Contains(codes, f.Code) {
+			codes = append(codes, f.Code)
+		}
+	}
+	return codes
+}
+
 // NothingFitsError says that no branch fits.
 type NothingFitsError struct {
 	Repo    string
 	Memory  string  // what was there: "24.00 GiB"
+	Engine  string  // that was asked for; "" = any
 	Nearest *FitRow // the branch that needs the least more; nil = none could be measured
 	Wanted  string  // what else was asked of a branch: "3 bits"; "" = nothing
 	Instead string  // what there is, where no branch is what was asked for; "" = nothing to say
 	Unknown bool    // of none of them it is known
 }
 
+// nothing says that no branch fits: of those that were wanted, or that there is
+// none among all.
+func (r *FitReport) nothing(all []FitRow) *NothingFitsError {
+	e := &NothingFitsError{Repo: r.Repo, Memory: r.MemoryText(), Engine: r.Engine, Nearest: nearestRow(r.Branches), Wanted: r.wanted.Text(), Unknown: noneKnown(r.Branches)}
+	if e.Wanted != "" && len(r.Branches) == 0 {
+		e.Instead = r.wanted.instead(all)
+	}
+	return e
+}
+
 // Error names the memory.
 func (e *NothingFitsError) Error() string {
 	text := "no branch of " + e.Repo
+	if e.Instead != "" {
+		return text + " has " + e.Wanted
+	}
 	if e.Wanted != "" {
 		text += " with " + e.Wanted
+	}
+	if e.Engine != "" {
+		text += " that " + e.Engine + " loads"
 	}
 	if e.Unknown {
 		return text + " is known to fit in " + e.Memory
@@ -176,10 +165,10 @@ func (e *NothingFitsError) Error() string {
 
 // Hint names the nearest branch, and what would make it fit.
 func (e *NothingFitsError) Hint() string {
-	if e.Instead != "" {
+	switch {
+	case e.Instead != "":
 		return e.Instead
-	}
-	if e.Nearest == nil {
+	case e.Nearest == nil:
 		return "'qbranch fit " + e.Repo + "' says why not"
 	}
 	text := fmt.Sprintf("the nearest is %s: %s", e.Nearest.Branch, e.Nearest.Why)
@@ -191,6 +180,9 @@ func (e *NothingFitsError) Hint() string {
 	}
 	return text
 }
+
+// Nearest is the branch that needs the least more, nil when none could be measured.
+func (r *FitReport) Nearest() *FitRow { return nearestRow(r.Branches) }
 
 // noneKnown reports whether there are rows, and nothing is known of any.
 func noneKnown(rows []FitRow) bool {

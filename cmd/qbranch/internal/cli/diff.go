@@ -19,18 +19,15 @@ func (r *run) diffCommand() *cobra.Command {
 		Long: `Compare two branches, of one repository or of two: their parameters side by side, the files
 they share by content, the bytes that switching from the first to the second costs, the memory
 they need, the engines that load one and not the other, and what is wrong with one only. Either
-may be a folder.`,
-		Example: `  qbranch diff TheBloke/Llama-2-7B-GPTQ:main TheBloke/Llama-2-7B-GPTQ:gptq-4bit-32g-actorder_True
+may be a folder. A second one that names no repository is a branch of the first's.`,
+		Example: `  qbranch diff TheBloke/Llama-2-7B-GPTQ:main gptq-4bit-32g-actorder_True
   qbranch diff ./Llama-2-7B-GPTQ TheBloke/Llama-2-7B-GPTQ:main`,
 		Args:              args(2, 2, "two branches or folders"),
 		ValidArgsFunction: r.completeRefs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var sides [2]app.Target
-			for i := range sides {
-				var err error
-				if sides[i], err = app.ParseTarget(args[i]); err != nil {
-					return badArgument(err)
-				}
+			sides, err := diffSides(args)
+			if err != nil {
+				return badArgument(err)
 			}
 			o, err := r.fitOptions(cmd, &f)
 			if err != nil {
@@ -54,6 +51,27 @@ may be a folder.`,
 	f.register(cmd)
 	r.jsonFlag(cmd)
 	return cmd
+}
+
+// diffSides are the two that are compared. A second one that is neither a reference
+// nor a folder is a branch of the first one's repository.
+func diffSides(args []string) (sides [2]app.Target, err error) {
+	for i := range sides {
+		sides[i], err = app.ParseTarget(args[i])
+		if err == nil {
+			continue
+		}
+		if first := sides[0]; i == 1 && first.Dir == "" && first.Bundle == "" {
+			of := app.Ref{Repo: first.Ref.Repo, Revision: args[1]}
+			if branch, wrong := app.ParseRef(of.String()); wrong == nil && branch == of {
+				sides[1], err = app.Target{Ref: of}, nil
+			}
+		}
+		if err != nil {
+			return sides, err
+		}
+	}
+	return sides, nil
 }
 
 // diffObject is the JSON of diff.

@@ -42,7 +42,7 @@ type fitFlags struct {
 // registerCard adds what every question about memory needs.
 func (f *fitFlags) registerCard(cmd *cobra.Command) {
 	fl := cmd.Flags()
-	fl.StringVar(&f.vram, "vram", "", "memory of the card, `SIZE`, such as 24GiB or 24 (default auto: its own)")
+	fl.StringVar(&f.vram, "vram", "", "memory free on the card, `SIZE`, such as 23.5GiB or 24 (default: its own)")
 	fl.Var((*tokenCount)(&f.context), "ctx", "context, `N` tokens: 8192 or 8k (default: the model's most, at most "+fmt.Sprint(app.DefaultContext)+")")
 	f.batch = 1
 }
@@ -107,7 +107,7 @@ func (r *run) fitOptions(cmd *cobra.Command, f *fitFlags) (app.FitOptions, error
 	case cmd.Flags().Changed("vram") && f.vram == "":
 		return o, &usageError{msg: "--vram: no size is given", hint: "is a variable empty that should hold it?"}
 	}
-	if given == 0 {
+	if given == 0 || len(f.gpus) > 0 { // of described cards, too, --gpu names some
 		o.VRAM, o.VRAMFrom = r.Getenv("QBRANCH_VRAM"), "QBRANCH_VRAM"
 	}
 	if len(f.split) > 0 {
@@ -124,6 +124,7 @@ func (r *run) fitOptions(cmd *cobra.Command, f *fitFlags) (app.FitOptions, error
 
 func (r *run) fitCommand() *cobra.Command {
 	var f fitFlags
+	var rows rowFlags
 	var explain, require, forget bool
 	var measured string
 	cmd := &cobra.Command{
@@ -139,8 +140,9 @@ weights are not. What engines take beside weights and cache differs, so the need
   tight    only the expected one is
   too big  neither is
 
-Without a card the need alone is shown, and whether main memory is enough for "qbranch gen".
-QBRANCH_VRAM=24GiB in the environment stands for --vram 24GiB.
+--vram is what is free: on a card that is sold with 24 GB that is about 23.5GiB. Without a card the
+need alone is shown, and whether main memory is enough for "qbranch gen". QBRANCH_VRAM=24GiB in
+the environment stands for --vram 24GiB.
 
 What is wrong with a branch is listed below the table: what its card, its name, its
 configurations and its tensors contradict one another in. --explain shows every term of the
@@ -158,8 +160,15 @@ What each of them loads, and why not, is in docs/engines.md.`,
 		ValidArgsFunction: r.completeRefs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ref, err := app.ParseRef(args[0])
+			if err != nil && isFolder(args[0]) {
+				return &usageError{msg: "fit: " + clean(args[0]) + " is a folder", hint: "'qbranch show " + clean(args[0]) + " --vram 24GiB' measures it"}
+			}
 			if err != nil {
 				return badArgument(err)
+			}
+			only, err := rows.wanted()
+			if err != nil {
+				return err
 			}
 			o, err := r.fitOptions(cmd, &f)
 			if err != nil {
@@ -181,6 +190,7 @@ What each of them loads, and why not, is in docs/engines.md.`,
 			if err != nil {
 				return err
 			}
+			report.Arrange(only, o.AllowTight)
 			if r.json {
 				err = r.emit(fitObject{"qbranch/fit/v1", report})
 			} else {
@@ -193,12 +203,19 @@ What each of them loads, and why not, is in docs/engines.md.`,
 		},
 	}
 	f.register(cmd)
+	rows.register(cmd)
 	cmd.Flags().BoolVar(&explain, "explain", false, "show every term of the need, and where it comes from")
 	cmd.Flags().BoolVar(&require, "require", false, "exit with code 10 when nothing fits")
 	cmd.Flags().StringVar(&measured, "measured", "", "record that --engine took `SIZE` of the card with this branch and --ctx")
 	cmd.Flags().BoolVar(&forget, "forget-measured", false, "forget what --engine was measured to take of this card")
 	r.jsonFlag(cmd)
 	return cmd
+}
+
+// isFolder reports whether an argument that is no reference is a folder here.
+func isFolder(arg string) bool {
+	t, err := app.ParseTarget(arg)
+	return err == nil && t.Dir != ""
 }
 
 // fitObject is the JSON of fit.
@@ -252,9 +269,15 @@ func fitBest(f *app.FitReport) string {
 	case len(f.Branches) < 2 || len(f.Cards) == 0:
 		return ""
 	case f.Best != "":
-		return fmt.Sprintf("best: qbranch get %s:%s\n", clean(f.Repo), clean(f.Best))
-	case slices.ContainsFunc(f.Branches, func(r app.FitRow) bool { return r.Verdict == app.VerdictTight }):
-		return "best: none fits; --allow-tight takes one that is tight\n"
+		i := slices.IndexFunc(f.Branches, func(r app.FitRow) bool { return r.Branch == f.Best })
+		best := fmt.Sprintf("best: qbranch get %s:%s\n", clean(f.Repo), clean(f.Best))
+		if doubts := f.Branches[i].Doubts(); len(doubts) > 0 {
+			best += "      but " + clean(strings.Join(doubts, "; ")) + "\n"
+		}
+		return best
+	}
+	if near := f.Nearest(); near != nil && near.Verdict == app.VerdictTight {
+		return fmt.Sprintf("best: none fits for certain; the nearest is %s, which is tight: --allow-tight takes it\n", clean(near.Branch))
 	}
 	return "best: none fits\n"
 }
@@ -310,10 +333,18 @@ func fitHead(f *app.FitReport) []string {
 	if f.Memory == app.MemoryRAM {
 		return []string{f.MemoryText() + ": " + what}
 	}
+	whose := f.Memory
 	if f.Memory == app.MemoryGPU {
-		return []string{f.MemoryText() + " free (" + f.CardNames() + "): " + what}
+		whose = f.CardNames()
 	}
-	return []string{f.MemoryText() + " (" + f.Memory + "): " + what}
+	memory := f.MemoryText() + " free (" + whose + ")"
+	if e.Fills > 0 {
+		memory += ", of which " + f.Engine + " takes " + app.GiBText(e.Fills)
+		if len(f.Cards) > 1 {
+			memory += " of a card"
+		}
+	}
+	return []string{memory + ": " + what}
 }
 
 // freeText is what is free of a memory.

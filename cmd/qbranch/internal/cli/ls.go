@@ -24,9 +24,9 @@ what the store holds of each. The size of the weights is the real one; the colum
 what the model card says. Where card, name, config and files disagree, a note says so; --explain
 shows for every parameter who says what, what is believed, and why.
 
-With --fit the headers of the weights are read, too, to say which branches fit a graphics card;
-"qbranch fit" says why others do not. --sort quality puts the most bits first, then the
-smallest groups, then act-order.`,
+With --fit the headers of the weights are read, too, to say which branches fit a graphics card
+(--vram, --ctx and --sort vram mean --fit); "qbranch fit" says why others do not. --sort
+quality puts the most bits first, then the smallest groups, then act-order.`,
 		Example: `  qbranch ls TheBloke/Llama-2-13B-chat-GPTQ
   qbranch ls TheBloke/Llama-2-13B-chat-GPTQ --all-refs
   qbranch ls TheBloke/Llama-2-13B-chat-GPTQ --fit --vram 12GiB --sort quality --bits 4
@@ -64,12 +64,26 @@ smallest groups, then act-order.`,
 
 // lsFlags say which branches are shown, and how.
 type lsFlags struct {
-	fit      bool
-	measure  fitFlags
-	sort     string
+	fit     bool
+	measure fitFlags
+	sort    string
+	rows    rowFlags
+}
+
+// rowFlags say which branches are wanted.
+type rowFlags struct {
 	bits     []int
 	groups   []string
 	actOrder string
+	maxSize  string
+}
+
+func (f *rowFlags) register(cmd *cobra.Command) {
+	fl := cmd.Flags()
+	fl.IntSliceVar(&f.bits, "bits", nil, "only branches of `N` bits (several with commas)")
+	fl.StringSliceVar(&f.groups, "group", nil, "only branches with groups of `N`, or none")
+	fl.StringVar(&f.actOrder, "act-order", "", "only branches with act-order, yes, or without it, no: `WHICH`")
+	fl.StringVar(&f.maxSize, "max-size", "", "only branches with weight files of at most `SIZE`: 20GB, or 20")
 }
 
 func (f *lsFlags) register(cmd *cobra.Command) {
@@ -77,16 +91,28 @@ func (f *lsFlags) register(cmd *cobra.Command) {
 	fl.BoolVar(&f.fit, "fit", false, "say which branches fit a graphics card")
 	f.measure.registerCard(cmd)
 	fl.StringVar(&f.sort, "sort", "", "sort by `WHAT`: "+strings.Join(app.Sorts(), ", "))
-	fl.IntSliceVar(&f.bits, "bits", nil, "only branches of `N` bits (several with commas)")
-	fl.StringSliceVar(&f.groups, "group", nil, "only branches with groups of `N`, or none")
-	fl.StringVar(&f.actOrder, "act-order", "", "only branches with act-order, yes, or without it, no: `WHICH`")
+	f.rows.register(cmd)
 }
 
-// arrange checks what the flags say of the rows.
+// arrange checks what the flags say of the rows and their order.
 func (f *lsFlags) arrange() (app.Arrange, error) {
-	o := app.Arrange{Sort: f.sort, Bits: f.bits}
+	o := app.Arrange{Sort: f.sort}
 	if f.sort != "" && !slices.Contains(app.Sorts(), f.sort) {
 		return o, &usageError{msg: fmt.Sprintf("--sort %q: want one of %s", clean(f.sort), strings.Join(app.Sorts(), ", "))}
+	}
+	var err error
+	o.Wanted, err = f.rows.wanted()
+	return o, err
+}
+
+// wanted checks what the flags say of the rows.
+func (f *rowFlags) wanted() (app.Wanted, error) {
+	o := app.Wanted{Bits: f.bits}
+	if f.maxSize != "" {
+		var err error
+		if o.MaxSize, err = app.ParseFileSize(f.maxSize); err != nil {
+			return o, &usageError{msg: "--max-size: " + err.Error(), err: err}
+		}
 	}
 	for _, text := range f.groups {
 		n, err := strconv.Atoi(text)
@@ -107,30 +133,6 @@ func (f *lsFlags) arrange() (app.Arrange, error) {
 		return o, &usageError{msg: fmt.Sprintf("--act-order %q: want yes or no", clean(f.actOrder))}
 	}
 	return o, nil
-}
-
-// wanted is what is asked of branches, in a sentence.
-func (f *lsFlags) wanted() string {
-	var parts []string
-	if len(f.bits) > 0 {
-		parts = append(parts, strings.Trim(strings.ReplaceAll(fmt.Sprint(f.bits), " ", " or "), "[]")+" bits")
-	}
-	if len(f.groups) > 0 {
-		groups := make([]string, len(f.groups))
-		for i, size := range f.groups {
-			if groups[i] = "groups of " + size; size == "none" || size == "-1" {
-				groups[i] = "no groups"
-			}
-		}
-		parts = append(parts, strings.Join(groups, " or "))
-	}
-	switch f.actOrder {
-	case "yes":
-		parts = append(parts, "act-order")
-	case "no":
-		parts = append(parts, "no act-order")
-	}
-	return clean(strings.Join(parts, " and "))
 }
 
 // list makes the listing that the flags ask for.
@@ -158,7 +160,7 @@ func (r *run) list(cmd *cobra.Command, repo app.RepoID, o app.ListOptions, f *ls
 	all := len(l.Branches)
 	l.Arrange(arrange)
 	if len(l.Branches) == 0 && all > 0 {
-		r.note("none of %s is known to have %s", plural(all, "branch"), f.wanted())
+		r.note("none of %s is known to have %s", plural(all, "branch"), arrange.Text())
 	}
 	return l, nil
 }

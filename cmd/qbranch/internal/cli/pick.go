@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -10,8 +11,7 @@ import (
 
 func (r *run) pickCommand() *cobra.Command {
 	var f fitFlags
-	var maxSize string
-	var bits []int
+	var rows rowFlags
 	cmd := &cobra.Command{
 		Use:        "pick REPO",
 		GroupID:    groupFetch,
@@ -35,14 +35,12 @@ and the error names the nearest branch and what it lacks.`,
 				return &usageError{msg: fmt.Sprintf("pick: %s names a branch", clean(args[0])),
 					hint: fmt.Sprintf("'qbranch pick %s' picks one; 'qbranch fit %s' measures this one", ref.Repo, ref)}
 			}
-			o := app.PickOptions{Bits: bits}
-			if o.FitOptions, err = r.fitOptions(cmd, &f); err != nil {
+			var o app.PickOptions
+			if o.Wanted, err = rows.wanted(); err != nil {
 				return err
 			}
-			if maxSize != "" {
-				if o.MaxSize, err = app.ParseSize(maxSize); err != nil {
-					return &usageError{msg: "--max-size: " + err.Error(), err: err}
-				}
+			if o.FitOptions, err = r.fitOptions(cmd, &f); err != nil {
+				return err
 			}
 			a, err := r.open(0)
 			if err != nil {
@@ -56,12 +54,17 @@ and the error names the nearest branch and what it lacks.`,
 				return r.emit(pickJSON(p))
 			}
 			fmt.Fprintln(r.out, p.Ref)
+			for _, doubt := range p.Row.Doubts() {
+				r.note("%s: %s", clean(p.Row.Branch), clean(doubt))
+			}
+			if codes := p.Row.Warnings(); len(codes) > 0 {
+				r.note("%s: has warnings (%s): 'qbranch show %s' explains them", clean(p.Row.Branch), clean(strings.Join(codes, ", ")), clean(p.Ref.String()))
+			}
 			return nil
 		},
 	}
 	f.register(cmd)
-	cmd.Flags().StringVar(&maxSize, "max-size", "", "weight files of at most `SIZE`: 20GiB, 20GB; a bare number is GiB")
-	cmd.Flags().IntSliceVar(&bits, "bits", nil, "only branches of `N` bits (several with commas)")
+	rows.register(cmd)
 	r.jsonFlag(cmd)
 	return cmd
 }
