@@ -27,6 +27,12 @@
 // (branch names, error messages and generated text come from strangers), cut
 // to the window, coloured, and in ASCII mode translated.
 //
+// # Measuring
+//
+// A repository is read once ([survey]); the [plan] says what its branches are to
+// run in. Every change of the plan measures them again, without asking anybody, in
+// a command of its own generation, so that the table follows each key.
+//
 // # Colour
 //
 // Sixteen colours, and never the only sign of anything. The background is never
