@@ -1,321 +1,114 @@
 package tui
 
 import (
+	"cmp"
 	"fmt"
-	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/qbranch/qbranch/cmd/qbranch/internal/app"
 )
 
-// skeletonRows stand where branches will be until they are known.
-const skeletonRows = 8
-
-// table draws the branches. Branch, size of the weights, need, verdict and local
-// state are always there; the other columns are, as far as names need not be cut
-// for them. Sizes of files are decimal, as the hub's pages have them; memory is
-// binary, as drivers have it.
-func (s *branchesScreen) table(m *model, w, h int) []line {
-	rows := s.rows()
-	prefix := ""
-	for _, strip := range []string{"", "gptq-"} {
-		prefix = strip
-		if cols := s.columns(m, rows, prefix, w); cols[0].width >= s.longest(rows, prefix) {
-			break
-		}
-	}
-	cols := s.columns(m, rows, prefix, w)
-	if s.listing == nil {
-		for i := range cols {
-			cols[i].cell = func(row int) span { return span{dim, skeleton(i, cols[i].width, row)} }
-		}
-		return table(cols, skeletonRows, -1, h)
-	}
-	return tableMarked(cols, len(rows), s.cursor, h, func(i int) bool { return s.marked[rows[i].Branch] })
-}
-
-// longest is the widest name, without a prefix that most have.
-func (s *branchesScreen) longest(rows []app.BranchRow, prefix string) int {
-	n := 20
-	for _, r := range rows {
-		n = max(n, width(strings.TrimPrefix(r.Branch, prefix)))
-	}
-	return min(n, 40)
-}
-
-// columns chooses the columns for w: what tells most goes last.
-func (s *branchesScreen) columns(m *model, rows []app.BranchRow, prefix string, w int) []column {
-	largest := int64(0)
-	for _, r := range rows {
-		largest = max(largest, r.WeightBytes)
-	}
-	u := unitFor(largest)
-	branch := column{title: "Branch", cell: func(i int) span { return span{plain, strings.TrimPrefix(rows[i].Branch, prefix)} }}
-	bits := column{title: "Bits", width: 4, right: true, cell: func(i int) span { return known(intText(rows[i].Bits)) }}
-	group := column{title: "GS", width: 4, right: true, cell: func(i int) span { return known(intText(rows[i].GroupSize)) }}
-	act := column{title: "Act", width: 3, cell: func(i int) span { return known(boolText(rows[i].ActOrder)) }}
-	size := column{title: "Size " + u.name, width: 8, right: true, cell: func(i int) span {
-		if rows[i].WeightBytes <= 0 {
-			return known("")
-		}
-		return span{plain, u.of(rows[i].WeightBytes)}
-	}}
-	need := column{title: "VRAM GiB", width: 8, right: true, cell: func(i int) span { return s.needCell(rows[i].Fit) }}
-	fit := column{title: "Fit", width: 10, cell: func(i int) span { return s.verdictWord(rows[i].Fit) }}
-	gauge := column{title: "Fit", width: 10, cell: func(i int) span { return s.fitBar(rows[i].Fit) }}
-	engines := column{title: "Eng", width: 4, cell: func(i int) span { return engineLetters(rows[i].Fit) }}
-	rank := column{title: "Rank", width: 5, cell: func(i int) span { return span{dim, s.rank(&rows[i])} }}
-	local := column{title: "Local", width: 10, cell: func(i int) span { return s.local(m, rows[i]) }}
-	brief := func(c column, title string, n int) column { c.title, c.width = title, n; return c }
-	gb, gibs, sign := brief(size, u.name, 6), brief(need, "GiB", 5), brief(local, "Local", 5)
-	sign.cell = func(i int) span { return inShort(s.local(m, rows[i])) }
-
-	sets := [][]column{
-		{branch, gb, gibs, fit, sign},
-		{branch, bits, gb, gibs, fit, sign},
-		{branch, bits, group, gb, gibs, fit, sign},
-		{branch, bits, group, gb, gibs, fit, local},
-		{branch, bits, group, act, gb, gibs, gauge, sign},
-		{branch, bits, group, act, gb, gibs, gauge, engines, sign},
-		{branch, bits, group, act, gb, gibs, gauge, engines, local},
-		{branch, bits, group, act, gb, gibs, gauge, engines, rank, local},
-		{branch, bits, group, act, size, need, gauge, engines, rank, local},
-	}
-	if s.stored { // nothing else is known
-		sets = [][]column{{branch, local}}
-	}
-	cols := sets[0]
-	for _, set := range sets[1:] {
-		if w-tableWidth(set) >= s.longest(rows, prefix) {
-			cols = set
-		}
-	}
-	cols[0].width = max(8, min(w-tableWidth(cols), max(s.longest(rows, prefix), 28)))
-	return cols
-}
-
-// needCell is the expected need.
-func (s *branchesScreen) needCell(f *app.FitRow) span {
-	need := int64(0)
-	if f != nil {
-		need = f.Estimate.Need.Expected
-		if f.CPU != nil {
-			need = f.CPU.Need.Expected
-		}
-	}
+func (s *branchesScreen) status(m *model) remark {
 	switch {
-	case f == nil && s.waiting():
-		return span{dim, "…"}
-	case need <= 0:
-		return known("")
+	case s.seeking:
+		return remark{role: accent, text: "/ " + s.filter.text() + "▏"}
+	case s.err != nil && s.listing != nil:
+		return remark{bad, "✗ " + s.err.Error(), hintOr(s.err, "r tries again; shown is what was known before")}
+	case s.task.running() && m.frame > 2:
+		return remark{role: dim, text: spinner(m.frame) + " asking the hub"}
+	case s.gradeErr != nil:
+		return remark{bad, "✗ what fits is not known: " + s.gradeErr.Error(), hintOr(s.gradeErr, "r tries again")}
+	case s.reading.running() && m.frame > 2:
+		return remark{role: dim, text: spinner(m.frame) + " reading the headers of the weights"}
 	}
-	return span{plain, strconv.FormatFloat(float64(need)/(1<<30), 'f', 1, 64)}
+	return remark{}
 }
 
-// waiting reports whether grades are on their way.
-func (s *branchesScreen) waiting() bool {
-	return s.task.running() || s.reading.running() || s.grading.running()
+func (s *branchesScreen) body(m *model, w, h int) []line {
+	if s.listing == nil && s.err != nil {
+		out := failure(s.err, w)
+		return append(out, nil, say(plain, "   r tries again, esc goes back."))
+	}
+	if s.listing != nil && len(s.all()) == 0 {
+		return []line{say(plain, "   The repository has no branches.")}
+	}
+	if len(s.rows()) == 0 && s.listing != nil {
+		return s.nothing(w)
+	}
+	second := pane{"", func(w, h int) []line { return s.detail(m, w, h) }}
+	if r := s.row(); r != nil {
+		second.title = r.Branch
+	}
+	if s.planner.open {
+		second = pane{"Plan", func(w, h int) []line { return s.planner.draw(m, s, w, h) }}
+	}
+	return splitAt(w, h, sideWidth(w), s.lowHeight(h), pane{s.tableTitle(), func(w, h int) []line { return s.table(m, w, h) }}, second)
 }
 
-// verdictWord is a sign and a word for a verdict.
-func (s *branchesScreen) verdictWord(f *app.FitRow) span {
-	if f == nil {
-		if s.waiting() {
-			return span{dim, "…"}
-		}
-		return known("")
+// nothing says why no row is shown, and what would show some.
+func (s *branchesScreen) nothing(w int) []line {
+	if s.filter.text() != "" {
+		return []line{say(plain, "   No branch matches "+s.filter.text()+"."), say(dim, "   esc shows all.")}
 	}
-	sign, r := verdictSign(s.verdict(f))
-	word := map[app.Verdict]string{app.VerdictFits: "fits", app.VerdictTight: "tight", app.VerdictTooBig: "too big", app.VerdictUnusable: "unusable"}[s.verdict(f)]
-	return span{r, sign + " " + orAny(word, "unknown")}
-}
-
-func verdictSign(v app.Verdict) (string, role) {
-	switch v {
-	case app.VerdictFits:
-		return "✓", good
-	case app.VerdictTight:
-		return "~", warn
-	case app.VerdictTooBig, app.VerdictUnusable:
-		return "✗", bad
-	}
-	return "?", dim
-}
-
-// fitBar is the sign of the verdict and the need as a part of what is free; an
-// arrow is what goes beyond. Where that is not known the word stands for it.
-func (s *branchesScreen) fitBar(f *app.FitRow) span {
-	word := s.verdictWord(f)
-	free := s.freeFor(f)
-	if f == nil || free <= 0 || s.verdict(f) == app.VerdictUnusable || s.verdict(f) == app.VerdictUnknown {
-		return word
-	}
-	need := f.Estimate.Need.Expected
-	if f.CPU != nil {
-		need = f.CPU.Need.Expected
-	}
-	sign, r := verdictSign(s.verdict(f))
-	if need > free {
-		return span{r, sign + " ███████▶"}
-	}
-	return span{r, sign + " " + bar(need, free, 8)}
-}
-
-// freeFor is the free memory that a row was measured against.
-func (s *branchesScreen) freeFor(f *app.FitRow) int64 {
-	if s.report == nil || f == nil {
-		return 0
-	}
-	if f.CPU != nil {
-		if s.report.RAM == nil {
-			return 0
-		}
-		return s.report.RAM.Free
-	}
-	var most, sum int64
-	for _, c := range s.report.Cards {
-		most, sum = max(most, c.Free), sum+max(0, c.Free)
-	}
-	if s.report.Split != "" {
-		return sum
-	}
-	return most
-}
-
-// engineLetters says which programs load a branch: A AutoGPTQ or GPTQModel, E
-// ExLlama or ExLlamaV2, V vLLM, Q qbranch. A small letter is with a caveat, a dash
-// is no, a question mark that it is not known.
-func engineLetters(f *app.FitRow) span {
-	if f == nil {
-		return known("")
-	}
-	var out strings.Builder
-	for _, group := range []struct {
-		letter string
-		ids    []string
-	}{{"A", []string{"autogptq", "gptqmodel"}}, {"E", []string{"exllama", "exllamav2"}}, {"V", []string{"vllm"}}, {"Q", []string{"qbranch"}}} {
-		best := "-"
-		for _, e := range f.Engines {
-			if slices.Contains(group.ids, e.ID) {
-				best = better(best, map[string]string{"yes": group.letter, "caveat": strings.ToLower(group.letter), "unknown": "?"}[string(e.Loads)])
-			}
-		}
-		out.WriteString(best)
-	}
-	return span{plain, out.String()}
-}
-
-// better is the letter that promises more.
-func better(a, b string) string {
-	worth := func(s string) int {
-		switch {
-		case s == "" || s == "-":
-			return 0
-		case s == "?":
-			return 1
-		case s == strings.ToLower(s):
-			return 2
-		}
-		return 3
-	}
-	if worth(b) > worth(a) {
-		return b
-	}
-	return a
-}
-
-// rank is the expected quality of a row among all of the repository, one to five
-// dots: bits, then group size, then act-order. It is an order, not a measurement.
-func (s *branchesScreen) rank(r *app.BranchRow) string {
-	all := s.all()
-	if r.Bits == nil || len(all) < 2 {
-		return ""
-	}
-	worse := 0
-	for i := range all {
-		if app.CompareQuality(r, &all[i]) < 0 {
-			worse++
+	out := []line{say(plain, "   No branch fits.")}
+	if s.report != nil {
+		if err := s.report.Require(s.only == onlyPossible); err != nil {
+			out = failure(err, w)
 		}
 	}
-	dots := 1 + worse*4/(len(all)-1)
-	return strings.Repeat("●", dots) + strings.Repeat("○", 5-dots)
+	return append(out, nil, say(dim, "   f shows the others; p plans with other memory, or less context."))
 }
 
-// inShort is a local state without its word.
-func inShort(l span) span {
-	sign, rest, _ := strings.Cut(l.text, " ")
-	if strings.HasSuffix(rest, "%") {
-		sign += strings.TrimSpace(rest)
+// lowHeight is how much of a narrow window is below the table.
+func (s *branchesScreen) lowHeight(h int) int {
+	if s.planner.open {
+		return min(len(planFields)+2, h/2+1)
 	}
-	return span{l.role, sign}
+	return lowHeight(h)
 }
 
-// skeleton is a placeholder for a cell that is not known yet.
-func skeleton(col, w, row int) string {
-	if col > 0 {
-		return strings.Repeat("░", min(w, 3))
+// sideWidth is what the pane beside the table takes of a wide window: the table
+// gets most of what comes with width.
+func sideWidth(w int) int { return max(34, w*28/100) }
+
+func (s *branchesScreen) tableTitle() string {
+	switch n, all := len(s.rows()), len(s.all()); {
+	case all == 0:
+		return "Branches"
+	case n < all:
+		return fmt.Sprintf("Branches %d of %d", n, all)
+	default:
+		return fmt.Sprintf("Branches %d", n)
 	}
-	return strings.Repeat("░", min(w, 16+row*5%9))
 }
 
-// known is a cell that may be empty because nobody says.
-func known(text string) span {
-	if text == "" {
-		return span{dim, "·"}
+// gauge says what the table is measured against, and how it is arranged.
+func (s *branchesScreen) gauge(m *model, w int) line {
+	out := line{{plain, " "}}
+	if m.plan.simulated() {
+		out = append(out, span{warn, "SIM "})
 	}
-	return span{plain, text}
-}
-
-// intText prints a number; -1 is "none".
-func intText(n *int) string {
-	switch {
-	case n == nil:
-		return ""
-	case *n == -1:
-		return "none"
+	if text := m.memoryText(s.report); text != "" {
+		out = append(out, span{plain, text}, span{plain, "  "})
 	}
-	return strconv.Itoa(*n)
-}
-
-func boolText(b *bool) string {
-	switch {
-	case b == nil:
-		return ""
-	case *b:
-		return "yes"
+	context := cmp.Or(m.plan.context, app.DefaultContext)
+	if r := s.row(); r != nil && r.Fit != nil && r.Fit.Estimate.Context > 0 {
+		context = r.Fit.Estimate.Context // a small model's own
 	}
-	return "no"
-}
-
-// local says what is here of a branch: a transfer's progress, else what the
-// store said.
-func (s *branchesScreen) local(m *model, r app.BranchRow) span {
-	if t := m.transfers.find(s.ref(r.Branch)); t != nil && t.active() {
-		if t.state == transferQueued {
-			return span{dim, "· queued"}
-		}
-		return span{accent, "↓ " + percent(t.done, t.total)}
+	facts := []string{fmt.Sprintf("ctx %d", context)}
+	if m.plan.kv != "" {
+		facts = append(facts, "kv "+m.plan.kv)
 	}
-	return stateSpan(r.Local, percent(r.LocalBytes, r.TotalBytes))
-}
-
-// stateSpan is a sign and a word for a local state.
-func stateSpan(state app.LocalState, share string) span {
-	switch state {
-	case app.LocalVerified:
-		return span{good, "● verified"}
-	case app.LocalPartial:
-		if share == "" {
-			share = "partial"
-		}
-		return span{warn, "◐ " + share}
-	case app.LocalCorrupt:
-		return span{bad, "! corrupt"}
-	case app.LocalOutdated:
-		return span{warn, "↻ outdated"}
+	facts = append(facts, orAny(m.plan.engine, "any engine"))
+	if m.plan.batch > 1 {
+		facts = append(facts, fmt.Sprintf("batch %d", m.plan.batch))
 	}
-	return span{}
+	if m.plan.split != "" {
+		facts = append(facts, m.plan.split)
+	}
+	out = append(out, span{dim, strings.Join(facts, "  ")})
+	order := line{{dim, "fit: " + orAny(s.only, "all") + "  sort: " + orAny(s.sort, "main first")}, {plain, " "}}
+	return ends(out, order, w)
 }
 
 // detail tells about the branch under the cursor. The last line is the command
@@ -374,73 +167,82 @@ func (s *branchesScreen) notes() []app.Note {
 	return s.listing.Notes
 }
 
-// estimate tells what a branch needs and what that is made of: in rows where
-// there is room for them.
+// estimate tells what a branch needs and what that is made of, in rows where
+// there is room for them, and whether that fits.
 func (s *branchesScreen) estimate(f *app.FitRow, w int, room bool) []line {
-	if f == nil || f.Estimate.Need.Expected <= 0 {
-		if f != nil && f.Why != "" {
-			return fact("fit", dim, f.Why, w)
-		}
+	switch {
+	case f == nil:
 		return nil
+	case f.Estimate.Need.Expected <= 0:
+		return fact("fit", dim, f.Why, w)
 	}
-	gib := func(n int64) string { return strconv.FormatFloat(float64(n)/(1<<30), 'f', 2, 64) }
-	e := f.Estimate
-	total := fmt.Sprintf("%s GiB (%s-%s)", gib(e.Need.Expected), gib(e.Need.Low), gib(e.Need.High))
 	var out []line
 	if room {
-		source := func(s string) string { // the narrow pane has no room for it
-			if w < 46 {
-				return ""
-			}
-			return s
-		}
-		for _, t := range e.Terms {
-			sign := "+ "
-			if t.Expected < 0 {
-				sign = "- "
-			}
-			out = append(out, line{{dim, "   " + left(sign+t.Name, 18)}, {plain, right(gib(abs(t.Expected)), 7)}, {dim, "  " + source(string(t.Source))}})
-		}
-		need := "= need GiB"
-		if f.CPU != nil {
-			need = "= on a card, GiB"
-		}
-		out = append(out, line{{dim, "   " + left(need, 18)}, {title, right(gib(e.Need.Expected), 7)}},
-			line{{dim, fmt.Sprintf("     %s to %s", gib(e.Need.Low), gib(e.Need.High))}})
+		out = termRows(f, w)
 	} else {
-		var sum strings.Builder
-		for i, t := range e.Terms {
-			switch {
-			case t.Expected < 0:
-				sum.WriteString(" − ")
-			case i > 0:
-				sum.WriteString(" + ")
-			}
-			sum.WriteString(gib(abs(t.Expected)) + " " + t.Name)
-		}
-		label := "need"
-		if f.CPU != nil {
-			label = "on a card"
-		}
-		out = fact(label, plain, sum.String()+" = "+total, w)
+		out = termSum(f, w)
 	}
 	word := s.verdictWord(f)
-	switch text := word.text; {
-	case f.CPU != nil:
-		out = append(out, fact("in RAM", word.role, text+": qbranch gen needs "+gib(f.CPU.Need.Expected)+" GiB; p plans for a card", w)...)
-		return out
-	case f.Why != "":
-		out = append(out, fact("fit", word.role, text+": "+f.Why, w)...)
-	default:
-		out = append(out, fact("fit", word.role, text, w)...)
+	if f.CPU != nil {
+		return append(out, fact("in RAM", word.role, word.text+": qbranch gen needs "+gibText(f.CPU.Need.Expected)+" GiB; p plans for a card", w)...)
 	}
+	text := word.text
+	if f.Why != "" {
+		text += ": " + f.Why
+	}
+	out = append(out, fact("fit", word.role, text, w)...)
 	switch help := f.Help(false); {
-	case s.verdict(f) == app.VerdictFits && e.MaxContext > 0:
-		out = append(out, fact("context", plain, fmt.Sprintf("fits up to %d tokens", e.MaxContext), w)...)
+	case s.verdict(f) == app.VerdictFits && f.Estimate.MaxContext > 0:
+		out = append(out, fact("context", plain, fmt.Sprintf("fits up to %d tokens", f.Estimate.MaxContext), w)...)
 	case len(help) > 0:
 		out = append(out, fact("would fit", plain, "with "+help[0], w)...)
 	}
 	return out
+}
+
+// termRows are the terms of an estimate, a row for each. The narrow pane has no
+// room for their sources.
+func termRows(f *app.FitRow, w int) (out []line) {
+	row := func(label string, r role, n int64, more string) {
+		out = append(out, line{{dim, "   " + left(label, 18)}, {r, right(gibText(n), 7)}, {dim, more}})
+	}
+	for _, t := range f.Estimate.Terms {
+		sign, source := "+ ", ""
+		if t.Expected < 0 {
+			sign = "- "
+		}
+		if w >= 46 {
+			source = "  " + string(t.Source)
+		}
+		row(sign+t.Name, plain, abs(t.Expected), source)
+	}
+	need := "= need GiB"
+	if f.CPU != nil {
+		need = "= on a card, GiB"
+	}
+	n := f.Estimate.Need
+	row(need, title, n.Expected, "")
+	return append(out, line{{dim, fmt.Sprintf("     %s to %s", gibText(n.Low), gibText(n.High))}})
+}
+
+// termSum is the same as one sum.
+func termSum(f *app.FitRow, w int) []line {
+	var sum strings.Builder
+	for i, t := range f.Estimate.Terms {
+		switch {
+		case t.Expected < 0:
+			sum.WriteString(" − ")
+		case i > 0:
+			sum.WriteString(" + ")
+		}
+		sum.WriteString(gibText(abs(t.Expected)) + " " + t.Name)
+	}
+	label := "need"
+	if f.CPU != nil {
+		label = "on a card"
+	}
+	n := f.Estimate.Need
+	return fact(label, plain, fmt.Sprintf("%s = %s GiB (%s-%s)", sum.String(), gibText(n.Expected), gibText(n.Low), gibText(n.High)), w)
 }
 
 func abs(n int64) int64 { return max(n, -n) }
