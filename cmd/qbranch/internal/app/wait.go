@@ -22,6 +22,16 @@ func listening(ctx context.Context, notify func(Event)) context.Context {
 	return context.WithValue(ctx, waitKey{}, notify)
 }
 
+// Waiting makes tell hear of the pauses of ctx's requests, of 5 s and more, instead
+// of Config.OnWait. Get, and what else has a Notify, tells them as its events.
+func Waiting(ctx context.Context, tell func(Wait)) context.Context {
+	return listening(ctx, func(e Event) {
+		if e.Wait != nil {
+			tell(*e.Wait)
+		}
+	})
+}
+
 // waiting returns what the hub's client tells its pauses to.
 func waiting(otherwise func(Wait)) func(context.Context, Wait) {
 	return func(ctx context.Context, w Wait) {

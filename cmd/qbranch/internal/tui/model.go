@@ -88,6 +88,7 @@ type model struct {
 	frame         int // ticks so far, for the spinner
 	ticking       bool
 	over          overlay // nil = none
+	pause         pause   // that a task is kept by
 	notice        remark  // until the next key
 	way           []screenID
 	plan          plan               // what branches are to run in, and how
@@ -219,6 +220,7 @@ func (m *model) take(msg tea.Msg) tea.Cmd {
 	case tickMsg:
 		m.ticking = false
 		m.frame++
+		m.pause.sample(time.Time(msg), m.work.pauses)
 		m.verify.sample()
 		m.generate.sample(time.Time(msg))
 		return m.transfers.sample(m, time.Time(msg))

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"testing"
+	"time"
 
 	"github.com/qbranch/qbranch/cmd/qbranch/internal/app"
 )
@@ -177,6 +178,11 @@ func detailStates(t *testing.T) []state {
 	loading.detail.open(loading, talesRef(group32))
 	ticks(loading, 4, nil)
 
+	waiting := atTales(t, &fake{})
+	hit(waiting, "j", "d")
+	waiting.work.pauses.put(app.Wait{Host: "huggingface.co", For: 192 * time.Second, Reason: "too many requests (429)"})
+	ticks(waiting, 4, nil)
+
 	restricted := talesShown()
 	restricted.Notes = append(restricted.Notes, app.Note{Code: "RESTRICTED", Message: "the files need permission, so bits and groups are from names and card"})
 	restricted.Files, restricted.Estimate, restricted.Engines = nil, app.Estimate{}, nil
@@ -189,7 +195,7 @@ func detailStates(t *testing.T) []state {
 
 	failed := bench(t, &fake{listErr: hinted{"qbranch/llama-tales-moe-2m-GPTQ:main is not in the store", "go online, then: qbranch get qbranch/llama-tales-moe-2m-GPTQ:main"}})
 	settle(failed, failed.detail.open(failed, talesRef("main")))
-	return append(out, state{"detail-partly", partly}, state{"detail-loading", loading}, state{"detail-gated", gated}, state{"detail-stale", stale}, state{"detail-failed", failed})
+	return append(out, state{"detail-partly", partly}, state{"detail-loading", loading}, state{"detail-waiting", waiting}, state{"detail-gated", gated}, state{"detail-stale", stale}, state{"detail-failed", failed})
 }
 
 // atCompare is a model that shows the first two branches side by side.

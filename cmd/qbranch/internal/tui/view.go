@@ -120,7 +120,7 @@ func (m *model) status() remark {
 	if m.over != nil {
 		return remark{}
 	}
-	for _, r := range []remark{m.notice, m.current().status(m)} {
+	for _, r := range []remark{m.notice, m.waiting(), m.current().status(m)} {
 		if r.text != "" {
 			return r
 		}

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
+
+	"github.com/qbranch/qbranch/cmd/qbranch/internal/app"
 )
 
 // worker runs the commands that do something, and waits for them at the end:
@@ -13,6 +15,7 @@ import (
 type worker struct {
 	ctx    context.Context // parent of every task; ends with the program
 	cancel context.CancelFunc
+	pauses *outbox[app.Wait] // that tasks report; transfers tell theirs themselves
 
 	mu     sync.Mutex
 	closed bool
@@ -20,8 +23,9 @@ type worker struct {
 }
 
 func newWorker(ctx context.Context) *worker {
-	ctx, cancel := context.WithCancel(ctx)
-	return &worker{ctx: ctx, cancel: cancel}
+	pauses := &outbox[app.Wait]{}
+	ctx, cancel := context.WithCancel(app.Waiting(ctx, pauses.put))
+	return &worker{ctx: ctx, cancel: cancel, pauses: pauses}
 }
 
 // command makes a command of f. After close it does nothing.
