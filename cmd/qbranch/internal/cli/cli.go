@@ -77,11 +77,11 @@ func (r *run) rootCommand() *cobra.Command {
 Hugging Face repository. "qbranch REPO" on a terminal opens the browser.
 
 A REF is owner/name, owner/name:branch, owner/name@commit or the page's URL.`,
-		Example: `  qbranch demo                                          see the whole job on a small repository
-  qbranch ls TheBloke/Llama-2-13B-chat-GPTQ             what branches there are
-  qbranch fit TheBloke/Llama-2-13B-chat-GPTQ --vram 12GiB   which fit a graphics card
-  qbranch pick TheBloke/Llama-2-13B-chat-GPTQ           the best of them, for a script
-  qbranch get TheBloke/Llama-2-13B-chat-GPTQ:main       fetch one, or go on fetching it
+		Example: `  qbranch demo                                              see the whole job on a small repository
+  qbranch ls TheBloke/Llama-2-13B-chat-GPTQ                 what branches there are
+  qbranch fit TheBloke/Llama-2-13B-chat-GPTQ --vram 12GiB   which of them fit a graphics card
+  qbranch pick TheBloke/Llama-2-13B-chat-GPTQ               the best that fits, for a script
+  qbranch get TheBloke/Llama-2-13B-chat-GPTQ:main           fetch one, or go on fetching it
   qbranch gen TheBloke/Llama-2-13B-chat-GPTQ:main -p "Why is the sky blue?"`,
 		Version:       r.build().Version,
 		SilenceUsage:  true,
@@ -164,16 +164,9 @@ func (r *run) bare(cmd *cobra.Command, args []string) error {
 	return &usageError{msg: "no command given, and this is not a terminal to browse in", hint: "try 'qbranch demo'"}
 }
 
-// planned are commands that people may look for and that are not there yet.
-var planned = []string{"diff"}
-
 func unknownCommand(cmd *cobra.Command, name string) error {
 	if cmd == cmd.Root() && slices.Contains([]string{"rm", "gc", "du", "fsck", "pin"}, name) {
 		return &usageError{msg: fmt.Sprintf("unknown command %q", name), hint: fmt.Sprintf("did you mean 'qbranch store %s'?", name)}
-	}
-	if slices.Contains(planned, name) {
-		return &usageError{msg: fmt.Sprintf("%s: not available yet", name),
-			hint: "'qbranch --help' lists the commands"}
 	}
 	e := &usageError{msg: fmt.Sprintf("unknown command %q", clean(name)),
 		hint: fmt.Sprintf("'%s --help' lists the commands", cmd.CommandPath())}

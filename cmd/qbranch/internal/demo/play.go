@@ -274,7 +274,7 @@ func (p *player) repair(ctx context.Context) error {
 }
 
 func (p *player) generate(ctx context.Context) error {
-	p.chapter("Prove it", "The branch tells a story, on this CPU, from the files just verified:")
+	p.chapter("Run it", "The branch tells a story, on this CPU, from the files just verified:")
 	var out bytes.Buffer
 	if err := p.expectOutput(ctx, &out, exitOK, "gen", p.pickedRef(), "--system", system, "-p", prompt, "--temp", "0"); err != nil {
 		return err
