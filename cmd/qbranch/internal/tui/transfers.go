@@ -335,7 +335,7 @@ func (s *transfersScreen) keys(*model) []binding {
 			return nil
 		}),
 		bind("b", "b", "limit, the bytes per second of all transfers", true, simply(s.ask)),
-		bind("v", "v", "verify, every byte against its hash", t.is(transferDone), simply(func(m *model) tea.Cmd { return m.verify.open(m, t.ref, false) })).or(why),
+		s.lookKey(t),
 		bind(moveKeys, "↑↓", "move", len(s.list) > 1, func(_ *model, pressed string) tea.Cmd {
 			s.cursor = moved(s.cursor, pressed, len(s.list))
 			return nil
@@ -372,6 +372,14 @@ func (s *transfersScreen) enterKey(t *transfer) binding {
 		label = "files, instead of the log"
 	}
 	return bind("enter", "enter", label, t != nil && t.state != transferElsewhere, simply(func(*model) tea.Cmd { s.showLog = !s.showLog; return nil }))
+}
+
+// lookKey verifies what is here, and otherwise looks who is at what.
+func (s *transfersScreen) lookKey(t *transfer) binding {
+	if t.is(transferDone) {
+		return bind("v", "v", "verify, every byte against its hash", true, simply(func(m *model) tea.Cmd { return m.verify.open(m, t.ref, false) }))
+	}
+	return bind("r", "r", "refresh, what the store and other programs have", !s.looking.running(), simply(s.lookAtStore))
 }
 
 func (s *transfersScreen) stopKey(t *transfer) binding {

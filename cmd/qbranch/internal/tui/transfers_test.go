@@ -358,7 +358,7 @@ func TestElsewhere(t *testing.T) {
 	}
 	f, m, tr := start()
 	wants(t, m, "↓ pid 4123", "another qbranch (pid 4123) is writing this: read only here", "55%")
-	for _, k := range []string{"enter", "space", "x", "v"} {
+	for _, k := range []string{"enter", "space", "x"} {
 		tap(m, k)
 		if !tr.is(transferElsewhere) {
 			t.Fatalf("%s changed it to %d", k, tr.state)
