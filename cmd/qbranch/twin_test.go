@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/qbranch/qbranch/cmd/qbranch/internal/app"
 	"github.com/qbranch/qbranch/cmd/qbranch/internal/cli"
 	"github.com/qbranch/qbranch/hub/hubtest"
 )
@@ -278,4 +279,38 @@ func BenchmarkFit(b *testing.B) {
 			fit(b, cache, "--offline")
 		}
 	})
+}
+
+// BenchmarkRegrade measures the branches again with another context, as the
+// browser does with every key of its planner.
+func BenchmarkRegrade(b *testing.B) {
+	s, err := hubtest.Start(hubtest.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	data, err := mixtralTwin()
+	if err == nil {
+		err = s.Add(data)
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	ref, err := app.ParseRef(mixtralRepo)
+	if err != nil {
+		b.Fatal(err)
+	}
+	a, err := app.New(app.Config{Hub: app.HubOptions{Endpoint: s.URL()}, StoreDir: b.TempDir()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	survey, err := a.Survey(b.Context(), ref)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for i := 0; b.Loop(); i++ {
+		if _, err := survey.Fit(app.FitOptions{VRAM: "24GiB", Context: 4096 + i%2}); err != nil {
+			b.Fatal(err)
+		}
+	}
 }

@@ -3,6 +3,7 @@ package engines
 import (
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Engine is one row of the table: a program that runs GPTQ checkpoints, or one
@@ -103,10 +104,13 @@ type Note struct {
 }
 
 // Engines gives the whole table in the order in which it is shown, families
-// together. It is the caller's to change.
-func Engines() []Engine {
+// together. The rows are shared: they are to be read only.
+func Engines() []Engine { return slices.Clone(table()) }
+
+// table is made once: a screen evaluates it for every branch at every key.
+var table = sync.OnceValue(func() []Engine {
 	return slices.Concat(autoGPTQ(), gptqModel(), vllm(), servers(), exllama(), frontends(), converters(), ours())
-}
+})
 
 // Family is a program, with one or more rows.
 type Family struct {
@@ -114,10 +118,13 @@ type Family struct {
 	Rows     []Engine
 }
 
-// FamilyList gives the programs of the table, in its order.
-func FamilyList() []Family {
+// FamilyList gives the programs of the table, in its order. Like the rows, they are
+// to be read only.
+func FamilyList() []Family { return slices.Clone(families()) }
+
+var families = sync.OnceValue(func() []Family {
 	var list []Family
-	for _, e := range Engines() {
+	for _, e := range table() {
 		if len(list) == 0 || list[len(list)-1].ID != e.Family {
 			list = append(list, Family{ID: e.Family, Name: familyName(e)})
 		}
@@ -125,7 +132,7 @@ func FamilyList() []Family {
 		f.Rows = append(f.Rows, e)
 	}
 	return list
-}
+})
 
 // familyName is the row's name without the kernel.
 func familyName(e Engine) string {
@@ -139,7 +146,7 @@ func familyName(e Engine) string {
 // of them for a program with several. ok is false for an ID the table does not
 // have. Case does not matter.
 func Lookup(id string) (rows []Engine, ok bool) {
-	for _, e := range Engines() {
+	for _, e := range table() {
 		if strings.EqualFold(e.ID, id) {
 			return []Engine{e}, true
 		}

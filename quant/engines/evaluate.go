@@ -59,7 +59,7 @@ func (j *judge) add(loads Loads, format string, args ...any) {
 // Evaluate judges a checkpoint by every row of the table, in its order.
 func Evaluate(s Subject) []Verdict {
 	var list []Verdict
-	for _, e := range Engines() {
+	for _, e := range table() {
 		list = append(list, e.Evaluate(s))
 	}
 	return list

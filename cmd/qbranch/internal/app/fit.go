@@ -164,7 +164,8 @@ func (f *fitter) report(l *Listing) *FitReport {
 func (f *fitter) row(i *Inspection, local LocalState) FitRow {
 	verdicts := i.verdicts(f.subject(i))
 	engine := f.loads(verdicts)
-	w, q := i.Weights(), f.request(i, engine.ID)
+	q := f.request(i, engine.ID)
+	w := q.Weights
 	r := FitRow{Branch: i.Branch, Kind: i.Kind, Commit: i.Commit, Settled: i.Settled, Bytes: w.Bytes, Source: w.Source,
 		Disk: i.diskBytes(), Findings: i.Findings, Unread: i.Unread, Local: local}
 	r.Estimate = q.Estimate()
