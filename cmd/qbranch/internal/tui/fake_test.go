@@ -53,7 +53,11 @@ func (f *fake) List(context.Context, app.RepoID, app.ListOptions) (*app.Listing,
 	return &l, nil
 }
 
-func (f *fake) Recent(string) ([]app.RepoID, error) { return f.looked, nil }
+func (f *fake) Recent(string) ([]app.RepoID, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.looked, nil
+}
 
 func (f *fake) Remember(_ string, repo app.RepoID) error {
 	f.mu.Lock()
