@@ -250,8 +250,11 @@ func fitText(f *app.FitReport, width int, explain bool) string {
 		text = table(columns, rows)
 	}
 	out.WriteString(text)
-	out.WriteString(fitBest(f)) // a command to copy is not broken
-	out.WriteString(wrapped(fitRemarks(f)+learntText(f), width, hang))
+	best, more, _ := strings.Cut(fitBest(f), "\n")
+	if best != "" {
+		out.WriteString(best + "\n") // a command to copy is not broken
+	}
+	out.WriteString(wrapped(more+fitRemarks(f)+learntText(f), width, hang))
 	if explain {
 		for i := range f.Branches {
 			out.WriteString(wrapped(explainText(&f.Branches[i], width), width, hang))
