@@ -46,6 +46,7 @@ var bigModels = []struct{ name, config string }{
 	{"mixtral-8x7B", mixtral8x7B},
 	{"llama-70B", llama2x70B},
 	{"mixtral-8x22B", dims("mixtral", 6144, 16384, 56, 48, 8, 32000, `,"num_local_experts":8`)},
+	{"qwen3-30B-A3B", dims("qwen3_moe", 2048, 6144, 48, 32, 4, 151936, `,"num_experts":128,"moe_intermediate_size":768,"head_dim":128`)},
 	{"qwen3-235B", dims("qwen3_moe", 4096, 12288, 94, 64, 4, 151936, `,"num_experts":128,"moe_intermediate_size":1536,"head_dim":128`)},
 }
 
@@ -60,7 +61,7 @@ func BenchmarkCheck(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		l, err := LayoutOf(cfg, m, LayoutOptions{ZeroBias: big.name != "qwen3-235B"})
+		l, err := LayoutOf(cfg, m, LayoutOptions{ZeroBias: !strings.HasPrefix(big.name, "qwen3")})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -87,5 +88,41 @@ func BenchmarkCheck(b *testing.B) {
 				l.FileBytes()
 			}
 		})
+	}
+}
+
+// What everything costs that is asked of a branch once its header is there:
+// Qwen3-30B-A3B has 74,000 tensors.
+func BenchmarkInspection(b *testing.B) {
+	for _, big := range bigModels {
+		m, err := ParseModel([]byte(big.config))
+		if err != nil {
+			b.Fatal(err)
+		}
+		cfg, err := ParseConfig("quantize_config.json", []byte(config4x128))
+		if err != nil {
+			b.Fatal(err)
+		}
+		l, err := LayoutOf(cfg, m, LayoutOptions{ZeroBias: !strings.HasPrefix(big.name, "qwen3")})
+		if err != nil {
+			b.Fatal(err)
+		}
+		in, _ := inputOf(b, big.config, config4x128, l)
+		for _, ask := range []struct {
+			name string
+			take func(Input) Input
+		}{{"each", func(in Input) Input { return in }}, {"once", Input.WithInventory}} {
+			b.Run(fmt.Sprintf("%s-%d/%s", big.name, len(l.Tensors), ask.name), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					in := ask.take(in)
+					in.Proven()
+					in.WeightFiles()
+					in.Config()
+					in.Beliefs()
+					Check(in)
+				}
+			})
+		}
 	}
 }

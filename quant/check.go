@@ -24,6 +24,9 @@ type checker struct {
 	only      moduleList // what may be quantised
 	rules     *ruleBook  // how
 	newNaming bool       // the tensors have the newer of their architecture's names
+
+	expected []linear // for each module, what the architecture has in its place
+	asked    []bool   // for each tensor, whether the architecture has it
 }
 
 // Check judges the configuration files and, where present, the headers.
@@ -123,6 +126,7 @@ func newChecker(in Input) *checker {
 	c.sources = in.sources(&c.list)
 	c.inv = in.takeInventory(c.sources)
 	c.t = c.inv.truth()
+	c.expected, c.asked = make([]linear, len(c.inv.modules)), make([]bool, len(c.inv.tensors))
 	c.cfg = in.merge(c.sources, c.t, &c.list)
 	c.only, c.rules = c.cfg.moduleList(), c.cfg.rules()
 	return c

@@ -56,9 +56,16 @@ func (c *checker) checkTensors() {
 	c.sizes()
 }
 
+// expects is what the architecture has in a module's place; ok is false where
+// that is not known.
+func (c *checker) expects(m *module) (x linear, ok bool) {
+	x = c.expected[m.index]
+	return x, x.name != ""
+}
+
 // checkModule judges one quantised Linear.
 func (c *checker) checkModule(m *module) {
-	x, expected := m.expected, m.expected.name != ""
+	x, expected := c.expects(m)
 	for _, part := range []struct {
 		name string
 		t    *placed
@@ -125,7 +132,7 @@ func (c *checker) checkModule(m *module) {
 
 // checkBias: old writers store one of zeros everywhere, and none is lost.
 func (c *checker) checkBias(m *module, n int) {
-	x, expected := m.expected, m.expected.name != ""
+	x, expected := c.expects(m)
 	if expected && m.bias != nil && !x.bias {
 		c.count("bias", Finding{
 			Code: "H10", Severity: Info, Where: m.bias.Name,
@@ -241,7 +248,7 @@ func (c *checker) checkArchitecture() {
 		all++
 		m := c.inv.byName[x.name]
 		if m != nil {
-			m.expected = x
+			c.expected[m.index] = x
 		}
 		if !c.inv.complete {
 			return
@@ -287,7 +294,7 @@ func (c *checker) checkArchitecture() {
 func (c *checker) ask(x linear) (weight *placed) {
 	for _, part := range []string{".qweight", ".qzeros", ".scales", ".g_idx", ".bias", ".weight"} {
 		if weight = c.inv.tensors[x.name+part]; weight != nil {
-			weight.asked = true
+			c.asked[weight.index] = true
 		}
 	}
 	return weight
@@ -315,7 +322,7 @@ func (c *checker) checkPlain(p plain) {
 	}
 	t := c.inv.tensors[p.name]
 	if t != nil {
-		t.asked = true
+		c.asked[t.index] = true
 	}
 	switch {
 	case ok && c.inv.byName[base] != nil && p.role == RoleRouter && p.shape[0]%32 == 0:
@@ -370,7 +377,7 @@ func (c *checker) checkExtra() {
 	var extra []string
 	for name, t := range c.inv.tensors {
 		// lm_head.weight is stored by some writers although it is tied.
-		if !t.asked && name != "lm_head.weight" && !isBuffer(name) {
+		if !c.asked[t.index] && name != "lm_head.weight" && !isBuffer(name) {
 			extra = append(extra, name)
 		}
 	}

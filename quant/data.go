@@ -143,7 +143,7 @@ func (d *dataChecker) openAll(ctx context.Context, in Input, open func(string) (
 			headers[file] = h
 		}
 	}
-	in.Headers = headers
+	in.Headers, in.inv = headers, nil
 	return in, broken, nil
 }
 

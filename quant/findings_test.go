@@ -9,6 +9,7 @@ import (
 	"go/token"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -566,6 +567,26 @@ func TestFindings(t *testing.T) {
 				t.Errorf("got %q, want %q\n%+v", got, tt.want, all)
 			}
 		})
+	}
+}
+
+// What is asked of an input does not change with who lists its tensors, nor with
+// what was asked before.
+func TestWithInventory(t *testing.T) {
+	for _, tt := range slices.Concat(configCases, headerCases) {
+		f := newFake(cmp.Or(tt.kind, "llama"))
+		tt.spoil(f)
+		in, _ := f.build(t)
+		all := func(in Input) []any {
+			cfg, contradictions := in.Config()
+			return []any{in.Proven(), in.WeightFiles(), cfg, contradictions, in.Beliefs(), in.RecoverHeaders(), Check(in)}
+		}
+		want, taken := all(in), in.WithInventory()
+		for range 2 {
+			if got := all(taken); !reflect.DeepEqual(got, want) {
+				t.Errorf("%s: got %+v, want %+v", tt.name, got, want)
+			}
+		}
 	}
 }
 

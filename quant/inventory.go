@@ -2,6 +2,7 @@ package quant
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -16,7 +17,12 @@ import (
 // configuration's bits and group size in its name, or the first, else every
 // safetensors file beside config.json. Source: the search orders of
 // AutoGPTQ modeling/_base.py and transformers modeling_utils.py.
-func (in Input) WeightFiles() []string { return in.weightFiles(in.sources(&list{})) }
+func (in Input) WeightFiles() []string {
+	if in.inv != nil {
+		return slices.Clone(in.inv.files)
+	}
+	return in.weightFiles(in.sources(&list{}))
+}
 
 func (in Input) weightFiles(sources []Config) []string {
 	stems := []string{"model"}
@@ -96,18 +102,18 @@ func (in Input) has(name string) bool {
 type placed struct {
 	safetensors.Tensor
 	file  string
-	asked bool // the architecture has it
+	index int // among all tensors
 }
 
 // module is a Linear whose quantised tensors, or some of them, were found.
 type module struct {
 	name                                string
+	index                               int // among all modules
 	qweight, qzeros, scales, gidx, bias *placed
-
-	expected linear // what the architecture has here; its name is "" where that is not known
 }
 
-// inventory is every tensor of the weight files whose headers are known.
+// inventory is every tensor of the weight files whose headers are known. Nothing
+// changes it: checkers that run at once may share it.
 type inventory struct {
 	files    []string // weight files
 	complete bool     // every one of them has been read
@@ -117,8 +123,19 @@ type inventory struct {
 	twice    []*placed // of tensors that stand in a later file too, those that count
 }
 
-// takeInventory lists the tensors of the weight files.
+// WithInventory is the input with its tensors listed, for a caller that asks more
+// than one thing of it: tens of thousands of tensors take longer to list than to
+// judge. Files, JSON and Headers must stay as they are from then on.
+func (in Input) WithInventory() Input {
+	in.inv = in.takeInventory(in.sources(&list{}))
+	return in
+}
+
+// takeInventory lists the tensors of the weight files, unless that was done.
 func (in Input) takeInventory(sources []Config) *inventory {
+	if in.inv != nil {
+		return in.inv
+	}
 	inv := &inventory{files: in.weightFiles(sources), byName: map[string]*module{}}
 	inv.complete = len(inv.files) > 0
 	total := 0
@@ -136,7 +153,7 @@ func (in Input) takeInventory(sources []Config) *inventory {
 		}
 		all := make([]placed, len(h.Tensors))
 		for i, t := range h.Tensors {
-			all[i] = placed{Tensor: t, file: file}
+			all[i] = placed{Tensor: t, file: file, index: len(inv.tensors)}
 			if other := inv.tensors[t.Name]; other != nil {
 				inv.twice = append(inv.twice, other)
 				continue
@@ -145,17 +162,18 @@ func (in Input) takeInventory(sources []Config) *inventory {
 		}
 	}
 	for name := range inv.tensors {
-		if base, ok := strings.CutSuffix(name, ".qweight"); ok {
-			inv.byName[base] = inv.moduleOf(base)
+		base, ok := strings.CutSuffix(name, ".qweight")
+		if !ok {
+			base, ok = strings.CutSuffix(name, ".qzeros")
 		}
-		if base, ok := strings.CutSuffix(name, ".qzeros"); ok {
+		if ok && inv.byName[base] == nil {
 			inv.byName[base] = inv.moduleOf(base)
 		}
 	}
-	for _, m := range inv.byName {
-		inv.modules = append(inv.modules, m)
+	inv.modules = slices.SortedFunc(maps.Values(inv.byName), func(a, b *module) int { return compareNames(a.name, b.name) })
+	for i, m := range inv.modules {
+		m.index = i
 	}
-	slices.SortFunc(inv.modules, func(a, b *module) int { return compareNames(a.name, b.name) })
 	return inv
 }
 

@@ -40,6 +40,8 @@ type Input struct {
 	Files   map[string]int64               // path → size, the whole listing
 	JSON    map[string][]byte              // config.json, quantize_config.json, *.index.json by path
 	Headers map[string]*safetensors.Header // by path; nil before they are read
+
+	inv *inventory // of the headers, where WithInventory has taken it
 }
 
 // HeaderFinding is the finding for a weight file whose header cannot be read.

@@ -24,6 +24,17 @@ func (in Input) Config() (Config, []Finding) {
 	return cfg, l.sorted()
 }
 
+// Proven is what the headers and the metadata of weight files say, whatever
+// configuration files do.
+func (in Input) Proven() Config {
+	bare := Input{Files: in.Files, Headers: in.Headers}
+	if in.inv != nil && slices.Equal(in.inv.files, bare.weightFiles(nil)) {
+		bare.inv = in.inv
+	}
+	cfg, _ := bare.Config() // Check has the findings
+	return cfg
+}
+
 // Sources is what every source states, each as it is declared: config.json's
 // object first, then the files of quantisers in the order AutoGPTQ looks for
 // them, then the metadata of weight files whose headers are known. Files that

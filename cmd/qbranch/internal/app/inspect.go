@@ -87,32 +87,22 @@ func (i *Inspection) Weights() vram.Weights {
 	return vram.Weights{}
 }
 
-// input is the inspection as quant takes it.
-func (i *Inspection) input() quant.Input {
-	in := quant.Input{Files: make(map[string]int64, len(i.Files)), JSON: i.JSON, Headers: i.Headers}
-	if i.Kind == KindBranch {
-		in.Branch = i.Branch
-	}
-	for _, f := range i.Files {
-		in.Files[f.Path] = f.Size
-	}
-	return in
-}
-
 // evidence is what was read of a commit.
 type evidence struct {
 	json    map[string][]byte
 	headers []shardHeader
 	unread  []string
+	input   quant.Input  // all of that but the branch, which refs at one commit do not share
 	proven  quant.Config // what the headers say, whatever the configurations do; zero without headers
 	refused error        // by which permission is needed; nil = none
 }
 
 // prove settles what the headers say. Those of thousands of tensors take a while.
 func (f *branchFacts) prove() {
-	in := quant.Input{Files: f.sizes(), Headers: f.evidence.parsed()}
-	if len(in.Headers) > 0 {
-		f.evidence.proven, _ = in.Config() // quant.Check has the findings
+	e := &f.evidence
+	e.input = quant.Input{Files: f.sizes(), JSON: e.json, Headers: e.parsed()}.WithInventory()
+	if len(e.input.Headers) > 0 {
+		e.proven = e.input.Proven()
 	}
 }
 
@@ -256,7 +246,7 @@ func inspectAll(facts []branchFacts, c *Card) []Inspection {
 // inspected judges what was read of a branch.
 func inspected(f *branchFacts, onCard claims) Inspection {
 	i := Inspection{Branch: f.Name, Kind: f.kind, Commit: string(f.Commit), Files: f.files,
-		JSON: f.evidence.json, Headers: f.evidence.parsed(), Unread: f.evidence.unread}
+		JSON: f.evidence.json, Headers: f.evidence.input.Headers, Unread: f.evidence.unread}
 	for _, h := range f.evidence.headers {
 		if h.bad != nil {
 			i.Findings = append(i.Findings, quant.HeaderFinding(h.file.Path, h.bad))
@@ -265,7 +255,10 @@ func inspected(f *branchFacts, onCard claims) Inspection {
 	if data, ok := i.JSON[modelConfig]; ok {
 		i.Model, _ = quant.ParseModel(data) // what is wrong with it is a finding
 	}
-	in := i.input()
+	in := f.evidence.input
+	if i.Kind == KindBranch {
+		in.Branch = i.Branch
+	}
 	i.WeightFiles = in.WeightFiles()
 	i.Config, _ = in.Config() // Check has the findings of that
 	i.Beliefs = in.Beliefs()
