@@ -133,7 +133,7 @@ func (s *branchesScreen) mark(*model) tea.Cmd {
 func (s *branchesScreen) wanted(m *model) (refs []app.Ref) {
 	for _, r := range s.all() {
 		t := m.transfers.find(s.ref(r.Branch))
-		if s.marked[r.Branch] && r.Local != app.LocalVerified && r.Local != app.LocalCorrupt && (t == nil || !t.active()) {
+		if s.marked[r.Branch] && r.Local != app.LocalVerified && r.Local != app.LocalCorrupt && !t.underWay() {
 			refs = append(refs, s.ref(r.Branch))
 		}
 	}

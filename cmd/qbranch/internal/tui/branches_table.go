@@ -290,7 +290,7 @@ func boolText(b *bool) string {
 // local says what is here of a branch: a transfer's progress, else what the
 // store said.
 func (s *branchesScreen) local(m *model, r app.BranchRow) span {
-	if t := m.transfers.find(s.ref(r.Branch)); t != nil && t.active() {
+	if t := m.transfers.find(s.ref(r.Branch)); t.underWay() {
 		if t.state == transferQueued {
 			return span{dim, "· queued"}
 		}

@@ -299,7 +299,7 @@ func sizeText(r app.BranchRow) string {
 }
 
 func (s *branchesScreen) localText(m *model, r app.BranchRow) (role, string) {
-	if t := m.transfers.find(s.ref(r.Branch)); t != nil && t.active() {
+	if t := m.transfers.find(s.ref(r.Branch)); t.underWay() {
 		return accent, t.progressText()
 	}
 	switch r.Local {

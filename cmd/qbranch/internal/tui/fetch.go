@@ -29,7 +29,7 @@ func (m *model) localOf(ref app.Ref, otherwise app.LocalState) app.LocalState {
 
 // fetchLabel is what enter does for a branch: "" is nothing.
 func (m *model) fetchLabel(ref app.Ref, local app.LocalState) string {
-	if t := m.transfers.find(ref); t != nil && t.active() {
+	if m.transfers.find(ref).underWay() {
 		return "watch"
 	}
 	switch local {

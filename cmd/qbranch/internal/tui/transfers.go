@@ -76,6 +76,12 @@ type transfer struct {
 // active reports whether the transfer is ours and waits or runs.
 func (t *transfer) active() bool { return t.is(transferQueued, transferRunning, transferStopping) }
 
+// underWay reports whether somebody fetches the branch, or soon will: we or another
+// process.
+func (t *transfer) underWay() bool {
+	return t.is(transferQueued, transferRunning, transferStopping, transferElsewhere)
+}
+
 func (t *transfer) is(states ...transferState) bool {
 	return t != nil && slices.Contains(states, t.state)
 }

@@ -348,6 +348,15 @@ func TestLeftBehindIsRemoved(t *testing.T) {
 // What another process fetches is shown, follows the disk, and cannot be changed;
 // when that process ends it is here, or can be gone on with.
 func TestElsewhere(t *testing.T) {
+	far := leftBehind(4123)
+	far.Fetches[0].Ref = talesRef(group32)
+	table := atTales(t, &fake{pending: far})
+	settle(table, table.transfers.lookAtStore(table))
+	hit(table, "j")
+	wants(t, table, "↓55%", "enter watch")
+	if tap(table, "enter"); table.top() != onTransfers || table.transfers.active() != 0 {
+		t.Error("enter did not show it, or fetched it a second time")
+	}
 	start := func() (*fake, *model, *transfer) {
 		f := &fake{pending: leftBehind(4123)}
 		m := bench(t, f)

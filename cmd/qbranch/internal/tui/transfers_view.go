@@ -35,7 +35,7 @@ func (s *transfersScreen) summary() remark {
 		return r
 	case s.offer && left > 0:
 		return remark{warn, "◐ " + plural(left, "transfer", "transfers") + " of an earlier session can be gone on with",
-			"2, or ctrl+t while typing, shows them; enter resumes"}
+			"2 (alt+2 while typing) shows them, enter resumes"}
 	}
 	return remark{}
 }
