@@ -229,3 +229,61 @@ func TestBrowserWholeJob(t *testing.T) {
 		t.Errorf("after removing the branch the store holds %v, %v", all, err)
 	}
 }
+
+// Two branches are fetched at once and compared; one walks from a branch to its
+// siblings and back; a pin keeps one when space is freed, and what both had stays.
+func TestBrowserWalks(t *testing.T) {
+	if testing.Short() {
+		t.Skip("drives a terminal")
+	}
+	b := newBrowser(t, 80, 24)
+	b.start("tui " + demo.RepoID)
+	b.Await(`▸ main .*✓`)
+	b.Text("  ")
+	b.Await(`▸ gptq-3bit-128g`)
+	b.Keys("Enter")
+	b.Await(`100%(.|\n)*100%`)
+	b.Keys("1")
+	b.Await(`(?m)main .*●$`)
+
+	// Side by side, exchanged, only what differs.
+	b.Keys("Home")
+	b.Text("  c")
+	b.Await(`(?m)from A to B moves 0 B`)
+	b.Await(`A main`)
+	b.Text("xf")
+	b.Await(`B main(.|\n)*▸ bits +3 +4 +differs`)
+	b.Keys("Escape", "Escape")
+	b.Await(`▸ \S+ +\d`)
+
+	// The sections of a branch, and on to the last of its siblings.
+	b.Keys("Home")
+	b.Text("d")
+	b.Await(`\[Parameters\](.|\n)*✓ \d agree`)
+	b.Keys("Left")
+	b.Await(`\[Siblings 8\]`)
+	b.Keys("End", "Enter")
+	b.Await(`qbranch +` + demo.RepoID + `:gptq-8bit-128g-actorder_True`)
+	b.Keys("Escape")
+	b.Await(`▸ gptq-8bit-128g-actorder_True`)
+
+	// What is pinned stays, and what both have stays with it.
+	b.Keys("3")
+	b.Await(`Store  2 branches`)
+	b.Text("P")
+	b.Await(`✓ pinned `)
+	b.Text("x")
+	b.Await(`it is pinned: P lets it go`)
+	b.Keys("Down")
+	b.Text("x")
+	b.Await(`This frees (.|\n)*It keeps 6 files of 41\.1 kB: another branch uses it(.|\n)*qbranch store rm`)
+	b.Text("y")
+	b.Await(`Store  1 branch (.|\n)*pin(.|\n)*✓ freed .*: 1 branch removed`)
+	b.Keys("q")
+	b.Await(`ended with 0`)
+	if s, err := store.Open(b.store); err != nil {
+		t.Error(err)
+	} else if all, err := s.Snapshots(); err != nil || len(all) != 1 {
+		t.Errorf("the store holds %v, %v", all, err)
+	}
+}

@@ -15,7 +15,7 @@ type storeScreen struct {
 	task   task
 	use    *app.StoreUsage // the last good one; nil = not known yet
 	err    error           // of the last attempt
-	sweep  task            // a removal, or the question what it would remove
+	sweep  task            // a removal, the question what it would remove, or a pin
 	cursor int
 	marked map[string]bool // by repository and commit
 }
@@ -36,6 +36,8 @@ type (
 	}
 	// pinMsg says that a pin was set or taken away.
 	pinMsg struct {
+		gen int
+		key string
 		ref app.Ref
 		off bool
 		err error
@@ -242,7 +244,7 @@ func (s *storeScreen) keys(m *model) []binding {
 func (s *storeScreen) mayChange() (bool, string) {
 	switch {
 	case s.sweep.running():
-		return false, "something is being removed: wait until it has gone"
+		return false, "the store is being changed: wait until that is done"
 	case s.use == nil:
 		return false, ""
 	case s.use.Disk != nil && s.use.Disk.ReadOnly:
@@ -354,18 +356,27 @@ func (s *storeScreen) removed(m *model, msg sweepMsg) tea.Cmd {
 func (s *storeScreen) pin(m *model) tea.Cmd {
 	b := *s.row()
 	ref, off, back := s.refOf(b), b.Pinned, m.back
-	return m.work.command(m.work.ctx, func(ctx context.Context) tea.Msg {
+	ctx, gen := s.sweep.begin(m.work.ctx)
+	return m.work.command(ctx, func(ctx context.Context) tea.Msg {
 		changed, err := back.StorePin(ctx, ref, off)
 		if off && err == nil && !changed { // the pin is of the branch, not of the commit
 			if named, e := app.ParseRef(b.Ref()); e == nil {
 				_, err = back.StorePin(ctx, named, true)
 			}
 		}
-		return pinMsg{ref, off, err}
+		return pinMsg{gen, keyOfBranch(b), ref, off, err}
 	})
 }
 
 func (s *storeScreen) pinned(m *model, msg pinMsg) tea.Cmd {
+	if !s.sweep.ended(msg.gen) {
+		return nil
+	}
+	for i, b := range s.rows() {
+		if msg.err == nil && keyOfBranch(b) == msg.key {
+			s.use.Branches[i].Pinned = !msg.off // it counts before the store has been read again
+		}
+	}
 	switch {
 	case msg.err != nil:
 		m.notice = remark{bad, "✗ " + msg.err.Error(), app.HintOf(msg.err)}

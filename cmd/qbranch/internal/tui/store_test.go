@@ -251,7 +251,17 @@ func TestStoreKeysThatDoNothing(t *testing.T) {
 	tap(m, "x")
 	hit(m, "y")
 	hit(m, "x")
-	wants(t, m, "something is being removed")
+	wants(t, m, "the store is being changed")
+
+	// A pin counts at once.
+	m = atStore(t, &fake{remove: wouldRemove})
+	pin := hit(m, "P")
+	hit(m, "x")
+	wants(t, m, "the store is being changed")
+	_, again := m.Update(pin())
+	hit(m, "x")
+	wants(t, m, "it is pinned: P lets it go")
+	settle(m, again)
 }
 
 // Enter opens the repository, on the branch.
