@@ -168,7 +168,7 @@ func goBack(m *model) tea.Cmd {
 // busy reports whether something runs that the screen shows moving.
 func (m *model) busy() bool {
 	return m.branches.running() || m.detail.task.running() || m.compare.task.running() || m.store.running() ||
-		m.verify.task.running() || m.generate.task.running() || m.transfers.active() > 0 || m.transfers.watched(m)
+		m.verify.task.running() || m.generate.task.running() || m.transfers.moving(m)
 }
 
 func (m *model) keepTicking() tea.Cmd {

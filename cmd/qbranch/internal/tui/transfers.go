@@ -189,6 +189,7 @@ func (s *transfersScreen) ended(m *model, msg transferMsg) tea.Cmd {
 	t.read(t.wait.now)
 	t.look.sample(t.steer, t.wait.now)
 	t.look.lines = nil
+	t.steer = nil // it holds on to the run
 	t.cancel()
 	t.conns, t.paused, t.wait = 0, false, waiting{now: t.wait.now}
 	t.result, t.err = msg.result, msg.err

@@ -33,6 +33,7 @@ func (t *transfer) note(e app.Event) {
 		say(warn, "%s is called %s now", e.Renamed.From, e.Renamed.To)
 	case e.Wait != nil && e.Wait.For == 0:
 		say(warn, "no answer from %s for %s, asking again: %s", e.Wait.Host, duration(e.Wait.Silent), e.Wait.Reason)
+		t.wait.quiet, t.wait.since = e.Wait.Host, t.wait.now.Add(-e.Wait.Silent)
 	case e.Wait != nil:
 		say(warn, "waiting %s for %s: %s", duration(e.Wait.For), e.Wait.Host, e.Wait.Reason)
 		t.wait.until, t.wait.why = t.wait.now.Add(e.Wait.For), e.Wait.Host+": "+e.Wait.Reason

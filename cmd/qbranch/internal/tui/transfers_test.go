@@ -429,6 +429,40 @@ func TestWaitOfOneConnection(t *testing.T) {
 	wants(t, m, "no bytes for 34 s")
 }
 
+// A host that does not answer is named, until it does.
+func TestSilentHost(t *testing.T) {
+	m := atTales(t, &fake{})
+	hit(m, "j", "enter")
+	tr := m.transfers.list[0]
+	ticks(m, 1, nil)
+	tr.out.put(app.Event{Wait: &app.Wait{Host: "huggingface.co", Silent: 10 * time.Second, Reason: "timeout"}})
+	ticks(m, 4, nil)
+	wants(t, m, "· waiting", "no answer from huggingface.co for 13 s")
+	tr.stats.Received.Store(1)
+	tr.stats.Total.Store(2_340_000)
+	ticks(m, 5, nil)
+	lacks(t, m, "· waiting")
+}
+
+// A pause that has come to rest wakes nobody up.
+func TestPauseRests(t *testing.T) {
+	m, tr, _ := running(t, 3)
+	tr.stats.Connections.Store(4)
+	hit(m, "space")
+	m.Update(tickMsg(t0.Add(3 * time.Second)))
+	if !m.busy() {
+		t.Error("nobody looks while connections are being closed")
+	}
+	tr.stats.Connections.Store(0)
+	m.Update(tickMsg(t0.Add(4 * time.Second)))
+	if m.busy() {
+		t.Error("busy in a pause")
+	}
+	if hit(m, "space"); !m.busy() {
+		t.Error("not busy after the pause")
+	}
+}
+
 // What a disk that is too small could be rid of is said at once.
 func TestFindRoom(t *testing.T) {
 	f := &fake{usage: &app.StoreUsage{Branches: []app.BranchUsage{

@@ -82,6 +82,8 @@ func (t *transfer) pace() span {
 		return span{warn, "paused; space goes on"}
 	case t.waits():
 		return span{warn, "waiting " + duration(t.wait.until.Sub(now).Round(time.Second)) + " for " + t.wait.why}
+	case t.quiet():
+		return span{warn, "no answer from " + t.wait.quiet + " for " + duration(now.Sub(t.wait.since).Round(time.Second))}
 	case !t.planned:
 		return span{accent, "planning"}
 	case t.done >= t.total && t.total > 0:
@@ -102,6 +104,11 @@ func (t *transfer) pace() span {
 // may, while others bring bytes.
 func (t *transfer) waits() bool {
 	return t.wait.until.After(t.wait.now) && (!t.planned || t.meter.stalled >= 2*time.Second)
+}
+
+// quiet reports whether nothing comes since a host does not answer.
+func (t *transfer) quiet() bool {
+	return t.wait.quiet != "" && (!t.planned || t.meter.stalled >= 2*time.Second)
 }
 
 // outcome is a sign and a word for a transfer's state.
@@ -130,6 +137,8 @@ func (t *transfer) runningOutcome() span {
 	case t.paused:
 		return span{warn, "◐ paused"}
 	case t.waits():
+		return span{warn, "· waiting"}
+	case t.quiet():
 		return span{warn, "· waiting"}
 	case !t.planned:
 		return span{accent, "↓ planning"}

@@ -24,6 +24,9 @@ func (s *transfersScreen) sample(m *model, now time.Time) tea.Cmd {
 		}
 		t.read(now)
 		received := t.stats.Received.Load()
+		if t.meter.bytes != received {
+			t.wait.quiet = ""
+		}
 		if !t.paused {
 			t.meter.sample(now, received)
 		}
@@ -40,6 +43,14 @@ func (s *transfersScreen) sample(m *model, now time.Time) tea.Cmd {
 	}
 	s.looked = now
 	return s.lookAtStore(m)
+}
+
+// moving reports whether anything changes while nobody presses a key: a transfer
+// whose pause has come to rest does not.
+func (s *transfersScreen) moving(m *model) bool {
+	return s.watched(m) || slices.ContainsFunc(s.list, func(t *transfer) bool {
+		return t.is(transferRunning, transferStopping) && !(t.paused && t.planned && t.conns == 0)
+	})
 }
 
 // watched reports whether the screen shows something that others change.
@@ -64,8 +75,10 @@ type waiting struct {
 	now    time.Time // of the last sample
 	until  time.Time // the hub, or a connection before it asks again
 	why    string
-	full   string // the disk is: what is missing
-	others string // a file that another process is bringing
+	quiet  string    // this host does not answer …
+	since  time.Time // … since then; told again while it lasts
+	full   string    // the disk is: what is missing
+	others string    // a file that another process is bringing
 }
 
 // mapCells is how finely the parts of a file are sampled: the widest window's map
