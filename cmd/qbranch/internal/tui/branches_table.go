@@ -125,8 +125,13 @@ func (s *branchesScreen) verdictWord(f *app.FitRow) span {
 		}
 		return known("")
 	}
-	sign, r := verdictSign(s.verdict(f))
-	word := map[app.Verdict]string{app.VerdictFits: "fits", app.VerdictTight: "tight", app.VerdictTooBig: "too big", app.VerdictUnusable: "unusable"}[s.verdict(f)]
+	return verdictSpan(s.verdict(f))
+}
+
+// verdictSpan is a sign and a word for a verdict.
+func verdictSpan(v app.Verdict) span {
+	sign, r := verdictSign(v)
+	word := map[app.Verdict]string{app.VerdictFits: "fits", app.VerdictTight: "tight", app.VerdictTooBig: "too big", app.VerdictUnusable: "unusable"}[v]
 	return span{r, sign + " " + orAny(word, "unknown")}
 }
 

@@ -90,8 +90,7 @@ func comparedMemory(d *app.Diff) []pairRow {
 		return out
 	}
 	return append(out, pair("verdict", func(e app.EstimateSummary) string {
-		sign, _ := verdictSign(e.Verdict)
-		return sign + " " + string(e.Verdict)
+		return verdictSpan(e.Verdict).text
 	}, [2]string{"of A", a.Why}, [2]string{"of B", b.Why}), pair("most context", func(e app.EstimateSummary) string {
 		if e.MaxContext == 0 {
 			return "none"

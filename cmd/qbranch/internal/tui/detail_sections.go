@@ -230,8 +230,8 @@ func memorySheet(e app.Estimate, cpu *app.EstimateSummary) *sheet {
 			if cpu == nil {
 				return verdictFacts(e, w)
 			}
-			sign, r := verdictSign(cpu.Verdict)
-			return append(fact("fit", r, fmt.Sprintf("%s %s of main memory for qbranch gen", sign, app.GiBText(cpu.Need.Expected)), w), verdictFacts(e, w)...)
+			v := verdictSpan(cpu.Verdict)
+			return append(fact("in RAM", v.role, v.text+": qbranch gen needs "+app.GiBText(cpu.Need.Expected), w), verdictFacts(e, w)...)
 		},
 	}
 }
@@ -249,13 +249,12 @@ func verdictFacts(e app.Estimate, w int) []line {
 	var out []line
 	sign, r := verdictSign(e.Verdict)
 	for _, c := range e.Cards {
-		word := map[app.Verdict]string{app.VerdictFits: "fits", app.VerdictTight: "tight", app.VerdictTooBig: "too big"}[c.Verdict]
-		cardSign, cardRole := verdictSign(c.Verdict)
-		out = append(out, fact("fit", cardRole, fmt.Sprintf("%s %s: %s has %s", cardSign, orAny(word, "unknown"), c.Card, app.GiBText(c.Available)), w)...)
+		v := verdictSpan(c.Verdict)
+		out = append(out, fact("fit", v.role, fmt.Sprintf("%s: %s has %s", v.text, c.Card, app.GiBText(c.Available)), w)...)
 	}
 	switch {
 	case len(e.Cards) == 0 && e.Why != "":
-		out = append(out, fact("fit", r, sign+" "+e.Why, w)...)
+		out = append(out, fact("on a card", r, sign+" "+e.Why, w)...)
 	case len(e.Cards) == 0:
 		out = append(out, fact("fit", dim, "no graphics card is known: p on the table of branches plans with another", w)...)
 	case e.MaxContext > 0:

@@ -106,7 +106,7 @@ func (s *detailScreen) gauge(m *model, w int) line {
 	}
 	if cpu := s.mainMemory(m); cpu != nil {
 		sign, r := verdictSign(cpu.Verdict)
-		out = append(out, span{plain, "  "}, span{r, sign + " " + app.GiBText(cpu.Need.Expected) + " of main memory"})
+		out = append(out, span{plain, "  "}, span{r, sign + " " + app.GiBText(cpu.Need.Expected) + " of RAM"})
 	} else if e.Need.Expected > 0 {
 		sign, r := verdictSign(e.Verdict)
 		if e.Verdict == app.VerdictUnknown || e.Verdict == "" {
