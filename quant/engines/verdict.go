@@ -173,7 +173,7 @@ func Summary(families []FamilyVerdict) string {
 	var onCPU []string
 	for _, f := range families {
 		switch {
-		case f.Loads == No:
+		case f.Loads == No, f.Loads == Unknown && f.OnCPU:
 		case f.OnCPU:
 			onCPU = append(onCPU, f.Name)
 		default:

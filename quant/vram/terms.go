@@ -124,6 +124,11 @@ func (p *plan) scratchFormula() string {
 	return "room for one matrix in 16 bits, and for 2048 rows where the 4-bit kernel is used"
 }
 
+// longPrompt is how many tokens attention without a fused kernel is computed for
+// within what the overhead has room for: in our measurements 16384 were
+// in the range and 32768 were not.
+const longPrompt = 16384
+
 // notes says what a reader of the estimate should know.
 func (p *plan) notes() []string {
 	list := []string{}
@@ -132,6 +137,9 @@ func (p *plan) notes() []string {
 	}
 	if m := p.Model; m != nil && m.MaxPositions > 0 && p.Context > m.MaxPositions {
 		list = append(list, fmt.Sprintf("the model was trained for %d tokens of context", m.MaxPositions))
+	}
+	if p.Context > longPrompt && p.Engine.scratch != graphScratch && !p.Engine.RAM {
+		list = append(list, "a prompt this long is computed by a fused attention kernel (FlashAttention and its like): without one it takes more than is counted here")
 	}
 	if m := p.Model; m != nil && !m.Known() {
 		list = append(list, "the architecture is not known: the cache is computed as for ordinary attention")

@@ -369,8 +369,18 @@ func (l *Listing) noteNoConfig(f *branchFacts, message string) {
 	l.note(f.Name, "NO_CONFIG", "%s", message)
 }
 
+// pointerSize is what no file of weights is smaller than, and every pointer of
+// git-lfs is.
+const pointerSize = 512
+
 // noteNoWeights says that there is nothing to load, and what there is instead.
 func (l *Listing) noteNoWeights(f *branchFacts, row *BranchRow) {
+	for _, file := range f.files {
+		if isWeights(file.Path) && file.Size < pointerSize {
+			l.note(f.Name, "NO_WEIGHTS", "%s has %s: a pointer of git-lfs, it seems, and not the weights", file.Path, BytesText(file.Size))
+			return
+		}
+	}
 	if row.WeightBytes > 0 || f.treeErr != nil || slices.ContainsFunc(l.Notes, func(n Note) bool { return n.Branch == f.Name && n.Code == "NOT_GPTQ" }) {
 		return
 	}

@@ -124,6 +124,9 @@ func TestListContradictions(t *testing.T) {
 			delete(b, main32)
 		},
 			[]string{main32 + " DESC_BITS: the description says 3 bits, the table 4", main32 + " CARD_MISSING_BRANCH: the repository does not have it", main32 + " CARD_BITS: the card says 4 bits, the name says 3 bits"}, "-"},
+		{"a pointer", func(t *testing.T, b map[string]files) {
+			b[main32][weights] = []byte("version https://git-lfs.github.com/spec/v1\noid sha256:" + strings.Repeat("0", 64) + "\nsize 1975776\n")
+		}, []string{main32 + " CARD_SIZE: the card says", main32 + " NO_WEIGHTS: model.safetensors has 132 B: a pointer of git-lfs, it seems"}, ""},
 		{"pickles", func(t *testing.T, b map[string]files) {
 			b[main32]["pytorch_model.bin"] = b[main32][weights]
 			delete(b[main32], weights)

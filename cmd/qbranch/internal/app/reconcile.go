@@ -118,9 +118,14 @@ func contradict[T comparable](l *Listing, branch string, h hearing, t topic, of 
 			}
 		}
 	}
+	// The shapes of the tensors would decide between a configuration and a name.
+	decided := ""
+	if value != nil && of(h.tensors) == nil && (t.field == "bits" || t.field == "group_size") {
+		decided = "; 'qbranch show' reads the tensors, which decide"
+	}
 	compare := func(code string, c claims) {
 		if v := of(c); v != nil && value != nil && *v != *value {
-			note(code, "%s, %s", says(c.source, v), says(source, value))
+			note(code, "%s, %s%s", says(c.source, v), says(source, value), decided)
 		}
 	}
 	if v := of(h.tensors); v != nil && value != nil && *v != *value {
