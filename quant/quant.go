@@ -46,7 +46,7 @@ type Input struct {
 
 // HeaderFinding is the finding for a weight file whose header cannot be read.
 func HeaderFinding(path string, err error) Finding {
-	f := Finding{Code: "H1", Severity: Fatal, Where: printable(path), Message: printable(err.Error()),
+	f := Finding{Code: "H1", Severity: Fatal, Where: printable(path), Message: printable(strings.TrimPrefix(err.Error(), "safetensors: ")),
 		Got: "no header that can be read", Want: "safetensors, as long as its header says"}
 	if f.Hint = printable(hintOf(err)); f.Hint == "" {
 		f.Hint = "fetch the file again"
