@@ -33,6 +33,7 @@ type fileRow struct {
 	app.FileProgress
 	perSecond float64
 	state     span
+	names     []string // of several files that are joined
 }
 
 // fileRows are the files in the order of the plan; small ones are joined into a
@@ -46,7 +47,7 @@ func (t *transfer) fileRows() []fileRow {
 	}
 	for _, f := range t.look.files {
 		if f.Size > smallFile {
-			rows = append(rows, fileRow{f, speed[f.Path], t.fileState(f)})
+			rows = append(rows, fileRow{FileProgress: f, perSecond: speed[f.Path], state: t.fileState(f)})
 		} else {
 			small = append(small, f)
 		}
@@ -64,12 +65,26 @@ func (t *transfer) fileRows() []fileRow {
 		}
 		sum.perSecond += speed[f.Path]
 	}
-	sum.Path = strings.Join(names, "  ")
-	if len(names) > 2 {
-		sum.Path = fmt.Sprintf("%s  %s  +%d", names[0], names[1], len(names)-2)
-	}
+	sum.Path, sum.names = names[0], names
 	sum.state = t.fileState(sum.FileProgress)
 	return append(rows, sum)
+}
+
+// someOf names as many as fit w columns, and counts the others.
+func someOf(names []string, w int) string {
+	for n := len(names); n > 1; n-- {
+		text := strings.Join(names[:n], "  ")
+		if n < len(names) {
+			text += fmt.Sprintf("  +%d", len(names)-n)
+		}
+		if width(text) <= w {
+			return text
+		}
+	}
+	if len(names) == 1 {
+		return names[0]
+	}
+	return fmt.Sprintf("%s  +%d", cut(names[0], max(4, w-5)), len(names)-1)
 }
 
 // fileState is a word for how far a file is.
@@ -100,7 +115,9 @@ func (t *transfer) fileState(f app.FileProgress) span {
 func (t *transfer) fileTable(rows []fileRow, w, h int) []line {
 	largest, longest := int64(0), 12
 	for _, r := range rows {
-		largest, longest = max(largest, r.Size), max(longest, width(r.Path))
+		if largest = max(largest, r.Size); r.names == nil {
+			longest = max(longest, width(r.Path))
+		}
 	}
 	u := unitFor(largest)
 	cols := []column{
@@ -129,15 +146,21 @@ func (t *transfer) fileTable(rows []fileRow, w, h int) []line {
 		longest = 12
 		for i := range rows {
 			rows[i].Path = strings.TrimSuffix(rows[i].Path, ".safetensors")
-			longest = max(longest, width(rows[i].Path))
+			if rows[i].names == nil {
+				longest = max(longest, width(rows[i].Path))
+			}
 		}
-		longest = min(longest, free-6)
 	}
-	barWidth := max(0, min(free-longest, 16))
+	barWidth := max(0, min(free-longest, 16)) // a name is worth more than the bar
 	if barWidth < 4 {
 		barWidth = 0
 	}
 	cols[0].width = max(8, min(longest, free-barWidth))
+	for i, r := range rows {
+		if r.names != nil {
+			rows[i].Path = someOf(r.names, cols[0].width)
+		}
+	}
 	cols[2].width = 5 + max(2, barWidth)
 	cols[2].cell = func(i int) span {
 		r := rows[i]

@@ -292,9 +292,13 @@ func (t *transfer) summaryLines(w int) []line {
 			more += "  " + plural(int(t.retries), "retry", "retries")
 		}
 	}
-	const least = 12 // of the bar
-	barWidth := max(least, min(w-3-2-width(p.text)-width(more)-1, w/3))
-	l := line{{plain, "   "}, {accent, bar(t.done, t.total, barWidth)}, {plain, "  "}, p, {dim, more}}
+	l := say(plain, "   ")
+	const least = 8 // of the bar; a reason is worth more
+	room := w - 3 - 2 - width(p.text) - width(more) - 1
+	if room >= least {
+		l = append(l, span{accent, bar(t.done, t.total, min(room, w/3))}, span{plain, "  "})
+	}
+	l = append(l, p, span{dim, more})
 	if rest := w - l.width() - 3; rest >= 10 && len(t.history.seconds) > 0 && t.is(transferRunning, transferStopping, transferElsewhere) {
 		l = append(l, span{plain, "  "}, span{accent, sparkline(t.history.seconds, min(rest, historyLength))})
 	}
