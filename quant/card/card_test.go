@@ -130,6 +130,8 @@ func TestCells(t *testing.T) {
 		{"| main | 4 | 128 | Yes | 0.1 | c4 | 2048 | 40.85GB | Yes | d |", func(r Row) any { return r.SizeBytes }, "40850000000"},
 		{"| main | 4 | 128 | Yes | 0.1 | c4 | 2048 | ~1.5 GiB | Yes | d |", func(r Row) any { return r.SizeBytes }, "1610612736"},
 		{"| main | 4 | 128 | Yes | 0.1 | c4 | 2048 | 2.09 MB | Yes | d |", func(r Row) any { return r.SizeBytes }, "2090000"},
+		{"| main | 4 | 128 | Yes | 0.1 | c4 | 2048 | 7.26G | Yes | d |", func(r Row) any { return r.SizeBytes }, "7260000000"},
+		{"| main | 4 | 128 | Yes | 0.1 | c4 | 2048 | 7260 M | Yes | d |", func(r Row) any { return r.SizeBytes }, "7260000000"},
 		{"| main | 4 | 128 | Yes | 0.1 | c4 | 2048 | 7.26 | Yes | d |", func(r Row) any { return r.SizeBytes }, "null"}, // no unit
 		{"| main | 4 | 128 | Yes | 0.1 | c4 | 2048 | 7,26 GB | Yes | d |", func(r Row) any { return r.SizeBytes }, "7260000000"},
 		{"| main | 4 | 128 | Yes | 0.1 | c4 | 2048 | 7,2601 GB | Yes | d |", func(r Row) any { return r.SizeBytes }, "null"}, // neither decimals nor thousands

@@ -171,7 +171,7 @@ func damp(s string, percent bool) (*float64, bool) {
 	return v, *v < 1
 }
 
-var sizeCell = regexp.MustCompile(`(?i)^(?:[~≈<]|about|approx\.?|ca\.?)?\s*([0-9][0-9.,' ]{0,24}?)\s*([KMGT]i?[Bo]|B|bytes)?(?:\s*[(/|;+].*)?$`)
+var sizeCell = regexp.MustCompile(`(?i)^(?:[~≈<]|about|approx\.?|ca\.?)?\s*([0-9][0-9.,' ]{0,24}?)\s*([KMGT]i?[Bo]|[KMGT]|B|bytes)?(?:\s*[(/|;+].*)?$`)
 
 // size reads "23.81 GB", "40.85GB", "24,70 GB", "1,024 MB", "1.9 GiB", or a bare
 // number whose unit stands in the header. Without any unit it cannot be read.
@@ -236,13 +236,13 @@ func unitBytes(unit string) int64 {
 	switch unit {
 	case "b", "bytes":
 		return 1
-	case "kb":
+	case "k", "kb": // cards mean powers of ten, also where they leave out the B
 		return 1e3
-	case "mb":
+	case "m", "mb":
 		return 1e6
-	case "gb":
+	case "g", "gb":
 		return 1e9
-	case "tb":
+	case "t", "tb":
 		return 1e12
 	case "kib":
 		return 1 << 10

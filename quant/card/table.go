@@ -267,24 +267,31 @@ func (s *sheet) promote() {
 	}
 }
 
-// promoteBits makes a column of an unknown name the one of bits, when all that
-// stands in it says so: "4-bit", "int8".
+// promoteBits makes a column of an unknown name, or of branches the one of the
+// quantisation, that of bits when all that stands in it says so: "4-bit", "int8".
 func (s *sheet) promoteBits() {
+	branch := false
 	for _, h := range s.heads {
 		if h.col == colBits || h.col == colBPW {
 			return
 		}
+		branch = branch || h.col == colBranch
 	}
 	for i, h := range s.heads {
-		said := s.count(i, func(c cell) bool { return !blank(plain(c.text)) })
-		if h.col == colOther && said > 0 && said == s.count(i, func(c cell) bool { return bitsInWords.MatchString(plain(c.text)) }) {
+		count := func(is func(string) bool) int { return s.count(i, func(c cell) bool { return is(plain(c.text)) }) }
+		said := count(func(s string) bool { return !blank(s) })
+		words := count(bitsInWords.MatchString)
+		if (h.col == colOther || branch && h.col == colQuant) && words > 0 && said == words+count(bareBits.MatchString) {
 			s.heads[i].col = colBits
 			return
 		}
 	}
 }
 
-var bitsInWords = regexp.MustCompile(`(?i)^(?:[2-8][ -]?bits?|u?int[2-8])$`)
+var (
+	bitsInWords = regexp.MustCompile(`(?i)^(?:[2-8][ -]?bits?|u?int[2-8]|w[2-8]a16)$`)
+	bareBits    = regexp.MustCompile(`^[2-8]$`)
+)
 
 // namesBranch says that a text reads like a branch: main, or a name with
 // parameters that a model's name would not have.
