@@ -27,11 +27,51 @@ func TestCodesAreDocumented(t *testing.T) {
 	for _, m := range regexp.MustCompile(`(?m)^\| ([A-Z_]{4,}) \|`).FindAllStringSubmatch(section, -1) {
 		documented = append(documented, m[1])
 	}
+	slices.Sort(documented)
+	if emitted := emitted(t); !slices.Equal(documented, emitted) {
+		t.Errorf("documented %v\n  emitted %v", documented, emitted)
+	}
+}
+
+// Every code has a card of our own that triggers it and one that does not.
+// UNREADABLE has none: no card is known that breaks the parser.
+func TestEveryCode(t *testing.T) {
+	files, err := filepath.Glob("testdata/cards/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cards []*Card
+	for _, file := range append(files, "testdata/files.md") {
+		md, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cards = append(cards, Parse(md))
+	}
+	cards = append(cards, Parse([]byte(strings.Repeat("a line of text\n", maxCard/10))))
+	copied := Parse([]byte("# x GPTQ\n```\ngit clone https://huggingface.co/other/x-GPTQ\n```\n"))
+	copied.ReadFrom("a/b")
+	cards = append(cards, copied)
+	for _, code := range emitted(t) {
+		n := 0
+		for _, c := range cards {
+			if slices.Contains(codes(c), code) {
+				n++
+			}
+		}
+		if code != "UNREADABLE" && (n == 0 || n == len(cards)) {
+			t.Errorf("%d of %d cards trigger %s", n, len(cards), code)
+		}
+	}
+}
+
+// emitted lists the codes that stand in the sources.
+func emitted(t *testing.T) (all []string) {
+	t.Helper()
 	files, err := filepath.Glob("*.go")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var emitted []string
 	for _, file := range files {
 		if strings.HasSuffix(file, "_test.go") {
 			continue
@@ -57,14 +97,11 @@ func TestCodesAreDocumented(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				emitted = append(emitted, code)
+				all = append(all, code)
 			}
 			return true
 		})
 	}
-	slices.Sort(documented)
-	slices.Sort(emitted)
-	if emitted = slices.Compact(emitted); !slices.Equal(documented, emitted) {
-		t.Errorf("documented %v\n  emitted %v", documented, emitted)
-	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
