@@ -48,7 +48,7 @@ var ours = []struct {
 // oursInTests is what any test may import as well, and what some may.
 var oursInTests = map[string][]string{
 	"...":                       {"hub/hubtest", "store/storetest"},
-	"cmd/qbranch":               {"cmd/qbranch/internal/demo", "cmd/qbranch/internal/termtest", "store"},
+	"cmd/qbranch":               {"cmd/qbranch/internal/app", "cmd/qbranch/internal/demo", "cmd/qbranch/internal/termtest", "store"},
 	"cmd/qbranch/internal/cli":  {"hub", "hub/fetch", "infer", "quant", "quant/card", "store"},
 	"cmd/qbranch/internal/app":  {"cmd/qbranch/internal/demo"},
 	"cmd/qbranch/internal/demo": {"infer", "infer/infertest"},
