@@ -194,14 +194,15 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 
 // singly takes apart what Bubble Tea v1 reads as one key: letters typed in a
 // burst, and, where nobody types text, esc and another key in one read, which look
-// like alt and that key. A paste stays whole, and so do alt and a digit: tabs.
+// like alt and that key. A paste stays whole, and so do alt and a digit: tabs. In
+// what is typed above the table of branches alt means nothing.
 func (m *model) singly(k tea.KeyMsg) []tea.KeyMsg {
 	if k.Paste {
 		return []tea.KeyMsg{k}
 	}
 	var keys []tea.KeyMsg
 	tab := len(k.Runes) == 1 && k.Runes[0] >= '1' && k.Runes[0] <= '9'
-	if k.Alt && !tab && !m.typing() {
+	if k.Alt && !tab && (!m.typing() || m.top() == onBranches || k.Type == tea.KeyEsc) {
 		keys, k.Alt = append(keys, tea.KeyMsg{Type: tea.KeyEsc}), false
 	}
 	if k.Type != tea.KeyRunes {

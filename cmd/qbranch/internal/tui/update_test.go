@@ -188,6 +188,21 @@ func TestBurstOfKeys(t *testing.T) {
 	if m.top() != onBranches || m.branches.cursor != 1 {
 		t.Errorf("on screen %d, cursor %d after esc, j, g; want the table and 1", m.top(), m.branches.cursor)
 	}
+	// Esc and what follows it, out of the planner and out of the filter.
+	for _, opened := range []string{"p", "/"} {
+		hit(m, opened)
+		m.Update(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("/3bit"), Alt: true})
+		if m.branches.planner.open || m.branches.filter.text() != "3bit" {
+			t.Errorf("after %s, esc and /3bit: planner open %v, filter %q", opened, m.branches.planner.open, m.branches.filter.text())
+		}
+		hit(m, "enter", "esc")
+	}
+	// Two of them.
+	hit(m, "d", "?")
+	m.Update(tea.KeyMsg{Type: tea.KeyEsc, Alt: true})
+	if m.over != nil || m.top() != onBranches {
+		t.Errorf("on screen %d with %v over it after two esc", m.top(), m.over)
+	}
 	// Where text is typed, alt and a letter is not esc.
 	m.branches.cursor = 0
 	hit(m, "g")
