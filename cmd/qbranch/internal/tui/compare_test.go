@@ -58,7 +58,7 @@ func TestCompareTells(t *testing.T) {
 	if len(want) > 0 {
 		t.Errorf("not told: %v", want)
 	}
-	wants(t, m, "from A to B moves 2.22 MB, shares 39.3 kB", "B now: 2.26 MB")
+	wants(t, m, "from A to B moves 2.22 MB, shares 39.3 kB", "fetching B: 2.26 MB")
 	if got, want := m.compare.command(m), "qbranch diff "+talesRef("main").String()+" "+talesRef(group32).String(); got != want {
 		t.Errorf("command %q, want %q", got, want)
 	}

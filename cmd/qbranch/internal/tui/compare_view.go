@@ -277,7 +277,7 @@ func (s *compareScreen) tell(m *model, rows []pairRow, w, h int) []line {
 			out = append(out, fact("now", plain, "A is not all here, so fetching B takes "+app.BytesText(d.FetchBytes), w)...)
 		}
 		for i, side := range []app.DiffSide{d.A, d.B} {
-			out = append(out, fact([]string{"A", "B"}[i], dim, fmt.Sprintf("%s in %s", app.BytesText(side.TotalBytes), plural(side.Files, "file", "files")), w)...)
+			out = append(out, fact([]string{"A", "B"}[i], dim, fmt.Sprintf("%s: %s in %s", orAny(side.Branch, side.Target), app.BytesText(side.TotalBytes), plural(side.Files, "file", "files")), w)...)
 		}
 	}
 	return withCommand(out, s.command(m), w, h)
@@ -293,7 +293,7 @@ func (s *compareScreen) gauge(_ *model, w int) line {
 	if d.FetchBytes == d.SwitchBytes {
 		return out
 	}
-	return ends(out, say(dim, "B now: "+app.BytesText(d.FetchBytes)+" "), w)
+	return ends(out, say(dim, "fetching B: "+app.BytesText(d.FetchBytes)+" "), w)
 }
 
 // clicked puts the cursor on a row.
