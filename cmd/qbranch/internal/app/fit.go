@@ -283,10 +283,26 @@ func (r *FitRow) Help(alone bool) (help []string) {
 	}
 	for _, a := range r.Estimate.Advice {
 		if a.Verdict == VerdictFits && (alone || a.Kind != vram.AdviseSmaller) {
-			help = append(help, a.Text)
+			help = append(help, a.Text+flagOf(a))
 		}
 	}
 	return help
+}
+
+// flagOf is the flag of 'qbranch fit' that follows an advice, in parentheses; ""
+// for what is no flag.
+func flagOf(a vram.Advice) string {
+	switch a.Kind {
+	case vram.AdviseContext:
+		return fmt.Sprintf(" (--ctx %d)", a.Context)
+	case vram.AdviseBatch:
+		return fmt.Sprintf(" (--batch %d)", a.Batch)
+	case vram.AdviseKV:
+		return fmt.Sprintf(" (--kv %s)", a.KV)
+	case vram.AdviseEngine:
+		return fmt.Sprintf(" (--engine %s)", a.Engine)
+	}
+	return ""
 }
 
 // MemoryText is the free memory of the cards, as people read it.
