@@ -42,7 +42,7 @@ type fitFlags struct {
 // registerCard adds what every question about memory needs.
 func (f *fitFlags) registerCard(cmd *cobra.Command) {
 	fl := cmd.Flags()
-	fl.StringVar(&f.vram, "vram", "", "memory free on the card, `SIZE`: 23.5GiB; of A,B the freer (default: its own)")
+	fl.StringVar(&f.vram, "vram", "", "free memory of a card, `SIZE`: 23.5GiB; of A,B the freer (default: its own)")
 	fl.Var((*tokenCount)(&f.context), "ctx", "context, `N` tokens: 8192 or 8k (default: the model's most, at most "+fmt.Sprint(app.DefaultContext)+")")
 	f.batch = 1
 }
