@@ -55,6 +55,7 @@ type transfer struct {
 	well   *atomic.Bool // set by the command when the attempt ended well
 	pid    int          // of the process that is at it, of transferElsewhere
 	left   bool         // it was found in the store, and not begun here
+	begun  time.Time    // of one that was found there
 
 	planned     bool // total is the plan's; before, what the listing said
 	done, total int64

@@ -37,6 +37,11 @@ func (t *transfer) note(e app.Event) {
 	case e.Wait != nil:
 		say(warn, "waiting %s for %s: %s", duration(e.Wait.For), e.Wait.Host, e.Wait.Reason)
 		t.wait.until, t.wait.why = t.wait.now.Add(e.Wait.For), e.Wait.Host+": "+e.Wait.Reason
+	case e.Moved != nil:
+		say(warn, "the branch has moved since it was fetched, from %.7s to %.7s: %s changed, %d added, %d removed (%s); what is the same is kept",
+			e.Moved.From, e.Moved.To, plural(len(e.Moved.Changed), "file", "files"), len(e.Moved.Added), len(e.Moved.Removed), app.BytesText(e.Moved.Bytes))
+	case e.CannotRun != "":
+		say(warn, "generate will refuse it: %s", e.CannotRun)
 	case e.Judged != "":
 		say(dim, "%s judged, before any weight moved", e.Judged)
 	case e.Findings != nil:

@@ -303,6 +303,7 @@ func TestTransferClear(t *testing.T) {
 func TestResumeFromStore(t *testing.T) {
 	f := &fake{pending: leftBehind(0)}
 	f.pending.Fetches[0].Filter.Include = []string{"*.safetensors"}
+	f.pending.Fetches[0].Begun = t0
 	var got app.GetOptions
 	f.get = func(_ context.Context, ref app.Ref, o app.GetOptions) (*app.GetResult, error) {
 		got = o
@@ -312,7 +313,7 @@ func TestResumeFromStore(t *testing.T) {
 	settle(m, m.Init())
 	wants(t, m, "1 transfer of an earlier session can be gone on with")
 	tap(m, "ctrl+t")
-	wants(t, m, "◐ stopped", "55%", "11.00 of 19.87 GB", "◐ partly", "--include '*.safetensors'")
+	wants(t, m, "◐ stopped", "55%", "11.00 of 19.87 GB", "◐ partly", "--include '*.safetensors'", "enter resumes; begun "+t0.Local().Format("2006-01-02 15:04"))
 	tap(m, "enter")
 	if !slices.Equal(got.Filter.Include, []string{"*.safetensors"}) || !m.transfers.list[0].is(transferDone) {
 		t.Errorf("resumed with %+v", got)
@@ -427,6 +428,25 @@ func TestWaitOfOneConnection(t *testing.T) {
 	wants(t, m, "· waiting", "waiting 16 s for 503 of the storage")
 	m.Update(tickMsg(t0.Add(40 * time.Second)))
 	wants(t, m, "no bytes for 34 s")
+}
+
+// What Get tells on its way is in the log.
+func TestTransferNotes(t *testing.T) {
+	m, tr, _ := running(t, 1)
+	hit(m, "enter")
+	for _, e := range []app.Event{
+		{Moved: &app.Moved{From: commitA, To: commitB, Changed: []string{"x"}, Bytes: 4_200}},
+		{CannotRun: "there is no tokenizer.json"},
+		{Renamed: &app.Rename{From: llama, To: tales}},
+		{Fetch: &app.FetchEvent{Kind: app.EventMismatch, Path: "x"}},
+		{Fetch: &app.FetchEvent{Kind: app.EventSpace}},
+	} {
+		tr.out.put(e)
+	}
+	m.Update(tea.WindowSizeMsg{Width: 200, Height: 40})
+	m.Update(tickMsg(t0.Add(time.Second)))
+	wants(t, m, "from 4a1c9d2 to b0b1b2b: 1 file changed, 0 added, 0 removed (4.2 kB)", "generate will refuse it: there is no tokenizer.json",
+		"is called qbranch/llama-tales-moe-2m-GPTQ now", "x came right the second time", "there is space again")
 }
 
 // A host that does not answer is named, until it does.

@@ -75,7 +75,11 @@ func (t *transfer) pace() span {
 		}
 		return span{warn, by}
 	case t.state == transferStopped:
-		return span{warn, "stopped; enter resumes"}
+		text := "stopped; enter resumes"
+		if t.left && !t.begun.IsZero() {
+			text += "; begun " + t.begun.Local().Format("2006-01-02 15:04")
+		}
+		return span{warn, text}
 	case t.wait.full != "":
 		return span{bad, "the disk is full; goes on when there is space"}
 	case t.paused:

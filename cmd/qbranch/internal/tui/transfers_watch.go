@@ -287,7 +287,7 @@ func (s *transfersScreen) merge(m *model, p app.Pending) {
 	if elsewhere {
 		t.state = transferElsewhere
 	}
-	t.pid, t.filter, t.commit = p.PID, p.Filter, p.Commit
+	t.pid, t.filter, t.commit, t.begun = p.PID, p.Filter, p.Commit, p.Begun
 	t.done, t.total, t.planned = p.Held, p.Bytes, true
 	if elsewhere && !s.looked.IsZero() {
 		t.meter.sample(s.looked, p.Held) // what comes to the disk: the line is not ours
