@@ -337,6 +337,9 @@ func (p *plan) most(l level) int {
 	return low
 }
 
+// NoCard is why the verdict is unknown where nothing but a card is missing.
+const NoCard = "no card is known"
+
 func (p *plan) summary(why string) Summary {
 	s := Summary{Engine: p.Engine.ID, Context: p.Context, Batch: p.Batch, KV: p.KV, RAM: p.ram, Verdict: Unknown, Why: why}
 	if p.Context < 0 || p.Batch < 0 || p.weight <= 0 && p.ram <= 0 {
@@ -349,7 +352,7 @@ func (p *plan) summary(why string) Summary {
 	}
 	if len(p.Cards) == 0 {
 		if s.Why == "" {
-			s.Why = "no card is known"
+			s.Why = NoCard
 		}
 		return s
 	}

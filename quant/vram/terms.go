@@ -141,7 +141,7 @@ func (p *plan) notes() []string {
 	if p.Context > longPrompt && p.Engine.scratch != graphScratch && !p.Engine.RAM {
 		list = append(list, "a prompt this long is computed by a fused attention kernel (FlashAttention and its like): without one it takes more than is counted here")
 	}
-	if m := p.Model; m != nil && !m.Known() {
+	if m := p.Model; m != nil && !m.Known() && p.cache.known {
 		list = append(list, "the architecture is not known: the cache is computed as for ordinary attention")
 	}
 	if p.Engine.Source == FromMeasurement {

@@ -40,6 +40,9 @@ const (
 	VerdictTooBig   = vram.TooBig
 	VerdictUnknown  = vram.Unknown
 	VerdictUnusable = vram.Refused // whatever the memory: FitRow.Why
+
+	// NoCard is why a verdict is unknown where nothing but a card is missing.
+	NoCard = vram.NoCard
 )
 
 // Names front ends use for what vram says.

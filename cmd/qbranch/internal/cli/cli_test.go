@@ -40,7 +40,7 @@ func TestUsageErrors(t *testing.T) {
 		{"store", "store: name what to do", "'qbranch store ls' lists what there is, 'qbranch store --help' the other commands"},
 		{"ls", "ls: name a repository", "usage: qbranch ls REPO [flags]"},
 		{"ls a/b c/d", `ls: unexpected argument "c/d"`, "usage: qbranch ls REPO [flags]"},
-		{"ls a/b:main", "ls: a/b:main names a branch", "'qbranch ls a/b' lists all; 'qbranch get a/b:main' fetches this one"},
+		{"ls a/b:main", "ls: a/b:main names a branch", "'qbranch ls a/b' lists all; 'qbranch show a/b:main' tells about this one"},
 		{"ls a/b --sideways", "unknown flag: --sideways", "'qbranch ls --help' lists the flags"},
 		{"ls a/b --color blue", `--color "blue": want auto, always or never`, ""},
 		{"ls a/b --progress fast", `--progress "fast": want auto, plain, json or none`, ""},

@@ -39,7 +39,7 @@ quality puts the most bits first, then the smallest groups, then act-order.`,
 			}
 			if ref.Revision != "" {
 				return &usageError{msg: fmt.Sprintf("ls: %s names a branch", clean(args[0])),
-					hint: fmt.Sprintf("'qbranch ls %s' lists all; 'qbranch get %s' fetches this one", ref.Repo, ref)}
+					hint: fmt.Sprintf("'qbranch ls %s' lists all; 'qbranch show %s' tells about this one", ref.Repo, ref)}
 			}
 			l, err := r.list(cmd, ref.Repo, o, &f)
 			if err != nil {

@@ -206,14 +206,17 @@ func estimateText(s *app.Shown, width int) string {
 	for _, c := range e.Cards {
 		out += fmt.Sprintf("  %s with %s: %s\n", clean(c.Card), app.GiBText(c.Available), verdictText(string(c.Verdict)))
 	}
-	if len(e.Cards) == 0 {
-		out += "  --vram 24GiB says whether a card of that size is enough, and for which context\n"
-	}
 	if len(e.Cards) > 0 && e.MaxContext > 0 {
 		out += fmt.Sprintf("  the most context that fits: %d\n", e.MaxContext)
 	}
-	if e.Why != "" && len(e.Cards) > 0 {
-		out += "  not known: " + clean(e.Why) + "\n"
+	switch {
+	case e.Why == app.NoCard:
+		out += "  --vram 24GiB says whether a card of that size is enough, and for which context\n"
+	case e.Why != "":
+		out += "  " + verdictText(string(e.Verdict)) + ": " + clean(e.Why) + "\n"
+	}
+	for _, note := range e.Notes {
+		out += "  note: " + clean(note) + "\n"
 	}
 	return out
 }
