@@ -430,6 +430,31 @@ func TestWaitOfOneConnection(t *testing.T) {
 	wants(t, m, "no bytes for 34 s")
 }
 
+// Connections are shown by the lowest numbers that are free, and keep them.
+func TestConnectionNumbers(t *testing.T) {
+	var l closeLook
+	numbers := func(conns ...int) (out []int) {
+		var list []app.ConnProgress
+		for _, n := range conns {
+			list = append(list, app.ConnProgress{Number: n})
+		}
+		l.measure(list, t0)
+		for _, c := range l.lines {
+			out = append(out, c.Number)
+		}
+		return out
+	}
+	if got := numbers(4, 8, 9); !slices.Equal(got, []int{1, 2, 3}) {
+		t.Errorf("got %v", got)
+	}
+	if got := numbers(8, 9); !slices.Equal(got, []int{2, 3}) {
+		t.Errorf("one has ended: got %v", got)
+	}
+	if got := numbers(2, 8, 9, 14); !slices.Equal(got, []int{1, 2, 3, 4}) || l.known[8].number != 2 || l.known[2].number != 1 {
+		t.Errorf("two have begun: got %v", got)
+	}
+}
+
 // What Get tells on its way is in the log.
 func TestTransferNotes(t *testing.T) {
 	m, tr, _ := running(t, 1)

@@ -91,13 +91,20 @@ type closeLook struct {
 	mapped string // the file whose parts are shown
 	parts  []app.PartState
 	lines  []connLine
-	meters map[int]*meter
+	known  map[int]*connMeter // connections by their number
 }
 
 // connLine is a connection and how fast it is.
 type connLine struct {
 	app.ConnProgress
 	perSecond float64
+}
+
+// connMeter measures a connection, and gives it the number that it is shown by:
+// the lowest that is free, since those of the fetch count small files too.
+type connMeter struct {
+	meter
+	number int
 }
 
 func (l *closeLook) sample(from steering, now time.Time) {
@@ -108,19 +115,34 @@ func (l *closeLook) sample(from steering, now time.Time) {
 	l.files = files
 	l.mapped = l.choose()
 	l.parts = from.Parts(l.mapped, mapCells)
-	if l.meters == nil {
-		l.meters = make(map[int]*meter)
+	l.measure(from.Connections(), now)
+}
+
+// measure notes how fast connections are; those that have ended give their number
+// back.
+func (l *closeLook) measure(conns []app.ConnProgress, now time.Time) {
+	known, taken := make(map[int]*connMeter, len(conns)), make(map[int]bool)
+	for _, c := range conns {
+		if m := l.known[c.Number]; m != nil {
+			known[c.Number], taken[m.number] = m, true
+		}
 	}
-	l.lines = l.lines[:0]
-	for _, c := range from.Connections() {
-		m := l.meters[c.Number]
+	l.known, l.lines = known, l.lines[:0]
+	next := 1
+	for _, c := range conns {
+		m := known[c.Number]
 		if m == nil {
-			m = new(meter)
-			l.meters[c.Number] = m
+			for taken[next] {
+				next++
+			}
+			m = &connMeter{number: next}
+			known[c.Number], taken[next] = m, true
 		}
 		m.sample(now, c.Received)
+		c.Number = m.number
 		l.lines = append(l.lines, connLine{c, m.perSecond})
 	}
+	slices.SortFunc(l.lines, func(a, b connLine) int { return cmp.Compare(a.Number, b.Number) })
 }
 
 // choose picks the file whose parts are shown: it stays until it is done.
