@@ -79,7 +79,11 @@ func TestEvaluate(t *testing.T) {
 		{"experts Marlin cannot take", "vllm/marlin", moe(func(s *Subject) { s.ExpertInter = 1400 }), No, []string{"falls back to moe_wna16"}},
 		{"experts, groups larger than a part", "vllm/marlin", moe(func(s *Subject) { s.TensorParallel = 4 }), No, []string{"falls back"}},
 		{"moe_wna16, 8-bit", "vllm/moe_wna16", moe(func(s *Subject) { s.Bits = 8 }), No, []string{"assertion"}},
-		{"moe_wna16, 8-bit, one group", "vllm/moe_wna16", moe(func(s *Subject) { s.Bits, s.GroupSize = 8, -1 }), Caveat, nil},
+		{"moe_wna16, 8-bit, one group", "vllm/moe_wna16", moe(func(s *Subject) { s.Bits, s.GroupSize = 8, -1 }), Yes, nil},
+		{"a router in floating point", "vllm/marlin", moe(nil), Yes, nil},
+		{"a quantised router", "vllm/marlin", moe(func(s *Subject) { s.RouterPacked = ptr(true) }), No, []string{"its router is quantised"}},
+		{"a router not seen", "vllm/marlin", moe(func(s *Subject) { s.RouterPacked = nil }), Unknown, []string{"if it is one with a quantised router (not known)"}},
+		{"a quantised router elsewhere", "gptqmodel/marlin", moe(func(s *Subject) { s.RouterPacked = ptr(true) }), Yes, nil},
 		{"moe_wna16 on a dense model", "vllm/moe_wna16", dense(nil), No, []string{"for the experts of a mixture only"}},
 
 		// Shapes and files.
@@ -174,7 +178,7 @@ func random(r *rand.Rand) Subject {
 		Bits: pick(0, 2, 3, 4, 8), GroupSize: pick(-1, 0, 16, 32, 96, 128), DescAct: maybe(), Permuted: maybe(), StaticGroups: maybe(), Sym: maybe(),
 		Format: []string{"", "gptq", "gptq_v2", "gptq_p", "marlin"}[r.IntN(5)], Mixed: r.IntN(8) == 0, LMHead: r.IntN(8) == 0,
 		Arch:    []string{"", "llama", "mistral", "mixtral", "qwen2_moe", "falcon", "brand_new"}[r.IntN(7)],
-		Experts: pick(0, 0, 8), Hidden: pick(0, 2048, 2000), ExpertInter: pick(0, 1408, 1400), RouterListed: maybe(), Shards: pick(0, 1, 3), GIdx: maybe(),
+		Experts: pick(0, 0, 8), Hidden: pick(0, 2048, 2000), ExpertInter: pick(0, 1408, 1400), RouterListed: maybe(), RouterPacked: maybe(), Shards: pick(0, 1, 3), GIdx: maybe(),
 		TensorParallel: pick(0, 0, 2, 3),
 	}
 	if r.IntN(3) > 0 {
@@ -194,7 +198,7 @@ func TestForgetting(t *testing.T) {
 	forget := map[string]func(*Subject){
 		"bits": func(s *Subject) { s.Bits = 0 }, "group size": func(s *Subject) { s.GroupSize = 0 }, "desc_act": func(s *Subject) { s.DescAct = nil },
 		"architecture": func(s *Subject) { s.Arch = "" }, "matrices": func(s *Subject) { s.Matrices = nil }, "shards": func(s *Subject) { s.Shards = 0 },
-		"g_idx": func(s *Subject) { s.GIdx = nil }, "router": func(s *Subject) { s.RouterListed = nil }, "width": func(s *Subject) { s.Hidden = 0 },
+		"g_idx": func(s *Subject) { s.GIdx = nil }, "router": func(s *Subject) { s.RouterListed = nil }, "quantised router": func(s *Subject) { s.RouterPacked = nil }, "width": func(s *Subject) { s.Hidden = 0 },
 	}
 	rows := Engines()
 	for range 120 {
@@ -344,6 +348,14 @@ func TestMeasure(t *testing.T) {
 	if *s.GIdx || !s.Mixed {
 		t.Errorf("one without g_idx, one of 8 bits: %+v", s)
 	}
+	for part, want := range map[string]bool{"weight": false, "qweight": true} {
+		s.RouterPacked = nil
+		s.Measure([]*safetensors.Header{{Tensors: []safetensors.Tensor{tensor("l.0.mlp.gate."+part, 4, 4)}}})
+		if s.RouterPacked == nil || *s.RouterPacked != want {
+			t.Errorf("gate.%s: %+v", part, s)
+		}
+	}
+	s.Measure([]*safetensors.Header{{Tensors: q[:3]}, {Tensors: linear("l.0.k_proj", 8, 128, 64, 4)}})
 	before := s
 	s.Measure([]*safetensors.Header{{Tensors: []safetensors.Tensor{tensor("norm.weight", 4)}}})
 	if !slices.Equal(s.Matrices, before.Matrices) || s.GIdx != before.GIdx {

@@ -23,6 +23,7 @@ func dense(change func(*Subject)) Subject {
 
 func moe(change func(*Subject)) Subject {
 	s := mixtral(4, 128)
+	s.RouterPacked = ptr(false)
 	s.Arch, s.DescAct, s.Experts, s.Hidden, s.ExpertInter = "qwen2_moe", ptr(false), 60, 2048, 1408
 	s.Matrices = []Matrix{{2048, 2048, false}, {2048, 2048, true}, {2048, 1408, false}, {1408, 2048, true}}
 	if change != nil {
@@ -59,7 +60,7 @@ func TestEveryRow(t *testing.T) {
 		{id: "gptqmodel/torch_fused", loads: dense(nil), want: Yes, refuses: three, because: "4-bit kernels only"},
 		{id: "gptqmodel/torch_int8", loads: dense(nil), want: Caveat, refuses: three, because: "2-, 4- and 8-bit kernels only"},
 		{id: "vllm/marlin", loads: dense(func(s *Subject) { s.Bits = 8 }), want: Yes, refuses: three, because: "4- and 8-bit kernels only"},
-		{id: "vllm/moe_wna16", loads: moe(nil), want: Caveat, refuses: moe(func(s *Subject) { s.DescAct = ptr(true) }), because: "drops g_idx"},
+		{id: "vllm/moe_wna16", loads: moe(nil), want: Yes, refuses: moe(func(s *Subject) { s.DescAct = ptr(true) }), because: "drops g_idx"},
 		{id: "vllm/humming", loads: dense(func(s *Subject) { s.Bits = 2 }), want: Caveat, refuses: dense(func(s *Subject) { s.Format = "gptq_v2" }), because: "format gptq_v2"},
 		{id: "vllm/gptq", loads: three, want: Caveat, refuses: dense(func(s *Subject) { s.GroupSize = 96 }), because: "does not divide"},
 		{id: "vllm/cpu", loads: dense(nil), want: Caveat, refuses: dense(func(s *Subject) { s.Machine = &Machine{OS: "linux", Vendor: "none", CPU: []string{"avx2"}} }), because: "needs a CPU with AVX512F"},

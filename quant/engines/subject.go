@@ -29,6 +29,7 @@ type Subject struct {
 	Hidden       int    // width of the residual stream
 	ExpertInter  int    // width inside one routed expert
 	RouterListed *bool  // modules_in_block_to_quantize is there
+	RouterPacked *bool  // the router is quantised, which belongs in floating point
 	Matrices     []Matrix
 	Shards       int   // weight files
 	GIdx         *bool // the tensors have g_idx
@@ -117,6 +118,9 @@ func (s *Subject) Measure(headers []*safetensors.Header) {
 	for _, h := range headers {
 		for _, t := range h.Tensors {
 			shapes[t.Name] = t.Shape
+			if packed := strings.HasSuffix(t.Name, ".gate.qweight"); packed || s.RouterPacked == nil && strings.HasSuffix(t.Name, ".gate.weight") {
+				s.RouterPacked = &packed
+			}
 		}
 	}
 	indexed, quantised := true, false

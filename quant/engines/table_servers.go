@@ -17,8 +17,8 @@ func vllm() []Engine {
 		return e
 	}
 	marlinGroups := whole(-1, 32, 64, 128)
-	const noRouter = "some exports quantise the router of a mixture of experts; vLLM stops with a KeyError"
-	router := Note{[]When{WhenOtherMoE}, Caveat, noRouter, "vLLM #22017"}
+	const noRouter = "its router is quantised: vLLM stops with a KeyError at mlp.gate.g_idx"
+	router := Note{[]When{WhenOtherMoE, WhenRouterPacked}, No, noRouter, "vLLM #22017"}
 	half := Note{[]When{WhenBF16}, Caveat, "the model says bfloat16, these kernels compute in float16: start it with --dtype half, or it stops", "vLLM #1823"}
 	qwen := func(a Archs) Archs { return archs(true, "qwen2_moe qwen3 qwen3_moe "+joinedArchs(a)) }
 	now := "vLLM at 055e47c, after June 2026"

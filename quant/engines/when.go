@@ -20,6 +20,7 @@ const (
 	WhenDense        When = "not a mixture of experts"
 	WhenOtherMoE     When = "a mixture of experts other than Mixtral"
 	WhenOddMoE       When = "a mixture of experts whose shapes Marlin does not take"
+	WhenRouterPacked When = "one with a quantised router"
 	WhenRouterFree   When = "a Mixtral without modules_in_block_to_quantize"
 	WhenV2           When = "format gptq_v2"
 	WhenPlanar       When = "format gptq_p"
@@ -100,6 +101,11 @@ func (w When) arch(s *Subject) answer {
 		return is(s.Experts > 0 && s.Arch != "mixtral")
 	case WhenOddMoE:
 		return s.oddExperts()
+	case WhenRouterPacked:
+		if s.Experts == 0 {
+			return no
+		}
+		return answerOf(s.RouterPacked)
 	case WhenRouterFree:
 		if s.Arch != "mixtral" {
 			return no
