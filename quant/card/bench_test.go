@@ -40,3 +40,22 @@ func BenchmarkParseFull(b *testing.B) {
 		Parse(md)
 	}
 }
+
+// BenchmarkParseLong reads a card of the usual length, 20 kB: a table of eight
+// branches, and below it the original model's card.
+func BenchmarkParseLong(b *testing.B) {
+	md, err := os.ReadFile("testdata/llama-tales.md")
+	if err != nil {
+		b.Fatal(err)
+	}
+	md = append(md, "\n# Original model card\n\n"...)
+	for len(md) < 20_000 {
+		md = append(md, "The model was trained for three days on data that its makers cleaned by hand, and it\n"+
+			"answers in a friendly way. See [its page](https://example.com/tales) for *more* of that.\n\n"...)
+	}
+	b.SetBytes(int64(len(md)))
+	b.ReportAllocs()
+	for b.Loop() {
+		Parse(md)
+	}
+}

@@ -195,7 +195,7 @@ func (r *reader) remarkText() {
 	if len(c.Rows) > 0 && !r.anyRow(func(o Row) bool { return o.Branch == "main" }) && mainEmpty.Match(r.src) {
 		r.note("MAIN_WITHOUT_WEIGHTS", "main", "holds no weights, by the text: a branch has to be named")
 	}
-	if t := str(c.ModelType); t != "" && t != "llama" && onlyLlama.Match(r.src) && r.anyRow(func(o Row) bool { return o.ExLlama != nil && *o.ExLlama }) {
+	if t := str(c.ModelType); t != "" && t != "llama" && r.anyRow(func(o Row) bool { return o.ExLlama != nil && *o.ExLlama }) && onlyLlama.Match(r.src) {
 		r.note("EXLLAMA_TEXT", "(text)", fmt.Sprintf("says that ExLlama loads only Llama models, the table that it loads this one of type %s", t))
 	}
 	listed := map[string]bool{}

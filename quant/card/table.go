@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/qbranch/qbranch/quant"
 )
@@ -109,7 +110,9 @@ var (
 func headingOf(text string) heading {
 	h := heading{text: text}
 	name := strings.TrimFunc(headingFoot.ReplaceAllString(text, ""), func(c rune) bool { return c != ')' && c != ']' && c != '）' && nameOf(string(c)) == "" })
-	if m := headingNote.FindStringSubmatch(name); m != nil {
+	if last, _ := utf8.DecodeLastRuneInString(name); !strings.ContainsRune(")]）BbOo", last) {
+		// Neither a note nor a unit ends so.
+	} else if m := headingNote.FindStringSubmatch(name); m != nil {
 		name, h.unit = m[1], m[2]+m[3]
 	} else if m := headingUnit.FindStringSubmatch(name); m != nil {
 		name, h.unit = m[1], m[2]
@@ -278,10 +281,12 @@ func (s *sheet) promoteBits() {
 		branch = branch || h.col == colBranch
 	}
 	for i, h := range s.heads {
+		if h.col != colOther && (!branch || h.col != colQuant) {
+			continue
+		}
 		count := func(is func(string) bool) int { return s.count(i, func(c cell) bool { return is(plain(c.text)) }) }
-		said := count(func(s string) bool { return !blank(s) })
 		words := count(bitsInWords.MatchString)
-		if (h.col == colOther || branch && h.col == colQuant) && words > 0 && said == words+count(bareBits.MatchString) {
+		if words > 0 && words+count(bareBits.MatchString) == count(func(s string) bool { return !blank(s) }) {
 			s.heads[i].col = colBits
 			return
 		}

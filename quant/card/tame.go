@@ -189,6 +189,9 @@ func costly(block [][]byte) bool {
 // clean makes remote text fit for a terminal: escape sequences go whole, then
 // every character that controls rather than shows. Line feeds and tabs stay.
 func clean(s string) string {
+	if isPlain(s) {
+		return s
+	}
 	s = strings.ToValidUTF8(s, "\ufffd")
 	var b strings.Builder
 	for i := 0; i < len(s); {
@@ -203,6 +206,16 @@ func clean(s string) string {
 		}
 	}
 	return b.String()
+}
+
+// isPlain says that there is nothing to clean, as in nearly every text.
+func isPlain(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; (c < ' ' || c > '~') && c != '\n' && c != '\t' {
+			return false
+		}
+	}
+	return true
 }
 
 // oneLine is clean text with every run of white space made one space.
