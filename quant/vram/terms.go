@@ -142,7 +142,7 @@ func (p *plan) notes() []string {
 		list = append(list, "a prompt this long is computed by a fused attention kernel (FlashAttention and its like): without one it takes more than is counted here")
 	}
 	if m := p.Model; m != nil && !m.Known() && p.cache.known {
-		list = append(list, "the architecture is not known: the cache is computed as for ordinary attention")
+		list = append(list, "the architecture is not known: the cache is computed from the dimensions in config.json alone")
 	}
 	if p.Engine.Source == FromMeasurement {
 		list = append(list, fmt.Sprintf("the overhead of %s was %s, with a card like this", p.Engine.Name, p.Engine.Basis))
