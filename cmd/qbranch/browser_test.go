@@ -159,7 +159,6 @@ func TestBrowserWholeJob(t *testing.T) {
 	b.Resize(100, 30)
 	b.Keys("q")
 	b.Await(`Quit\?`)
-	b.picture("quit")
 	b.Text("y")
 	b.Await(`this resumes(.|\n)*ended with 0`)
 
@@ -214,7 +213,7 @@ func TestBrowserWholeJob(t *testing.T) {
 
 	// Free the space.
 	b.Keys("3")
-	b.Await(branch)
+	b.Await(`(?i)shared(.|\n)*` + branch)
 	b.picture("store")
 	b.Keys("x")
 	b.Await(`(?i)remove`)

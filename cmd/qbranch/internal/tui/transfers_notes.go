@@ -47,7 +47,7 @@ func (t *transfer) note(e app.Event) {
 	case e.Findings != nil:
 		for _, f := range e.Findings {
 			if toTell(f) {
-				say(findingRole(f), "%s", findingText(f))
+				say(findingRole(f), "%s %s", f.Code, findingText(f))
 			}
 		}
 	case e.Fetch != nil:

@@ -376,7 +376,7 @@ func toTell(f app.Finding) bool { return f.Severity != "info" }
 
 // findingText says what was found and what to do about it.
 func findingText(f app.Finding) string {
-	text := f.Code + " " + f.Where + ": " + f.Message
+	text := f.Where + ": " + f.Message
 	if f.Hint != "" {
 		text += " (" + f.Hint + ")"
 	}

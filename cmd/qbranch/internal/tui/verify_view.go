@@ -120,11 +120,16 @@ func (s *verifyScreen) bytesCheck(m *model) check {
 	return step("bytes", stepGood, text)
 }
 
+// badBytes is the finding that the files' own rows tell better.
+const badBytes = "D1"
+
 // judged is what configuration, headers and tensors say of one another.
 func (s *verifyScreen) judged() check {
 	count := map[string]int{}
 	for _, f := range s.findings {
-		count[string(f.Severity)]++
+		if f.Code != badBytes {
+			count[string(f.Severity)]++
+		}
 	}
 	switch {
 	case count["fatal"] > 0:
@@ -200,7 +205,7 @@ func (s *verifyScreen) verdict(m *model, w, h int) []line {
 		}
 	}
 	for _, f := range s.findings {
-		if toTell(f) {
+		if toTell(f) && f.Code != badBytes {
 			out = append(out, fact(f.Code, findingRole(f), findingText(f), w)...)
 		}
 	}
