@@ -26,12 +26,16 @@ func main() {
 	os.Exit(code)
 }
 
-// interruptible makes a context that the first SIGINT or SIGTERM cancels, so
-// that the command ends in good order; the second ends the process at once.
+// interruptible makes a context that the first SIGINT, SIGTERM or SIGHUP cancels,
+// so that the command ends in good order; the second ends the process at once.
+// SIGHUP is what a terminal that is closed sends; under nohup it stays ignored.
 func interruptible(parent context.Context) (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(signals, syscall.SIGHUP)
+	}
 	done := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {

@@ -20,6 +20,7 @@ func TestInterruptible(t *testing.T) {
 	}{
 		{syscall.SIGINT, 130},
 		{syscall.SIGTERM, 143},
+		{syscall.SIGHUP, 129},
 	} {
 		ctx, stop := interruptible(context.Background())
 		if ctx.Err() != nil {

@@ -40,8 +40,19 @@
 // query would cost up to 150 ms on terminals that do not answer, and late
 // answers end up in the shell. NO_COLOR and --theme mono switch colour off.
 //
+// # Drawing
+//
+// Bubble Tea's renderer is off; display.go draws instead. It sleeps until there is
+// a frame that differs, and writes the rows that do, at most sixty times a second,
+// beside Update: a terminal that takes nothing does not stop keys. So the first
+// frame does not wait for a clock, and a program in which nothing runs wakes up
+// for nothing.
+//
 // # Guarantees
 //
+// However it ends, by a key, a signal, a panic of ours or a closed terminal, the
+// terminal is as it was found; ctrl+z and SIGTSTP leave it so, too, until fg. A
+// panic in a goroutine that package app started is not caught.
 // No line is wider than the window. Leaving a screen never stops a transfer;
 // leaving the program while one runs asks first. When [Run] returns, every
 // operation it started has ended and the journals of unfinished transfers are

@@ -79,7 +79,9 @@ type model struct {
 	look    look
 	tick    func() tea.Cmd
 	clip    io.Writer // gets the escape sequence that copies; nil = nowhere
-	hint    string    // said until something else is
+	display *display  // nil = nobody looks
+	crash   *crashError
+	hint    string // said until something else is
 	version string
 	repo    string // to open at once
 	passing bool   // the store is deleted at the end
@@ -260,6 +262,9 @@ func (m *model) take(msg tea.Msg) tea.Cmd {
 		m.generate.ended(msg)
 	case noticeMsg:
 		m.notice = remark(msg)
+	case *crashError:
+		m.crash = msg
+		return tea.Quit
 	}
 	return nil
 }
@@ -275,9 +280,10 @@ func (m *model) pressed(k tea.KeyMsg) tea.Cmd {
 	m.notice = remark{}
 	switch k.String() {
 	case "ctrl+l":
-		return tea.ClearScreen
+		m.display.redraw()
+		return nil
 	case "ctrl+z":
-		return tea.Suspend
+		return m.work.command(m.work.ctx, func(context.Context) tea.Msg { suspend(); return nil })
 	}
 	if cmd, ok := press(m, m.bindings(), k); ok {
 		return cmd

@@ -41,20 +41,13 @@ func Run(ctx context.Context, a *app.App, o Options) error {
 	return run(ctx, appBackend{a}, o, os.Getenv)
 }
 
-func run(ctx context.Context, b backend, o Options, env func(string) string, more ...tea.ProgramOption) error {
+func run(ctx context.Context, b backend, o Options, env func(string) string) error {
 	k := newLook(themeWanted(o.Theme, env), colourWanted(env), o.ASCII)
 	w := newWorker(ctx)
 	m := newModel(w, b, k, o)
-	m.clip = o.Out
-	// Signals are the caller's: they end ctx. Ctrl-C typed is a key.
-	opts := append([]tea.ProgramOption{tea.WithContext(ctx), tea.WithInput(o.In), tea.WithOutput(o.Out),
-		tea.WithAltScreen(), tea.WithoutSignalHandler(), tea.WithFPS(30)}, more...)
-	if o.Mouse {
-		opts = append(opts, tea.WithMouseCellMotion())
-	}
-	_, err := tea.NewProgram(m, opts...).Run()
-	w.close()
-	err = errors.Join(err, m.slot.drop())
+	d := newDisplay(o.In, o.Out, o.Mouse)
+	m.clip, m.display = o.Out, d
+	err := perform(ctx, m, d)
 	if !o.Temporary {
 		farewell(o.Out, m)
 	}
@@ -65,6 +58,49 @@ func run(ctx context.Context, b backend, o Options, env func(string) string, mor
 		return fmt.Errorf("running the terminal program: %w", err)
 	}
 	return nil
+}
+
+// perform runs the program on the terminal. Then the terminal is as it was found,
+// everything that was started has ended, and of a panic the stack is told.
+func perform(ctx context.Context, m *model, d *display) error {
+	err := d.take()
+	if err == nil {
+		err = loop(ctx, m, d)
+		d.leave()
+	}
+	m.work.close()
+	err = errors.Join(err, m.slot.drop())
+	var crash *crashError
+	if errors.As(err, &crash) {
+		fmt.Fprintf(d.out, "%s\n", crash.stack)
+	}
+	return err
+}
+
+// loop runs the program until it is quit, ctx ends, the terminal is gone or a
+// panic is caught.
+func loop(ctx context.Context, m *model, d *display) (err error) {
+	// Bubble Tea would print what it catches into the alternate screen.
+	defer func() {
+		if r := recover(); r != nil {
+			err = caught(r)
+		}
+	}()
+	// Signals are the caller's: they end ctx. Ctrl-C typed is a key.
+	opts := []tea.ProgramOption{tea.WithContext(ctx), tea.WithInput(keyboard{d.in}), tea.WithoutRenderer(), tea.WithoutSignalHandler(), tea.WithoutCatchPanics()}
+	if d.mouse {
+		opts = append(opts, tea.WithMouseCellMotion()) // consoles of Windows are told so
+	}
+	m.Update(d.size()) // so that the first frame is one
+	p := tea.NewProgram(shownModel{m, d}, opts...)
+	ended := make(chan struct{})
+	defer close(ended)
+	go d.run(ended)
+	defer d.watch(p.Send)()
+	if _, err = p.Run(); err == nil && m.crash != nil {
+		err = m.crash
+	}
+	return err
 }
 
 // farewell says on the normal screen what was left unfinished and how to go on.

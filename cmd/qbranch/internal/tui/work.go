@@ -2,6 +2,8 @@ package tui
 
 import (
 	"context"
+	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -28,9 +30,30 @@ func newWorker(ctx context.Context) *worker {
 	return &worker{ctx: ctx, cancel: cancel, pauses: pauses}
 }
 
-// command makes a command of f. After close it does nothing.
+// crashError is a panic of ours, caught so that the terminal is left as it was
+// found and transfers end in good order.
+type crashError struct {
+	value any
+	stack []byte
+}
+
+func (e *crashError) Error() string {
+	return fmt.Sprintf("an error in the program itself: %v", e.value)
+}
+
+// Hint says what to do next.
+func (e *crashError) Hint() string {
+	return "please report it with the lines above; what was fetched is kept, and the same command resumes"
+}
+
+// caught makes an error of a panic. Call it in a deferred function, with what
+// recover returned.
+func caught(value any) *crashError { return &crashError{value, debug.Stack()} }
+
+// command makes a command of f. After close it does nothing. A panic in f becomes
+// the message *crashError.
 func (w *worker) command(ctx context.Context, f func(context.Context) tea.Msg) tea.Cmd {
-	return func() tea.Msg {
+	return func() (msg tea.Msg) {
 		w.mu.Lock()
 		closed := w.closed
 		if !closed {
@@ -41,6 +64,11 @@ func (w *worker) command(ctx context.Context, f func(context.Context) tea.Msg) t
 			return nil
 		}
 		defer w.wg.Done()
+		defer func() {
+			if r := recover(); r != nil {
+				msg = caught(r)
+			}
+		}()
 		return f(ctx)
 	}
 }
