@@ -209,6 +209,9 @@ func estimateText(s *app.Shown, width int) string {
 	if len(e.Cards) > 0 && e.MaxContext > 0 {
 		out += fmt.Sprintf("  the most context that fits: %d\n", e.MaxContext)
 	}
+	for _, a := range e.Advice {
+		out += "  " + verdictText(string(a.Verdict)) + " with " + clean(a.Text) + "\n"
+	}
 	switch {
 	case e.Why == app.NoCard:
 		out += "  --vram 24GiB says whether a card of that size is enough, and for which context\n"
