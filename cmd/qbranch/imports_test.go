@@ -70,7 +70,7 @@ var theirs = map[string][]string{
 	"github.com/yuin/goldmark":              {"quant/card"},
 	"github.com/zeebo/blake3":               {"cmd/peerbench", "store"},
 	"golang.org/x/sync":                     {"..."},
-	"golang.org/x/sys":                      {"store", "infer/..."},
+	"golang.org/x/sys":                      {"cmd/qbranch/internal/termtest", "cmd/qbranch/internal/tui", "infer/...", "store"},
 	"golang.org/x/term":                     {"cmd/qbranch/internal/cli", "cmd/qbranch/internal/tui"},
 	"golang.org/x/text":                     {"hub", "infer/tokenizer"},
 	"golang.org/x/time":                     {"hub/fetch", "hub/hubtest"},
@@ -80,7 +80,6 @@ var theirs = map[string][]string{
 var theirsInTests = map[string][]string{
 	"github.com/klauspost/compress":   {"infer/tokenizer"}, // its vectors are compressed
 	"github.com/rogpeppe/go-internal": {"cmd/qbranch"},
-	"golang.org/x/sys":                {"cmd/qbranch/internal/tui"},
 }
 
 // within reports whether a pattern of the tables covers a package.

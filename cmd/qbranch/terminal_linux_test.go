@@ -10,7 +10,6 @@ import (
 
 	"github.com/qbranch/qbranch/cmd/qbranch/internal/termtest"
 	"github.com/qbranch/qbranch/hub/hubtest"
-	"golang.org/x/sys/unix"
 )
 
 // browse starts the terminal program on p.
@@ -64,7 +63,7 @@ func TestBrowserSignals(t *testing.T) {
 		signal syscall.Signal
 		code   int
 	}{{syscall.SIGINT, 130}, {syscall.SIGTERM, 143}, {syscall.SIGHUP, 129}} {
-		t.Run(unix.SignalName(tc.signal), func(t *testing.T) {
+		t.Run(tc.signal.String(), func(t *testing.T) {
 			w := newWorld(t, hubtest.Options{}, noisy(t, noisyBytes))
 			w.hub.SetRate(24_000_000)
 			p := termtest.OpenPTY(t, 100, 30)
