@@ -32,7 +32,8 @@ type generateScreen struct {
 	sampling sampling
 	task     task
 	out      *outbox[app.Token]
-	cursor   int // of the branches that are here
+	cursor   int    // of the branches that are here
+	want     string // where the cursor goes once they are known
 
 	// What the last sample or the end said.
 	asked   app.Request // what was sent last
@@ -43,6 +44,7 @@ type generateScreen struct {
 	err     error
 	up      int // rows scrolled up from the end
 	stopped bool
+	ending  bool // an answer has ended, and no key was pressed that would quit
 }
 
 // generateMsg says that a generation has ended.
@@ -63,6 +65,29 @@ func (s *generateScreen) open(m *model, ref app.Ref) tea.Cmd {
 		return m.start.load(m)
 	}
 	return nil
+}
+
+// openFor shows the screen: for the branch it had, else for the one that is looked
+// at if that is here, else with a choice that begins there.
+func (s *generateScreen) openFor(m *model) tea.Cmd {
+	if s.ref != (app.Ref{}) {
+		return s.open(m, s.ref)
+	}
+	var looked app.Ref
+	switch m.top() {
+	case onVerify:
+		looked = m.verify.ref
+	case onDetail:
+		looked = m.detail.ref
+	case onBranches:
+		looked = m.branches.selected()
+		if r := m.branches.row(); r != nil && r.Local == app.LocalVerified {
+			return s.open(m, looked)
+		}
+	}
+	cmd := s.open(m, app.Ref{})
+	s.want = looked.String()
+	return cmd
 }
 
 // runnable are the branches that are here, to choose one from.
@@ -87,6 +112,9 @@ func (s *generateScreen) choose(m *model) tea.Cmd {
 
 // send runs the prompt.
 func (s *generateScreen) send(m *model) tea.Cmd {
+	if !s.sampling.take(m) {
+		return nil
+	}
 	m.frame = 0
 	ctx, gen := s.task.begin(m.work.ctx)
 	out := &outbox[app.Token]{}
@@ -115,7 +143,7 @@ func (s *generateScreen) ended(msg generateMsg) {
 		return
 	}
 	s.sample(time.Time{})
-	s.result, s.err = msg.result, msg.err
+	s.result, s.err, s.ending = msg.result, msg.err, true
 	if errors.Is(msg.err, context.Canceled) {
 		s.stopped, s.err = true, nil
 	}
@@ -150,7 +178,7 @@ func (s *generateScreen) keys(m *model) []binding {
 	out := []binding{
 		bind("enter", "enter", "send, the prompt", idle && strings.TrimSpace(s.prompt.text()) != "", simply(s.send)).or(s.whyNot()),
 		bind("ctrl+c ctrl+x", "ctrl+c", "stop, keeping the text", !idle, simply(func(*model) tea.Cmd { s.task.stop(); return nil })),
-		bind("tab", "tab", [...]string{"system message", "sampling", "prompt"}[s.focus], true, simply(func(*model) tea.Cmd { s.focus = (s.focus + 1) % focuses; return nil })),
+		bind("tab", "tab", [...]string{"system and sampling", "sampling", "prompt"}[s.focus]+", to type there", true, simply(func(m *model) tea.Cmd { return s.turn(m, 1) })),
 	}
 	scroll := bind("up down pgup pgdown", "↑↓", "scroll", s.text != "", func(_ *model, pressed string) tea.Cmd {
 		const plenty = 1 << 20
@@ -166,11 +194,30 @@ func (s *generateScreen) keys(m *model) []binding {
 		bind("ctrl+p", "ctrl+p", "prove, whether the branch is sound", idle, simply(func(m *model) tea.Cmd { return m.verify.begin(m, s.ref, checkProve) })).or(s.whyNot()),
 		bind("ctrl+o", "ctrl+o", "other branch", idle, simply(func(m *model) tea.Cmd { return s.open(m, app.Ref{}) })).or(s.whyNot()),
 		bind("ctrl+y", "ctrl+y", "copy the text", s.text != "", simply(func(m *model) tea.Cmd { return m.copy(s.text) })),
-		bind("shift+tab", "shift+tab", "back, to the field before", true, simply(func(*model) tea.Cmd { s.focus = (s.focus + focuses - 1) % focuses; return nil })),
+		bind("shift+tab", "shift+tab", "previous field", true, simply(func(m *model) tea.Cmd { return s.turn(m, focuses-1) })),
 		bind("esc", "esc", "back, ends a generation", true, simply(goBack)),
 		helpKey("f1", "f1"),
-		bind("ctrl+c", "ctrl+c", "quit", idle, askQuit),
+		bind("ctrl+c", "ctrl+c", "quit", idle, s.quit),
 	)
+}
+
+// turn goes on to another field; a value that was typed counts.
+func (s *generateScreen) turn(m *model, by focus) tea.Cmd {
+	if s.sampling.take(m) {
+		s.focus = (s.focus + by) % focuses
+	}
+	return nil
+}
+
+// quit asks for the key again when the answer has only just ended: it was meant to
+// stop that.
+func (s *generateScreen) quit(m *model, key string) tea.Cmd {
+	if s.ending {
+		s.ending = false
+		m.notice = remark{role: warn, text: "the answer had ended; ctrl+c again quits"}
+		return nil
+	}
+	return askQuit(m, key)
 }
 
 // whyNot says why enter does nothing now.

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/qbranch/qbranch/cmd/qbranch/internal/app"
 )
@@ -28,7 +29,9 @@ func (s *generateScreen) status(m *model) remark {
 		}
 		return remark{role: accent, text: text}
 	case s.result != nil && s.err == nil:
-		return remark{role: dim, text: s.speeds(), hint: s.ending()}
+		return remark{role: dim, text: s.speeds(), hint: s.finish()}
+	case s.ref != (app.Ref{}) && s.err == nil:
+		return remark{role: dim, text: "$ " + s.command(m)}
 	}
 	return remark{}
 }
@@ -47,7 +50,8 @@ func (s *generateScreen) speeds() string {
 	return text
 }
 
-func (s *generateScreen) ending() string {
+// finish says why the text ends.
+func (s *generateScreen) finish() string {
 	if s.stopped {
 		return "stopped"
 	}
@@ -109,6 +113,9 @@ func (s *generateScreen) choice(m *model, w, h int) []line {
 		}
 	}
 	cols := []column{{title: "Run which branch?", width: w - 6, cell: func(i int) span { return span{plain, refs[i]} }}}
+	if i := slices.Index(refs, s.want); i >= 0 {
+		s.cursor, s.want = i, ""
+	}
 	s.cursor = min(s.cursor, len(refs)-1)
 	return table(cols, len(refs), s.cursor, h)
 }

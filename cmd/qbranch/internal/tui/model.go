@@ -333,7 +333,7 @@ type tab struct {
 }
 
 var tabs = []tab{
-	{"Branches", []screenID{onStart, onBranches, onDetail, onCompare}, func(m *model) tea.Cmd {
+	{"Branches", []screenID{onStart, onBranches, onDetail, onCompare, onVerify}, func(m *model) tea.Cmd {
 		if m.branches.repo == (app.RepoID{}) {
 			m.show(onStart)
 			return nil
@@ -343,7 +343,7 @@ var tabs = []tab{
 	}},
 	{"Transfers", []screenID{onTransfers}, showTransfers},
 	{"Store", []screenID{onStore}, func(m *model) tea.Cmd { return m.store.open(m) }},
-	{"Generate", []screenID{onVerify, onGenerate}, func(m *model) tea.Cmd { return m.generate.open(m, m.generate.ref) }},
+	{"Generate", []screenID{onGenerate}, func(m *model) tea.Cmd { return m.generate.openFor(m) }},
 }
 
 // askQuit quits, after a question when that would stop a transfer.

@@ -151,7 +151,7 @@ var planFields = []field{
 		} else if cards == 1 && m.plan.simulated() {
 			m.plan.split = ""
 		}
-	}, "type a size for another one: 24, or 24,12 for two cards"},
+	}, "type what is free, in GiB: 12, 24, or 24,24 for two cards"},
 	{"context", func(m *model) string { return fmt.Sprint(cmp.Or(m.plan.context, app.DefaultContext)) }, func(*model) []string {
 		var out []string
 		for _, n := range contexts {
@@ -260,6 +260,9 @@ func (p *planner) take(m *model, s *branchesScreen) tea.Cmd {
 		var parts []string
 		for part := range strings.SplitSeq(text, ",") {
 			n, err := app.ParseSize(strings.TrimSpace(part))
+			if strings.HasSuffix(strings.ToUpper(strings.TrimSpace(part)), "GB") && err == nil {
+				m.notice = remark{role: warn, text: strings.TrimSpace(part) + " is " + app.GiBText(n) + ": cards are sold in GiB", hint: "a card of so many GB has as many GiB: type the number alone"}
+			}
 			if err != nil {
 				m.notice = remark{bad, "✗ " + err.Error(), app.HintOf(err)}
 				return nil

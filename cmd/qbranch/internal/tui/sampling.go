@@ -41,10 +41,9 @@ const (
 // sampling is how tokens are chosen. The zero value takes the likeliest token,
 // 512 times at most, in the repository's chat format.
 type sampling struct {
-	set    [len(knobs)]*float64 // nil = the first of the values
-	at     int
-	input  editor
-	reason string // why the typed value was not taken
+	set   [len(knobs)]*float64 // nil = the first of the values
+	at    int
+	input editor
 }
 
 func (s *sampling) value(i int) float64 {
@@ -100,8 +99,10 @@ func (s *sampling) step(by int) {
 func (s *sampling) keys() []binding {
 	typed := len(s.input.runes) > 0
 	return []binding{
-		bind("left right", "←→", "choose", true, func(_ *model, pressed string) tea.Cmd {
-			s.input.set("")
+		bind("left right", "←→", "choose", true, func(m *model, pressed string) tea.Cmd {
+			if !s.take(m) {
+				return nil
+			}
 			s.at = moved(s.at, map[string]string{"left": "up", "right": "down"}[pressed], len(knobs))
 			return nil
 		}),
@@ -118,10 +119,14 @@ func (s *sampling) keys() []binding {
 
 func (s *sampling) typed(k tea.KeyMsg) { s.input.key(k) }
 
-// take sets the knob to what was typed, if it can be that.
-func (s *sampling) take(m *model) {
+// take sets the knob to what was typed, if anything was. It reports whether that
+// can be; if not it says why.
+func (s *sampling) take(m *model) bool {
 	k, text := knobs[s.at], s.input.text()
 	s.input.set("")
+	if text == "" {
+		return true
+	}
 	v, err := strconv.ParseFloat(text, 64)
 	if err != nil || v != v || v < k.least || v > k.most || k.whole && v != float64(int64(v)) {
 		kind := "a number"
@@ -130,9 +135,10 @@ func (s *sampling) take(m *model) {
 		}
 		m.notice = remark{role: bad, text: fmt.Sprintf("✗ %s: want %s from %s to %s", k.name, kind,
 			strconv.FormatFloat(k.least, 'g', 3, 64), strconv.FormatFloat(k.most, 'f', -1, 64))}
-		return
+		return false
 	}
 	s.set[s.at] = &v
+	return true
 }
 
 // view draws the knobs in w columns, in as many rows as it takes.

@@ -390,6 +390,9 @@ func (s *storeScreen) pinned(m *model, msg pinMsg) tea.Cmd {
 
 // command is the line that removes what is chosen.
 func (s *storeScreen) command(*model) string {
+	if b := s.row(); b != nil && b.Pinned && len(s.marked) == 0 {
+		return "qbranch store unpin " + b.Ref()
+	}
 	if refs := s.chosen(); len(refs) > 0 {
 		return sweeping{refs: refs}.command()
 	}

@@ -125,12 +125,12 @@ func (s *storeScreen) tell(m *model, w, h int) []line {
 		if b.Shared > 0 {
 			frees += "; " + app.BytesText(b.Shared) + " stay for branches that share it"
 		}
+		if b.Pinned {
+			frees = "nothing: it is pinned, until P lets it go"
+		}
 		out = append(out, fact("frees", plain, frees, w)...)
 		if st := stateSpan(b.State, ""); b.State != app.LocalVerified && st.text != "" {
 			out = append(out, fact("state", st.role, st.text+stateAdvice(b.State), w)...)
-		}
-		if b.Pinned {
-			out = append(out, fact("pinned", accent, "nothing removes it until P lets it go", w)...)
 		}
 		if h > 8 {
 			out = append(out, fact("commit", dim, b.Commit, w)...)

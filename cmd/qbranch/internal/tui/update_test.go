@@ -369,8 +369,13 @@ func TestCtrlC(t *testing.T) {
 	hit(m, "ctrl+c")
 	settle(m, cmd)
 	wants(t, m, "Once", "stopped")
+	// The key that stops is not the one that quits, if it comes a moment too late.
+	if quits(hit(m, "ctrl+c")) {
+		t.Error("ctrl+c quit at once after the generation")
+	}
+	wants(t, m, "ctrl+c again quits")
 	if !quits(hit(m, "ctrl+c")) {
-		t.Error("ctrl+c did not quit after the generation")
+		t.Error("ctrl+c did not quit when it was pressed again")
 	}
 }
 
@@ -641,7 +646,13 @@ func TestSampling(t *testing.T) {
 	if len(f.asked) != 1 || f.asked[0].Temperature != .4 || f.asked[0].TopK != 4 || f.asked[0].MaxTokens != 512 || f.asked[0].Prompt != "hi" {
 		t.Errorf("asked for %+v", f.asked)
 	}
-	tap(m, "x", "space")
+	tap(m, "0", ".", "5", "left") // what was typed counts when it is left
+	wants(t, m, "top-k: want a whole number")
+	tap(m, "8", "left")
+	if got := m.generate.sampling.value(2); got != 8 {
+		t.Errorf("top-k is %g after 8 and ←, want 8", got)
+	}
+	tap(m, "right", "x", "space")
 	wants(t, m, "top-k: want a whole number from 0 to 1048576")
 }
 
