@@ -362,9 +362,16 @@ func (row *sheetRow) readCell(h heading, c cell) bool {
 // is a remark.
 func (row *sheetRow) readBranch(c cell) {
 	s := plain(c.text)
+	address := s
+	if strings.HasPrefix(s, "huggingface.co/") || strings.HasPrefix(s, "hf.co/") {
+		address = "https://" + s
+	}
+	if u, ok := parseHubURL(address); ok && len(c.links) == 0 { // an address that nobody made a link
+		c.links = []link{{u, ok, "", s}}
+	}
 	if l := branchLink(c); l != nil {
 		row.repo, row.inside = l.repo, true
-		if name := plain(l.text); looksLikeBranch(name) && !strings.Contains(l.rest, name) {
+		if name := plain(l.text); looksLikeBranch(name) && !strings.Contains(name, "/tree/") && !strings.Contains(l.rest, name) {
 			row.notes = append(row.notes, Finding{"BRANCH_LINK", name, fmt.Sprintf("links to branch %q", l.rest)})
 		}
 		row.Branch = l.rest

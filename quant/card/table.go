@@ -192,6 +192,9 @@ func (r *reader) sheetOf(t grid) sheet {
 	s := sheet{grid: t, heads: t.columns()}
 	s.promote()
 	s.promoteBits()
+	if s.listsTasks() {
+		return s
+	}
 	if s.layout = layoutOf(s.heads); s.layout == "" {
 		s.layout, s.weak = r.layoutByBranches(s), true
 	}
@@ -216,6 +219,14 @@ func (r *reader) sheetOf(t grid) sheet {
 		}
 	}
 	return s
+}
+
+// listsTasks says that each row is a test that branches have taken, and not a
+// branch.
+func (s sheet) listsTasks() bool {
+	return slices.ContainsFunc(s.heads, func(h heading) bool {
+		return slices.Contains([]string{"benchmark", "benchmarks", "task", "tasks", "metric", "metrics"}, nameOf(h.text))
+	})
 }
 
 func known(heads []heading) int {
