@@ -120,6 +120,7 @@ type Config struct {
 type App struct {
 	hub     *hub.Client
 	offline bool
+	config  Config        // it was made of
 	pause   time.Duration // before the first retry of what the hub's client does not retry itself
 	dir     string        // of the store, absolute
 	hfCache string        // "" = none
@@ -147,7 +148,8 @@ func New(c Config) (*App, error) {
 		return nil, fmt.Errorf("find the store's directory: %w", err)
 	}
 	pause := cmp.Or(c.Hub.RetryWait, 500*time.Millisecond)
-	return &App{hub: client, offline: c.Hub.Offline, pause: pause, dir: dir, hfCache: c.HFCache, cache: c.Hub.CacheDir, log: c.Logger, threads: c.Threads}, nil
+	c.StoreDir = dir
+	return &App{hub: client, offline: c.Hub.Offline, config: c, pause: pause, dir: dir, hfCache: c.HFCache, cache: c.Hub.CacheDir, log: c.Logger, threads: c.Threads}, nil
 }
 
 // storeDir is where the store lies: data, not cache, because cache cleaners
@@ -168,6 +170,9 @@ func storeDir(configured string) string {
 
 // DefaultEndpoint is the public hub.
 const DefaultEndpoint = hub.DefaultEndpoint
+
+// Offline reports whether the App uses no network.
+func (a *App) Offline() bool { return a.offline }
 
 // Endpoint is the hub's base URL.
 func (a *App) Endpoint() string { return a.hub.Endpoint() }

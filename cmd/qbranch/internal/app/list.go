@@ -116,6 +116,9 @@ type Listing struct {
 	Requests int            `json:"requests"` // sent to the hub
 	AsOf     time.Time      `json:"as_of"`    // when the hub said so: in the past only when offline
 
+	// Age is how long ago AsOf is, for people ("2 h"); "" = the hub was asked now.
+	Age string `json:"-"`
+
 	card     *Card    // nil when there is none
 	branches []string // all of the repository, by name
 }
@@ -167,12 +170,15 @@ func (a *App) survey(ctx context.Context, ref Ref, o ListOptions, inspect bool) 
 		return nil, nil, err
 	}
 	l := &Listing{branches: branchNames(all.Branches), Repo: repo.String(), Endpoint: a.Endpoint(), AsOf: all.AsOf.UTC().Truncate(time.Second), Branches: []BranchRow{}, Absent: []AbsentBranch{}, Notes: []Note{}}
+	if a.offline {
+		l.Age = agoText(time.Since(all.AsOf))
+	}
 	switch {
 	case !a.offline:
 	case len(all.Branches) == 0 && ref.Revision != "":
-		l.note("", "OFFLINE", "offline: the branch is as it was fetched %s ago, at %s", agoText(time.Since(all.AsOf)), all.AsOf.Local().Format("2006-01-02 15:04"))
+		l.note("", "OFFLINE", "offline: the branch is as it was fetched %s ago, at %s", l.Age, all.AsOf.Local().Format("2006-01-02 15:04"))
 	default:
-		l.note("", "OFFLINE", "offline: the branches are those that the hub listed %s ago, at %s", agoText(time.Since(all.AsOf)), all.AsOf.Local().Format("2006-01-02 15:04"))
+		l.note("", "OFFLINE", "offline: the branches are those that the hub listed %s ago, at %s", l.Age, all.AsOf.Local().Format("2006-01-02 15:04"))
 	}
 	if asked != repo {
 		l.note("", "RENAMED", "%s is called %s now", asked, repo)

@@ -24,6 +24,25 @@ func (a *App) Survey(ctx context.Context, ref Ref) (*Survey, error) {
 	return &Survey{l, ref, seen}, nil
 }
 
+// Kept is the survey of what the hub said last of a repository, for when it does
+// not answer. It sends nothing; nil when nothing is kept.
+func (a *App) Kept(ctx context.Context, repo RepoID) *Survey {
+	if a.offline || !a.hub.KeepsRefs(repo, false) {
+		return nil // an App that is offline has looked there already
+	}
+	c := a.config
+	c.Hub.Offline = true
+	last, err := New(c)
+	if err != nil {
+		return nil
+	}
+	s, err := last.Survey(ctx, Ref{Repo: repo})
+	if err != nil {
+		return nil // the trees are not kept: the refs alone are no table
+	}
+	return s
+}
+
 // Rows is the listing, as List has it. It is the caller's own.
 func (s *Survey) Rows() *Listing {
 	l := *s.listing

@@ -11,6 +11,8 @@ import (
 // their context, and are safe for concurrent use.
 type backend interface {
 	List(ctx context.Context, repo app.RepoID, o app.ListOptions) (*app.Listing, error)
+	Offline() bool
+	Kept(ctx context.Context, repo app.RepoID) survey // nil = nothing
 	Recent(dir string) ([]app.RepoID, error)
 	Remember(dir string, repo app.RepoID) error
 	Survey(ctx context.Context, ref app.Ref) (survey, error)
@@ -59,6 +61,13 @@ func (b appBackend) Survey(ctx context.Context, ref app.Ref) (survey, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+func (b appBackend) Kept(ctx context.Context, repo app.RepoID) survey {
+	if s := b.App.Kept(ctx, repo); s != nil {
+		return s
+	}
+	return nil
 }
 
 func (appBackend) Recent(dir string) ([]app.RepoID, error) { return app.Recent(dir) }

@@ -45,12 +45,14 @@ func (s *branchesScreen) running() bool {
 	return s.task.running() || s.reading.running() || s.grading.running()
 }
 
-// listMsg answers a listing. With err, local holds what the store has of the
-// repository, so that verifying and generating go on working offline.
+// listMsg answers a listing. With err, kept is what the hub said last, nil when
+// that is not here; local is what the store has of the repository then, so that
+// verifying and generating go on working offline.
 type listMsg struct {
 	gen     int
 	listing *app.Listing
 	err     error
+	kept    survey
 	local   []app.StoreItem
 }
 
@@ -82,6 +84,9 @@ func (s *branchesScreen) refresh(m *model) tea.Cmd {
 			_ = back.Remember(dir, repo) // the first screen's list is a comfort, no promise
 			return listMsg{gen: gen, listing: l}
 		}
+		if kept := back.Kept(ctx, repo); kept != nil {
+			return listMsg{gen: gen, err: err, kept: kept}
+		}
 		items, storeErr := back.StoreList(ctx)
 		if storeErr != nil {
 			items = nil // the first error is the one that matters
@@ -100,6 +105,10 @@ func (s *branchesScreen) listed(m *model, msg listMsg) tea.Cmd {
 	case msg.err == nil:
 		s.take(m, msg.listing)
 		cmd = s.measure(m)
+	case msg.kept != nil && (s.listing == nil || s.stored):
+		s.survey = msg.kept
+		s.take(m, msg.kept.Rows())
+		cmd = s.grade(m)
 	case s.listing == nil:
 		s.listing = stored(s.repo.String(), msg.local)
 		s.stored = s.listing != nil
@@ -356,15 +365,23 @@ func (s *branchesScreen) judge(ref app.Ref, ok bool) {
 	s.arrange()
 }
 
-func (s *branchesScreen) head(*model) (string, string) {
+func (s *branchesScreen) head(m *model) (string, string) {
 	host := ""
 	if s.listing != nil {
 		if u, err := url.Parse(s.listing.Endpoint); err == nil {
 			host = u.Host
 		}
 	}
-	if s.stored {
+	switch {
+	case s.stored:
 		host = "from the store, not the hub"
+	case s.listing != nil && s.listing.Age != "":
+		host = "list of " + s.listing.Age + " ago"
+		if m.offline {
+			host = "offline, " + host
+		}
+	case m.offline:
+		host = "offline"
 	}
 	return s.repo.String(), host
 }

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 
@@ -47,14 +48,14 @@ func (s *branchesScreen) keys(m *model) []binding {
 	if n := len(s.wanted(m)); n > 1 {
 		enter = "get " + strconv.Itoa(n)
 	}
-	why := s.whyNot(label)
+	why, off := s.whyNot(label), m.cannotFetch(label)
 	can := s.row() != nil
 	return []binding{
 		bind(moveKeys, "↑↓", "move", len(s.rows()) > 1, func(_ *model, pressed string) tea.Cmd {
 			s.cursor = moved(s.cursor, pressed, len(s.rows()))
 			return nil
 		}),
-		bind("enter", "enter", enter, label != "" || len(s.wanted(m)) > 1, simply(s.fetch)).or(why),
+		bind("enter", "enter", enter, off == "" && (label != "" || len(s.wanted(m)) > 1), simply(s.fetch)).or(cmp.Or(off, why)),
 		bind("space", "space", "mark, for get and compare", can, simply(s.mark)),
 		bind("p", "p", "plan, memory, context, cache, engine", s.listing != nil, simply(func(*model) tea.Cmd { s.planner.open = true; return nil })),
 		bind("d tab right l", "d", "detail, everything about it", can, simply(func(m *model) tea.Cmd { return m.detail.open(m, s.selected()) })),
@@ -131,6 +132,9 @@ func (s *branchesScreen) mark(*model) tea.Cmd {
 
 // wanted are the marked branches that enter fetches.
 func (s *branchesScreen) wanted(m *model) (refs []app.Ref) {
+	if m.offline {
+		return nil
+	}
 	for _, r := range s.all() {
 		t := m.transfers.find(s.ref(r.Branch))
 		if s.marked[r.Branch] && r.Local != app.LocalVerified && r.Local != app.LocalCorrupt && !t.underWay() {

@@ -12,6 +12,8 @@ func (s *branchesScreen) status(m *model) remark {
 	switch {
 	case s.seeking:
 		return remark{role: accent, text: "/ " + s.filter.text() + "▏"}
+	case s.err != nil && s.listing != nil && s.listing.Age != "":
+		return remark{bad, "✗ " + s.err.Error(), "r tries again; shown is what the hub said " + s.listing.Age + " ago"}
 	case s.err != nil && s.listing != nil:
 		return remark{bad, "✗ " + s.err.Error(), hintOr(s.err, "r tries again; shown is what was known before")}
 	case s.task.running() && m.frame > 2:
@@ -42,7 +44,13 @@ func (s *branchesScreen) body(m *model, w, h int) []line {
 	if s.planner.open {
 		second = pane{"Plan", func(w, h int) []line { return s.planner.draw(m, s, w, h) }}
 	}
-	return splitAt(w, h, sideWidth(w), s.lowHeight(h), pane{s.tableTitle(), func(w, h int) []line { return s.table(m, w, h) }}, second)
+	draw := func(w, h int) []line {
+		if s.err != nil {
+			return grey(s.table(m, w, h))
+		}
+		return s.table(m, w, h)
+	}
+	return splitAt(w, h, sideWidth(w), s.lowHeight(h), pane{s.tableTitle(), draw}, second)
 }
 
 // nothing says why no row is shown, and what would show some.

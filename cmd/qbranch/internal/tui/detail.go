@@ -2,7 +2,6 @@ package tui
 
 import (
 	"context"
-	"slices"
 	"strings"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -122,10 +121,6 @@ func (s *detailScreen) at(n int) int { return max(0, min(s.cursors[s.section], n
 
 func (s *detailScreen) keys(m *model) []binding {
 	enter, verify, generate := branchKeys(m, s.ref, s.local(m), true)
-	if local := s.local(m); s.offline() && local != app.LocalVerified && local != app.LocalCorrupt {
-		enter.SetEnabled(false)
-		enter.whyNot = "offline: it cannot be fetched now"
-	}
 	n := s.sheet(m).n
 	if s.section == siblingsSection && n > 0 {
 		enter = bind("enter", "enter", s.follow().label, true, simply(s.walk))
@@ -157,11 +152,6 @@ func (s *detailScreen) keys(m *model) []binding {
 		helpKey("?", "?"),
 		bind("q ctrl+c", "q", "quit", true, askQuit),
 	}
-}
-
-// offline reports whether the hub was not asked.
-func (s *detailScreen) offline() bool {
-	return s.shown != nil && slices.ContainsFunc(s.shown.Notes, func(n app.Note) bool { return n.Code == "OFFLINE" })
 }
 
 // sibling is a branch or a repository that one can walk to.

@@ -156,7 +156,7 @@ func TestDetailOfWhatIsHere(t *testing.T) {
 func TestDetailOffline(t *testing.T) {
 	s := talesShown()
 	s.Notes = append(s.Notes, app.Note{Code: "OFFLINE", Message: "offline: the branches are those that the hub listed 2 h ago"})
-	m := atDetail(t, &fake{shown: s})
+	m := atDetail(t, &fake{shown: s, offline: true})
 	wants(t, m, "listed 2 h ago")
 	tap(m, "enter")
 	wants(t, m, "offline: it cannot be fetched now")

@@ -20,6 +20,8 @@ import (
 type fake struct {
 	listing *app.Listing
 	listErr error
+	offline bool
+	kept    *app.Listing // of an earlier session
 	items   []app.StoreItem
 	get     func(ctx context.Context, ref app.Ref, o app.GetOptions) (*app.GetResult, error)
 	verify  func(ctx context.Context, t app.Target, o app.VerifyOptions) (*app.VerifyReport, error)
@@ -51,6 +53,15 @@ func (f *fake) List(context.Context, app.RepoID, app.ListOptions) (*app.Listing,
 	l := *f.listing
 	l.Branches = append([]app.BranchRow(nil), f.listing.Branches...)
 	return &l, nil
+}
+
+func (f *fake) Offline() bool { return f.offline }
+
+func (f *fake) Kept(context.Context, app.RepoID) survey {
+	if f.kept == nil {
+		return nil
+	}
+	return fakeSurvey{f.kept}
 }
 
 func (f *fake) Recent(string) ([]app.RepoID, error) {
@@ -303,6 +314,13 @@ func talesListing() *app.Listing {
 	l.Branches[2].Local, l.Branches[2].LocalBytes = app.LocalPartial, 1_430_000
 	l.Branches[3].Local = app.LocalCorrupt
 	l.Branches[4].Local = app.LocalOutdated
+	return l
+}
+
+// agedListing is what the hub said two hours ago.
+func agedListing() *app.Listing {
+	l := talesListing()
+	l.Age = "2 h"
 	return l
 }
 

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"strings"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -62,6 +63,14 @@ func whyNotFetch(branch, label string) string {
 	return ""
 }
 
+// cannotFetch says why what enter does for a branch cannot be done now; "" = it can.
+func (m *model) cannotFetch(label string) string {
+	if m.offline && label != "" && label != "repair" && label != "watch" {
+		return "offline: it cannot be fetched now; start again without --offline and HF_HUB_OFFLINE"
+	}
+	return ""
+}
+
 // fetch does what a label says.
 func (m *model) fetch(ref app.Ref, label string) tea.Cmd {
 	if label == "repair" {
@@ -77,7 +86,8 @@ func branchKeys(m *model, ref app.Ref, local app.LocalState, on bool) (enter, ve
 	label := m.fetchLabel(ref, local)
 	here := on && (label == "" || label == "repair" || label == "update")
 	why := whyNotFetch(ref.RevisionOrMain(), label)
-	enter = bind("enter", "enter", orAny(label, "get"), on && label != "", simply(func(m *model) tea.Cmd { return m.fetch(ref, label) })).or(why)
+	off := m.cannotFetch(label)
+	enter = bind("enter", "enter", orAny(label, "get"), on && label != "" && off == "", simply(func(m *model) tea.Cmd { return m.fetch(ref, label) })).or(cmp.Or(off, why))
 	verify = bind("v", "v", "verify, every byte against its hash", here, simply(func(m *model) tea.Cmd { return m.verify.open(m, ref, false) })).or(why)
 	generate = bind("g", "g", "generate, text from a prompt", here && label != "repair", simply(func(m *model) tea.Cmd { return m.generate.open(m, ref) })).or(why)
 	return enter, verify, generate

@@ -84,6 +84,7 @@ type model struct {
 	hint    string // said until something else is
 	version string
 	repo    string // to open at once
+	offline bool   // no network is used
 	passing bool   // the store is deleted at the end
 
 	width, height int
@@ -110,7 +111,7 @@ type model struct {
 func newModel(w *worker, b backend, k look, o Options) *model {
 	return &model{
 		back: b, work: w, slot: &modelSlot{}, look: k, tick: w.tick,
-		hint: o.Hint, version: o.Version, repo: o.Repo, passing: o.Temporary, way: []screenID{onStart},
+		hint: o.Hint, version: o.Version, repo: o.Repo, offline: b.Offline(), passing: o.Temporary, way: []screenID{onStart},
 		plan: newPlan(o.Fit), proofs: make(map[app.Ref]string),
 	}
 }

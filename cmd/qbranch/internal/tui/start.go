@@ -93,7 +93,12 @@ func (s *startScreen) typed(m *model, k tea.KeyMsg) {
 	}
 }
 
-func (s *startScreen) head(m *model) (string, string) { return "", m.version }
+func (s *startScreen) head(m *model) (string, string) {
+	if m.offline {
+		return "", "offline"
+	}
+	return "", m.version
+}
 
 func (s *startScreen) keys(m *model) []binding {
 	return []binding{

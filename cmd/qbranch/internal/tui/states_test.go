@@ -93,6 +93,15 @@ func states(t *testing.T) []state {
 	settle(m, m.branches.open(m, app.Ref{Repo: tales}))
 	add("branches-offline", m)
 
+	m = bench(t, &fake{listErr: hinted{"list qbranch/llama-tales-moe-2m-GPTQ: connection refused", "is the network up?"}, kept: agedListing()})
+	m.show(onBranches)
+	settle(m, m.branches.open(m, app.Ref{Repo: tales}))
+	add("branches-kept", m)
+
+	m = atTales(t, &fake{offline: true, listing: agedListing()})
+	tap(m, "j", "enter")
+	add("branches-offline-list", m)
+
 	f := &fake{}
 	m = atTales(t, f)
 	f.listErr = hinted{"list: rate limited", "try again in 4 minutes"}

@@ -467,6 +467,36 @@ func TestListErrors(t *testing.T) {
 	}
 }
 
+// Without a network the head says so, nothing is offered to be fetched, and what is
+// here works.
+func TestOffline(t *testing.T) {
+	m := atTales(t, &fake{offline: true, listing: agedListing()})
+	wants(t, m, "offline, list of 2 h ago", "g generate")
+	tap(m, "j")
+	lacks(t, m, "enter get")
+	if tap(m, "enter"); len(m.transfers.list) > 0 {
+		t.Error("a transfer was begun offline")
+	}
+	wants(t, m, "offline: it cannot be fetched now")
+	if tap(m, "space", "space", "enter"); len(m.transfers.list) > 0 {
+		t.Error("marked branches were fetched offline")
+	}
+}
+
+// While the hub does not answer its last list is shown, with its age; its next
+// answer takes the place of that.
+func TestKeptList(t *testing.T) {
+	f := &fake{listErr: errPlain, kept: agedListing(), listing: talesListing()}
+	m := bench(t, f)
+	m.show(onBranches)
+	settle(m, m.branches.open(m, app.Ref{Repo: tales}))
+	wants(t, m, "list of 2 h ago", errPlain.Error(), "r tries again", group32, "all of it, verified")
+	f.listErr = nil
+	tap(m, "r")
+	wants(t, m, group32, "127.0.0.1:41873")
+	lacks(t, m, "2 h ago", errPlain.Error())
+}
+
 // A reference with a branch opens the table on that branch.
 func TestOpen(t *testing.T) {
 	for _, tc := range []struct {
