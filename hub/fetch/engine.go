@@ -27,6 +27,7 @@ type engine struct {
 	stall   time.Duration
 	wait    time.Duration // bound of the first one
 	space   time.Duration // Fetcher.SpaceWait
+	patient bool          // Fetcher.Patient
 	limit   *Limiter
 	stats   *Stats
 	seeded  map[store.Want]int // Fetcher.seeded
@@ -55,10 +56,10 @@ type engine struct {
 func newEngine(f *Fetcher, p Plan) *engine {
 	e := &engine{
 		hub: f.Hub, store: f.Store, plan: p, all: contents(p.Files),
-		stall:  cmp.Or(f.Stall, defaultStall),
-		wait:   cmp.Or(f.RetryWait, defaultRetryWait),
-		space:  f.SpaceWait,
-		begun:  f.Begun,
+		stall: cmp.Or(f.Stall, defaultStall),
+		wait:  cmp.Or(f.RetryWait, defaultRetryWait),
+		space: f.SpaceWait,
+		begun: f.Begun, patient: f.Patient,
 		limit:  f.Limit,
 		stats:  cmp.Or(f.Stats, new(Stats)),
 		notify: f.Notify,

@@ -80,6 +80,7 @@ type Fetcher struct {
 	Limit       *Limiter          // nil = none
 	Control     *Control          // what may change while it runs; nil = nothing does
 	Watch       *Watch            // shows the run to who samples it; nil = nobody looks
+	Patient     bool              // tries again without end while the network fails; without, a few times
 	SpaceWait   time.Duration     // how long to wait for space when the disk is full; 0 = fail at once, negative = for ever
 	Stats       *Stats            // nil = not counted
 	Begun       map[string][]byte // first bytes of files by path, received already; nil = none

@@ -371,6 +371,26 @@ func TestRunRetryAfter(t *testing.T) {
 	})
 }
 
+// Who is patient outlasts a line that is broken for longer than others wait.
+func TestPatient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, map[string][]byte{weights: random(1, 8*MiB)})
+		b.Connections, b.Patient = 1, true
+		failed := 0
+		b.hub.script = func(_ context.Context, _ int, r request, body io.Reader) (io.Reader, error) {
+			if r.off >= 6*MiB && failed < 3*maxTries {
+				failed++
+				return nil, errReset
+			}
+			return body, nil
+		}
+		b.mustRun()
+		if failed != 3*maxTries {
+			t.Errorf("%d tries failed", failed)
+		}
+	})
+}
+
 // Errors that end a run: they are found by errors.Is, everything that came is
 // kept, and no file is published that is not whole.
 func TestRunFails(t *testing.T) {

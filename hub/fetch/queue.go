@@ -60,6 +60,7 @@ type run struct {
 	asked     int // the request is for parts before this one
 	reading   bool
 	broke     bool      // the last request did, and no other has been made
+	kept      bool      // its connection has some of next, of a request that is over
 	leaving   bool      // its connection is one too many
 	since     time.Time // when next was begun
 	stop      context.CancelCauseFunc
@@ -449,10 +450,10 @@ func (q *queue) wrote(j *job, i int, suspect bool) {
 
 // finish says that a request of r is over. If it broke, the parts it brought,
 // from first on, are the first to be doubted.
-func (q *queue) finish(r *run, first int, broke bool) {
+func (q *queue) finish(r *run, first int, broke, kept bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	r.reading, r.stop, r.broke = false, nil, broke
+	r.reading, r.stop, r.broke, r.kept = false, nil, broke, kept
 	for i := first; broke && i < r.next; i++ {
 		r.job.suspect[i] = true
 	}

@@ -114,7 +114,7 @@ func (s *simulation) request(ctx context.Context, w int, r *run) {
 	s.asked = append(s.asked, asked{r.job, first, n})
 	s.mu.Unlock()
 	broke := false
-	defer func() { s.q.finish(r, first, broke) }()
+	defer func() { s.q.finish(r, first, broke, false) }()
 	for range n {
 		i, ok := s.q.step(r)
 		if !ok {
@@ -304,7 +304,7 @@ func TestQueueSuspects(t *testing.T) {
 			q.claim(r)
 			q.wrote(j, i, retried)
 		}
-		q.finish(r, first, broke)
+		q.finish(r, first, broke, false)
 	}
 	r := q.take(t.Context()) // three parts
 	bring(r, 2, true, false) // two came, then the connection broke

@@ -157,7 +157,7 @@ func (c *connection) request(ctx context.Context, r *run, suspect bool) (parts i
 	reqCtx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	first, n := c.queue.begin(r, stop)
-	defer func() { c.queue.finish(r, first, err != nil) }()
+	defer func() { c.queue.finish(r, first, err != nil, c.have > 0) }()
 	if n == 0 {
 		return 0, nil
 	}

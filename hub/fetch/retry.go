@@ -20,7 +20,7 @@ const (
 )
 
 // persist calls try, which uses l, until it succeeds, fails for good, or has
-// failed maxTries times in a row without progress. try is told how often in a row
+// failed maxTries times in a row without progress, unless the fetcher is patient. try is told how often in a row
 // it failed.
 func (e *engine) persist(ctx context.Context, l *slot, try func(failures int) (progress bool, err error)) error {
 	for failures := 0; ; {
@@ -40,7 +40,7 @@ func (e *engine) persist(ctx context.Context, l *slot, try func(failures int) (p
 		failures++
 		path := l.content.Load().file.Path
 		wait, ok := pause(e.wait, failures, err)
-		if failures >= maxTries || !ok {
+		if failures >= maxTries && !e.patient || !ok {
 			return &GaveUpError{Path: path, Tries: failures, Err: err}
 		}
 		e.stats.Retries.Add(1)

@@ -47,7 +47,7 @@ type PartState uint8
 const (
 	PartHeld     PartState = iota // on disk
 	PartMissing                   // nobody is at it
-	PartInFlight                  // a request that runs asks for it
+	PartInFlight                  // a request that runs asks for it, or a pause keeps what came of it
 	PartRedo                      // its request failed, or it came wrong: it is asked for again
 )
 
@@ -249,6 +249,8 @@ func (q *queue) show(j *job, cells []PartState) bool {
 			j.raise(cells, r.next, min(r.asked, r.end), PartInFlight)
 		} else if r.job == j && r.broke {
 			j.raise(cells, r.next, r.end, PartRedo)
+		} else if r.job == j && r.kept && r.next < r.end {
+			j.raise(cells, r.next, r.next+1, PartInFlight)
 		}
 	}
 	return true

@@ -73,6 +73,17 @@ func FailureOf(err error) Failure {
 	return FailureOther
 }
 
+// Resumable reports whether a Get that failed with err may succeed later though
+// nothing else is changed than the line, the disk or who is at it: not when the
+// branch is refused, is not there, or is not for us.
+func Resumable(err error) bool {
+	switch FailureOf(err) {
+	case FailureNotFound, FailureAccess, FailureUnsupported, FailureUsage:
+		return false
+	}
+	return !isA[*FindingsError](err)
+}
+
 // HintOf returns what an error advises to do next, "" when it has no advice.
 func HintOf(err error) string {
 	var h hub.Hinter

@@ -23,6 +23,7 @@ type GetOptions struct {
 	NoLocal     bool     // do not look into the official client's cache
 	Connections int
 	LimitRate   int64  // bytes per second, 0 = none
+	Patient     bool   // while the network fails, try again without end
 	WaitSpace   bool   // when the disk is full, wait until somebody has made space
 	Filter      Filter // which files of the branch; zero = all of them
 	DryRun      bool   // plan only
@@ -374,6 +375,7 @@ func (g *getter) fetch(ctx context.Context) error {
 	p.Some = g.res.Filtered
 	f := g.fetcher
 	f.Limit, f.Begun = g.limit, g.begun
+	f.Patient = g.o.Patient
 	if g.o.WaitSpace {
 		f.SpaceWait = -1
 	}

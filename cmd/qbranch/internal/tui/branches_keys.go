@@ -188,13 +188,10 @@ func (s *branchesScreen) whyNot(label string) string {
 // the one under the cursor, watches a transfer that runs, or repairs.
 func (s *branchesScreen) fetch(m *model) tea.Cmd {
 	if refs := s.wanted(m); len(refs) > 1 {
-		var cmds []tea.Cmd
-		for _, ref := range refs {
-			cmds = append(cmds, m.transfers.add(m, ref))
-		}
+		cmd := m.transfers.addAll(m, refs)
 		s.marked = nil
 		m.show(onTransfers)
-		return tea.Batch(cmds...)
+		return cmd
 	}
 	return m.fetch(s.selected(), s.fetchLabel(m))
 }

@@ -89,7 +89,7 @@ func (t *transfer) is(states ...transferState) bool {
 
 // transfersScreen holds the session's transfers in the order they were asked
 // for, those that earlier sessions left, and those of other processes. One of
-// ours runs at a time; each uses several connections.
+// ours runs at a time, beside those that are paused; each uses several connections.
 type transfersScreen struct {
 	list    []*transfer
 	cursor  int
@@ -132,6 +132,18 @@ func (s *transfersScreen) active() int {
 	return n
 }
 
+// addAll queues branches and puts the cursor on the first of them.
+func (s *transfersScreen) addAll(m *model, refs []app.Ref) tea.Cmd {
+	var cmds []tea.Cmd
+	for _, ref := range refs {
+		cmds = append(cmds, s.add(m, ref))
+	}
+	if len(refs) > 0 {
+		s.cursor = slices.Index(s.list, s.find(refs[0]))
+	}
+	return tea.Batch(cmds...)
+}
+
 // add queues a branch, again if it was stopped or failed, and puts the cursor
 // on it. One that another process is at is only shown.
 func (s *transfersScreen) add(m *model, ref app.Ref) tea.Cmd {
@@ -148,10 +160,12 @@ func (s *transfersScreen) add(m *model, ref app.Ref) tea.Cmd {
 	return s.next(m)
 }
 
-// next starts the first of the queue when nothing runs.
+// next starts the first of the queue when nothing runs; what is paused does not
+// keep others from running.
 func (s *transfersScreen) next(m *model) tea.Cmd {
 	for _, t := range s.list {
-		if t.is(transferRunning, transferStopping) {
+		if t.is(transferRunning, transferStopping) && !t.paused {
+			s.shareRate()
 			return nil
 		}
 	}
@@ -170,9 +184,9 @@ func (s *transfersScreen) start(m *model, t *transfer) tea.Cmd {
 	t.planned, t.paused, t.left = false, false, false
 	t.state, t.stats, t.out, t.well = transferRunning, &app.Stats{}, &outbox[app.Event]{}, &atomic.Bool{}
 	steer := new(app.Transfer)
-	steer.SetRate(s.limit)
 	t.steer = steer
-	o := app.GetOptions{Stats: t.stats, Transfer: steer, Notify: t.out.put, Filter: t.filter, Connections: s.most, WaitSpace: true}
+	s.shareRate()
+	o := app.GetOptions{Stats: t.stats, Transfer: steer, Notify: t.out.put, Filter: t.filter, Connections: s.most, WaitSpace: true, Patient: true}
 	ref, gen, well, back := t.ref, t.gen, t.well, m.back
 	return m.work.command(ctx, func(ctx context.Context) tea.Msg {
 		r, err := back.Get(ctx, ref, o)
@@ -240,14 +254,17 @@ func (s *transfersScreen) clear(t *transfer) {
 	s.cursor = max(0, min(s.cursor, len(s.list)-1))
 }
 
-// pause stops all requests of a running transfer, or lets them go on.
-func (t *transfer) pause() {
+// pause stops all requests of a running transfer, which is the next one's turn, or
+// lets them go on, beside what runs by now.
+func (s *transfersScreen) pause(m *model, t *transfer) tea.Cmd {
 	if t.paused = !t.paused; t.paused {
 		t.steer.Pause()
-		return
+		return s.next(m)
 	}
-	t.steer.Resume()
 	t.meter = meter{} // what was before says nothing of what comes
+	s.shareRate()
+	t.steer.Resume()
+	return nil
 }
 
 // shift moves the transfer under the cursor up or down in the queue.
@@ -267,10 +284,38 @@ const maxConnections = 64
 func (s *transfersScreen) connections(by int) {
 	n := s.most
 	if n == 0 {
-		n = app.DefaultConnections
+		if n = s.inUse(); n == 0 {
+			n = app.DefaultConnections
+		}
 	}
 	s.most = max(1, min(n+by, maxConnections))
 	s.eachRunning(func(r steering) { r.SetConnections(s.most) })
+}
+
+// inUse counts the connections of the transfer that has the most.
+func (s *transfersScreen) inUse() int {
+	n := int64(0)
+	for _, t := range s.list {
+		if t.state == transferRunning && !t.paused {
+			n = max(n, t.conns)
+		}
+	}
+	return int(n)
+}
+
+// shareRate gives each transfer that is not paused an equal share of the limit.
+func (s *transfersScreen) shareRate() {
+	n := int64(0)
+	for _, t := range s.list {
+		if t.is(transferRunning, transferStopping) && !t.paused {
+			n++
+		}
+	}
+	share := s.limit / max(n, 1)
+	if s.limit > 0 {
+		share = max(share, 1)
+	}
+	s.eachRunning(func(r steering) { r.SetRate(share) })
 }
 
 func (s *transfersScreen) eachRunning(f func(steering)) {
@@ -302,7 +347,7 @@ func (s *transfersScreen) setLimit(m *model) tea.Cmd {
 		}
 	}
 	s.asking, s.limit = false, limit
-	s.eachRunning(func(r steering) { r.SetRate(limit) })
+	s.shareRate()
 	return nil
 }
 
@@ -336,7 +381,7 @@ func (s *transfersScreen) keys(*model) []binding {
 	why := s.whyNot()
 	return []binding{
 		s.enterKey(t).or(why),
-		bind("space", "space", pauseLabel(t), t.is(transferRunning), simply(func(*model) tea.Cmd { t.pause(); return nil })).or(why),
+		bind("space", "space", pauseLabel(t), t.is(transferRunning), simply(func(m *model) tea.Cmd { return s.pause(m, t) })).or(why),
 		s.stopKey(t),
 		bind("+ - =", "+ -", "connections, how many at most", true, func(_ *model, pressed string) tea.Cmd {
 			s.connections(map[string]int{"-": -1}[pressed]*2 + 1)
@@ -370,6 +415,8 @@ func pauseLabel(t *transfer) string {
 // shows the log of what runs.
 func (s *transfersScreen) enterKey(t *transfer) binding {
 	switch {
+	case t.is(transferFailed) && !app.Resumable(t.err):
+		return bind("enter", "enter", "again, should the cause be gone", true, simply(func(m *model) tea.Cmd { return s.add(m, t.ref) }))
 	case t.is(transferStopped, transferFailed):
 		return bind("enter", "enter", "resume, keeping what is on disk", true, simply(func(m *model) tea.Cmd { return s.add(m, t.ref) }))
 	case t.is(transferDone):

@@ -101,6 +101,9 @@ func (t *transfer) fileState(f app.FileProgress) span {
 	case app.FileWaiting:
 		return span{warn, "elsewhere"}
 	case app.FileFetching:
+		if t.paused {
+			return span{warn, "◐ paused"}
+		}
 		return span{accent, "fetching"}
 	}
 	switch {
@@ -125,13 +128,13 @@ func (t *transfer) fileTable(rows []fileRow, w, h int) []line {
 		{title: "Size " + u.name, width: 7, right: true, cell: func(i int) span { return span{plain, u.of(rows[i].Size)} }},
 		{title: "On disk", width: 7, cell: nil},
 		{title: "Rate", width: 9, right: true, cell: func(i int) span {
-			if rows[i].Connections == 0 {
+			if rows[i].Connections == 0 || t.paused {
 				return span{dim, "–"}
 			}
 			return span{plain, rate(rows[i].perSecond)}
 		}},
 		{title: "Conn", width: 4, right: true, cell: func(i int) span {
-			if rows[i].Connections == 0 {
+			if rows[i].Connections == 0 || t.paused {
 				return span{dim, "–"}
 			}
 			return span{plain, fmt.Sprint(rows[i].Connections)}
@@ -204,7 +207,7 @@ func (t *transfer) chart(w, h int) []line {
 		from := min(i*across, len(cells))
 		l := line(append(line{{plain, "   "}}, drawParts(cells[from:min(from+across, len(cells))])...))
 		if i == h-2 {
-			l = legend
+			l = legend(t.paused)
 		}
 		out = append(out, append(l.fill(wm), t.connRow(i, h-1, side/connWidth)...))
 	}
@@ -214,8 +217,14 @@ func (t *transfer) chart(w, h int) []line {
 // chartRows is how much of h rows the map takes, its title and its legend included.
 func chartRows(h int) int { return 4 + max(0, min((h-14)/4, 4)) }
 
-// legend explains the signs of the map.
-var legend = line{{plain, "   "}, {good, "█"}, {dim, " on disk  "}, {accent, "▒"}, {dim, " coming  "}, {dim, "·"}, {dim, " missing  "}, {bad, "!"}, {dim, " again"}}
+// legend explains the signs of the map. What a pause keeps of a part is in memory.
+func legend(paused bool) line {
+	coming := " coming  "
+	if paused {
+		coming = " kept  "
+	}
+	return line{{plain, "   "}, {good, "█"}, {dim, " on disk  "}, {accent, "▒"}, {dim, coming}, {dim, "·"}, {dim, " missing  "}, {bad, "!"}, {dim, " again"}}
+}
 
 // condense joins cells where there are more than n: of several the greatest state
 // tells.

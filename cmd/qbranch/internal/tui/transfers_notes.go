@@ -37,6 +37,7 @@ func (t *transfer) note(e app.Event) {
 	case e.Wait != nil:
 		say(warn, "waiting %s for %s: %s", duration(e.Wait.For), e.Wait.Host, e.Wait.Reason)
 		t.wait.until, t.wait.why = t.wait.now.Add(e.Wait.For), e.Wait.Host+": "+e.Wait.Reason
+		t.wait.again = false
 	case e.Moved != nil:
 		say(warn, "the branch has moved since it was fetched, from %.7s to %.7s: %s changed, %d added, %d removed (%s); what is the same is kept",
 			e.Moved.From, e.Moved.To, plural(len(e.Moved.Changed), "file", "files"), len(e.Moved.Added), len(e.Moved.Removed), app.BytesText(e.Moved.Bytes))
@@ -65,7 +66,7 @@ func (t *transfer) noteFetch(e app.FetchEvent) {
 	case app.EventRetry:
 		say(warn, again+"%s: %v", duration(e.Wait), e.Err)
 		if e.Wait >= tellWait && e.Err != nil {
-			t.wait.until, t.wait.why = t.wait.now.Add(e.Wait), e.Err.Error()
+			t.wait.until, t.wait.why, t.wait.again = t.wait.now.Add(e.Wait), e.Err.Error(), true
 		}
 	case app.EventFile:
 		say(good, "✓ %s", e.Path)
@@ -86,7 +87,7 @@ func (t *transfer) noteFetch(e app.FetchEvent) {
 		}
 		say(bad, "✗ %s does not match its hash; fetching the bad parts again", e.Path)
 	case app.EventWait:
-		say(warn, "another qbranch is bringing %s; waiting for it", e.Path)
+		say(warn, "another fetch is bringing %s; waiting for it", e.Path)
 		t.wait.others = e.Path
 	case app.EventSpace:
 		if t.wait.full = ""; e.Err != nil {

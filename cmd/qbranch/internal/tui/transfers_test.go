@@ -425,7 +425,7 @@ func TestWaitOfOneConnection(t *testing.T) {
 	for i := range 4 {
 		m.Update(tickMsg(t0.Add(time.Duration(7+i) * time.Second)))
 	}
-	wants(t, m, "· waiting", "waiting 16 s for 503 of the storage")
+	wants(t, m, "· waiting", "no answer, trying again in 16 s: 503 of the storage")
 	m.Update(tickMsg(t0.Add(40 * time.Second)))
 	wants(t, m, "no bytes for 34 s")
 }
@@ -492,6 +492,7 @@ func TestSilentHost(t *testing.T) {
 // A pause that has come to rest wakes nobody up.
 func TestPauseRests(t *testing.T) {
 	m, tr, _ := running(t, 3)
+	hit(m, "j", "x", "k") // what is queued would begin
 	tr.stats.Connections.Store(4)
 	hit(m, "space")
 	m.Update(tickMsg(t0.Add(3 * time.Second)))
@@ -506,6 +507,57 @@ func TestPauseRests(t *testing.T) {
 	if hit(m, "space"); !m.busy() {
 		t.Error("not busy after the pause")
 	}
+}
+
+// What is paused does not keep the queue from going on; the limit is shared by
+// those that run.
+func TestPauseStartsTheNext(t *testing.T) {
+	m, tr, steer := running(t, 3)
+	m.transfers.limit = 1_000_000
+	hit(m, "space")
+	second := m.transfers.list[1]
+	if !tr.is(transferRunning) || !steer.paused || !second.is(transferRunning) {
+		t.Fatalf("paused: states %d and %d", tr.state, second.state)
+	}
+	wants(t, m, "1 running · 1 paused", "◐ paused")
+	if got := second.steer.(*app.Transfer).Rate(); got != 1_000_000 {
+		t.Errorf("the one that runs may take %d bytes a second", got)
+	}
+	hit(m, "space")
+	if got := second.steer.(*app.Transfer).Rate(); steer.paused || got != 500_000 || steer.rate != 500_000 {
+		t.Errorf("both run: %d and %d bytes a second", steer.rate, got)
+	}
+}
+
+// An error that another try cannot cure offers none.
+func TestNoResumeOfTheImpossible(t *testing.T) {
+	m, tr, _ := running(t, 3)
+	refused := &app.FindingsError{Findings: []app.Finding{{Code: "PICKLE", Severity: "fatal", Message: "the weights are pickle files"}}}
+	m.Update(transferMsg{ref: tr.ref, gen: tr.gen, err: refused})
+	lacks(t, m, "enter resumes", "resume, keeping")
+	wants(t, m, "Trying again will not help")
+	var out strings.Builder
+	if farewell(&out, m); strings.Contains(out.String(), branch70) {
+		t.Errorf("farewell offers to resume it: %s", out.String())
+	}
+}
+
+// Of several that are queued at once the cursor is on the one that runs.
+func TestAddAll(t *testing.T) {
+	m := bench(t, &fake{})
+	m.transfers.addAll(m, []app.Ref{{Repo: llama, Revision: branch70}, {Repo: llama, Revision: "main"}})
+	if got := m.transfers.selected(); len(m.transfers.list) != 2 || !got.is(transferRunning) {
+		t.Errorf("the cursor is on %v", got)
+	}
+}
+
+// More connections are counted from those in use.
+func TestConnectionsFromThoseInUse(t *testing.T) {
+	m, tr, _ := running(t, 3)
+	tr.conns = 2
+	wants(t, m, "2 (automatic, up to 16)")
+	hit(m, "-")
+	wants(t, m, "at most 1")
 }
 
 // What a disk that is too small could be rid of is said at once.

@@ -21,7 +21,9 @@ func (s *transfersScreen) summary() remark {
 		case transferQueued:
 			queued++
 		case transferRunning, transferStopping:
-			now = t
+			if now == nil || now.paused {
+				now = t
+			}
 		case transferStopped:
 			left++
 		}
@@ -84,6 +86,8 @@ func (t *transfer) pace() span {
 		return span{bad, "the disk is full; goes on when there is space"}
 	case t.paused:
 		return span{warn, "paused; space goes on"}
+	case t.waits() && t.wait.again:
+		return span{warn, "no answer, trying again in " + duration(t.wait.until.Sub(now).Round(time.Second)) + ": " + t.wait.why}
 	case t.waits():
 		return span{warn, "waiting " + duration(t.wait.until.Sub(now).Round(time.Second)) + " for " + t.wait.why}
 	case t.quiet():
@@ -93,8 +97,8 @@ func (t *transfer) pace() span {
 	case t.done >= t.total && t.total > 0:
 		return span{accent, "checking the last bytes"}
 	case t.meter.stalled >= 5*time.Second && t.wait.others != "":
-		return span{warn, "another qbranch is bringing " + path.Base(t.wait.others)}
-	case t.meter.stalled >= 5*time.Second:
+		return span{warn, "another fetch is bringing " + path.Base(t.wait.others)}
+	case t.meter.stalled >= noBytes:
 		return span{warn, fmt.Sprintf("no bytes for %d s", int(t.meter.stalled.Seconds()))}
 	}
 	text := right(rate(t.meter.perSecond), 9)
@@ -103,6 +107,9 @@ func (t *transfer) pace() span {
 	}
 	return span{accent, text}
 }
+
+// noBytes is after how long without bytes that is said, and no rate any more.
+const noBytes = 3 * time.Second
 
 // waits reports whether the transfer as a whole waits for the hub: one connection
 // may, while others bring bytes.
@@ -146,15 +153,19 @@ func (t *transfer) runningOutcome() span {
 		return span{warn, "· waiting"}
 	case !t.planned:
 		return span{accent, "↓ planning"}
-	case t.meter.stalled >= 5*time.Second:
+	case t.meter.stalled >= noBytes:
 		return span{warn, "· stalled"}
 	}
 	return span{accent, "↓ fetching"}
 }
 
 func (s *transfersScreen) head(m *model) (string, string) {
-	count := map[transferState]int{}
+	count, paused := map[transferState]int{}, 0
 	for _, t := range s.list {
+		if t.state == transferRunning && t.paused {
+			paused++
+			continue
+		}
 		count[t.state]++
 	}
 	var parts []string
@@ -169,12 +180,18 @@ func (s *transfersScreen) head(m *model) (string, string) {
 			parts = append(parts, fmt.Sprintf("%d %s", n, p.word))
 		}
 	}
+	if paused > 0 {
+		parts = append(parts, fmt.Sprintf("%d paused", paused))
+	}
 	return "Transfers", strings.Join(parts, " · ")
 }
 
 // gauge tells what holds for all transfers.
 func (s *transfersScreen) gauge(_ *model, w int) line {
-	limit, most := "none", fmt.Sprintf("as many as pay, up to %d", app.DefaultConnections)
+	limit, most := "none", fmt.Sprintf("automatic, up to %d", app.DefaultConnections)
+	if n := s.inUse(); n > 0 {
+		most = fmt.Sprintf("%d (%s)", n, most)
+	}
 	if s.limit > 0 {
 		limit = rate(float64(s.limit))
 	}
@@ -214,39 +231,78 @@ func (s *transfersScreen) clicked(_ *model, _, y, _, h int) tea.Cmd {
 }
 
 func (s *transfersScreen) table(w, h int) []line {
-	largest, longest := int64(0), 20
+	largest, longest, repo := int64(0), 20, 0
 	several := slices.ContainsFunc(s.list, func(t *transfer) bool { return t.ref.Repo != s.list[0].ref.Repo })
-	name := func(t *transfer) string {
-		if several {
-			return t.branch() + "  " + t.ref.Repo.String()
-		}
-		return t.branch()
-	}
 	for _, t := range s.list {
-		largest, longest = max(largest, t.total), max(longest, width(name(t)))
+		largest, longest, repo = max(largest, t.total), max(longest, width(t.branch())), max(repo, width(t.ref.Repo.String()))
 	}
 	u := unitFor(largest)
-	const fixed = 3 + 2 + 8 + 2 + 7 + 2 + 13 // all but the name and the bar
-	barWidth := min(w-fixed-longest, 24)
-	if barWidth < 4 {
-		barWidth = 0
-	}
+	bars := column{title: "On disk", width: 7}
 	cols := []column{
-		{title: "Branch", cell: func(i int) span { return span{plain, name(s.list[i])} }},
+		{title: "Branch", cell: func(i int) span { return span{plain, s.list[i].branch()} }},
 		{title: "Total " + u.name, width: 8, right: true, cell: func(i int) span {
 			if s.list[i].total == 0 {
 				return known("")
 			}
 			return span{plain, u.of(s.list[i].total)}
 		}},
-		{title: "On disk", width: max(barWidth+5, 7), cell: func(i int) span {
-			t := s.list[i]
-			return span{plain, bar(t.done, t.total, barWidth) + right(percent(t.done, t.total), max(5, 7-barWidth))}
-		}},
+		bars,
 		{title: "State", width: 13, cell: func(i int) span { return s.list[i].outcome() }},
 	}
-	cols[0].width = min(longest, w-tableWidth(cols))
+	if w >= wideFrom {
+		cols = append(cols, column{title: "Rate", width: 10, right: true, cell: func(i int) span { return s.list[i].speed() }},
+			column{title: "Left", width: 8, right: true, cell: func(i int) span { return s.list[i].timeLeft() }})
+	}
+	if several {
+		cols = slices.Insert(cols, 1, s.repoColumn(w-tableWidth(cols), longest, repo))
+	}
+	cols[0].width = 0
+	free := w - tableWidth(cols) // of the name and the bar
+	cols[0].width = max(8, min(longest, free))
+	barWidth := min(free-cols[0].width, max(24, w/4))
+	if barWidth < 4 {
+		barWidth = 0
+	}
+	i := slices.IndexFunc(cols, func(c column) bool { return c.title == bars.title })
+	cols[i].width = max(barWidth+5, 7)
+	cols[i].cell = func(i int) span {
+		t := s.list[i]
+		return span{plain, bar(t.done, t.total, barWidth) + right(percent(t.done, t.total), max(5, 7-barWidth))}
+	}
 	return table(cols, len(s.list), s.cursor, h)
+}
+
+// repoColumn names the repositories beside branches of such a length, in so much
+// room with them; without the owners where that would not fit.
+func (s *transfersScreen) repoColumn(room, branch, repo int) column {
+	most := max(12, room-branch-2)
+	return column{title: "Repository", width: min(repo, most), cell: func(i int) span {
+		r := s.list[i].ref.Repo
+		if repo > most {
+			return span{dim, r.Name}
+		}
+		return span{dim, r.String()}
+	}}
+}
+
+// moves reports whether bytes come.
+func (t *transfer) moves() bool {
+	return t.is(transferRunning, transferElsewhere) && !t.paused && t.meter.stalled < noBytes && t.meter.perSecond >= 1
+}
+
+func (t *transfer) speed() span {
+	if !t.moves() {
+		return span{dim, "–"}
+	}
+	return span{plain, strings.TrimSpace(rate(t.meter.perSecond))}
+}
+
+func (t *transfer) timeLeft() span {
+	left := t.meter.left(t.total - t.done)
+	if !t.moves() || left == "" {
+		return span{dim, "–"}
+	}
+	return span{plain, left}
 }
 
 // detail tells how the transfer under the cursor goes. As the room falls, the
@@ -281,6 +337,9 @@ func (t *transfer) summaryLines(w int) []line {
 				label = "3 frees"
 			}
 			out = append(out, fact(label, plain, r, w)...)
+		}
+		if !app.Resumable(t.err) {
+			return append(out, say(plain, "   Trying again will not help as long as that is so; x takes it off this list."))
 		}
 		return append(out, say(plain, "   What is on disk stays; enter resumes."))
 	case transferDone:

@@ -75,6 +75,7 @@ type waiting struct {
 	now    time.Time // of the last sample
 	until  time.Time // the hub, or a connection before it asks again
 	why    string
+	again  bool      // it is our own wait before a retry
 	quiet  string    // this host does not answer …
 	since  time.Time // … since then; told again while it lasts
 	full   string    // the disk is: what is missing

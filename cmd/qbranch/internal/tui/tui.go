@@ -108,8 +108,8 @@ func loop(ctx context.Context, m *model, d *display) (err error) {
 func farewell(out io.Writer, m *model) {
 	head := "Not finished; what is on disk stays, and this resumes:"
 	for _, t := range m.transfers.list {
-		if t.well != nil && t.well.Load() || t.is(transferDone, transferElsewhere) || t.is(transferStopped) && t.left {
-			continue // it is here, or this session had no part in it
+		if t.well != nil && t.well.Load() || t.is(transferDone, transferElsewhere) || t.is(transferStopped) && t.left || t.is(transferFailed) && !app.Resumable(t.err) {
+			continue // it is here, or this session had no part in it, or nothing resumes it
 		}
 		if t.stats != nil && t.active() {
 			t.read(t.wait.now)
