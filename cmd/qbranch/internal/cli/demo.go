@@ -27,6 +27,7 @@ func (r *run) demoCommand() *cobra.Command {
 fetch, be cut off, resume, verify, find and repair a flipped bit, generate. Nothing leaves
 this machine. The store is a temporary one, unless --store names one to keep.`,
 		Example: `  qbranch demo
+  qbranch demo --tui            do it yourself, in the browser; a line says what to try next
   qbranch demo --serve          keep its hub running for hf, curl or another qbranch`,
 		Args: args(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -36,6 +37,8 @@ this machine. The store is a temporary one, unless --store names one to keep.`,
 				o.Err = io.Discard // each command's errors are in its JSON
 			}
 			switch {
+			case !browse && (r.mouse || r.theme != ""):
+				return &usageError{msg: "demo: --mouse and --theme need --tui"}
 			case serve && browse:
 				return &usageError{msg: "demo: --serve and --tui do not go together"}
 			case addr != "" && !serve:
@@ -59,7 +62,8 @@ this machine. The store is a temporary one, unless --store names one to keep.`,
 	f := cmd.Flags()
 	f.BoolVar(&serve, "serve", false, "only run the hub, until Ctrl-C")
 	f.StringVar(&addr, "addr", "", "with --serve: listen on `HOST:PORT` (default any free port)")
-	f.BoolVar(&browse, "tui", false, "open the browser on the demo's repository")
+	f.BoolVar(&browse, "tui", false, "open the browser on its repository, with a tour")
+	r.screenFlags(cmd)
 	r.jsonFlag(cmd)
 	return cmd
 }
@@ -107,5 +111,5 @@ func (r *run) browseDemo(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	return r.browseWith(ctx, a, demo.RepoID, r.storeDir == "")
+	return r.browseWith(ctx, a, demo.RepoID, true, r.storeDir == "")
 }

@@ -33,9 +33,14 @@ func (r *run) tuiCommand() *cobra.Command {
 			return r.browse(cmd.Context(), repo)
 		},
 	}
+	r.screenFlags(cmd)
+	return cmd
+}
+
+// screenFlags gives a verb the flags of the browser.
+func (r *run) screenFlags(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&r.mouse, "mouse", false, "let the wheel move and clicks choose; selecting text then needs the shift key")
 	cmd.Flags().StringVar(&r.theme, "theme", "", "colours for a `dark`, light or mono terminal (default: guess)")
-	return cmd
 }
 
 // browse opens the browser on a repository, "" for none yet.
@@ -45,10 +50,12 @@ func (r *run) browse(ctx context.Context, repo string) error {
 	if err != nil {
 		return err
 	}
-	return r.browseWith(ctx, a, repo, false)
+	return r.browseWith(ctx, a, repo, false, false)
 }
 
-func (r *run) browseWith(ctx context.Context, a *app.App, repo string, temporary bool) error {
+// browseWith opens the browser. The demo's has a tour; a temporary store leaves
+// nothing to resume.
+func (r *run) browseWith(ctx context.Context, a *app.App, repo string, tour, temporary bool) error {
 	in, _ := r.In.(*os.File)
 	out, _ := r.Out.(*os.File)
 	if in == nil || out == nil || !isTerminal(in) || !isTerminal(out) {
@@ -56,11 +63,13 @@ func (r *run) browseWith(ctx context.Context, a *app.App, repo string, temporary
 	}
 	theme := r.theme
 	switch {
+	case r.Getenv("TERM") == "dumb":
+		return &usageError{msg: "TERM=dumb: the browser needs a terminal that can move the cursor", hint: "'qbranch ls REPO' prints the same table"}
 	case !slices.Contains([]string{"", "dark", "light", "mono"}, theme):
 		return &usageError{msg: fmt.Sprintf("--theme %q: want dark, light or mono", clean(theme))}
 	case theme == "" && r.color == "never":
 		theme = "mono"
 	}
-	return tui.Run(ctx, a, tui.Options{Repo: repo, ASCII: asciiOnly(r.Getenv), Theme: theme, Version: r.build().Version, Temporary: temporary, In: in, Out: out,
+	return tui.Run(ctx, a, tui.Options{Repo: repo, ASCII: asciiOnly(r.Getenv), Theme: theme, Version: r.build().Version, Tour: tour, Temporary: temporary, In: in, Out: out,
 		Mouse: r.mouse, Fit: app.FitOptions{VRAM: r.Getenv("QBRANCH_VRAM"), VRAMFrom: "QBRANCH_VRAM", StateDir: app.StateDir(r.Getenv)}})
 }

@@ -81,7 +81,7 @@ type model struct {
 	clip    io.Writer // gets the escape sequence that copies; nil = nowhere
 	display *display  // nil = nobody looks
 	crash   *crashError
-	hint    string // said until something else is
+	tour    tour
 	version string
 	repo    string // to open at once
 	offline bool   // no network is used
@@ -111,7 +111,7 @@ type model struct {
 func newModel(w *worker, b backend, k look, o Options) *model {
 	return &model{
 		back: b, work: w, slot: &modelSlot{}, look: k, tick: w.tick,
-		hint: o.Hint, version: o.Version, repo: o.Repo, offline: b.Offline(), passing: o.Temporary, way: []screenID{onStart},
+		tour: tour{on: o.Tour}, version: o.Version, repo: o.Repo, offline: b.Offline(), passing: o.Temporary, way: []screenID{onStart},
 		plan: newPlan(o.Fit), proofs: make(map[app.Ref]string),
 	}
 }
@@ -192,6 +192,7 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	} else {
 		cmds = append(cmds, m.take(msg))
 	}
+	m.tour.note(m)
 	return m, tea.Batch(append(cmds, m.keepTicking())...)
 }
 

@@ -19,7 +19,7 @@ type Options struct {
 	Theme   string         // "dark", "light", "mono"; "" = decide by COLORFGBG
 	Version string         // of the program, shown on the first screen
 	In, Out *os.File       // the terminal; nil = standard input and output
-	Hint    string         // said below the table until something else is
+	Tour    bool           // say below each screen what to try next
 	Mouse   bool           // wheel and clicks; the terminal's own selection then needs shift
 	Fit     app.FitOptions // what branches are measured against at first; zero = this machine
 	// Temporary says that the store is deleted at the end, so that there is

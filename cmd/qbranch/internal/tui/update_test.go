@@ -742,3 +742,35 @@ func TestStaleGrades(t *testing.T) {
 		t.Error("the grades of an older plan were taken")
 	}
 }
+
+// The tour says the next step on every screen, and never one that is done.
+func TestTour(t *testing.T) {
+	f := &fake{tokens: []string{"Once"}}
+	f.listing = talesListing()
+	for i := range f.listing.Branches {
+		f.listing.Branches[i].Local, f.listing.Branches[i].LocalBytes = app.LocalNone, 0
+	}
+	f.get = func(_ context.Context, _ app.Ref, o app.GetOptions) (*app.GetResult, error) {
+		return &app.GetResult{Plan: app.Plan{Commit: commitB, Bytes: 2_340_000}}, nil
+	}
+	m := atTales(t, f)
+	lacks(t, m, "of 5")
+	m.tour.on = true
+	for _, step := range []struct {
+		keys []string
+		want string
+	}{
+		{nil, "1 of 5, browse"},
+		{[]string{"j"}, "2 of 5, plan"},
+		{[]string{"p"}, "2 of 5, plan: Fit"},
+		{[]string{"esc"}, "enter fetches"},
+		{[]string{"enter"}, "v verifies every byte"},
+		{[]string{"1"}, "choose a row with ●"},
+		{[]string{"v"}, "g opens the prompt"},
+		{[]string{"g"}, "5 of 5, generate: type a prompt"},
+		{[]string{"H", "i", "enter"}, "That was all of it"},
+	} {
+		tap(m, step.keys...)
+		wants(t, m, step.want)
+	}
+}

@@ -120,15 +120,22 @@ func (m *model) status() remark {
 	if m.over != nil {
 		return remark{}
 	}
+	next, run := m.tour.says(m), remark{}
 	for _, r := range []remark{m.notice, m.waiting(), m.current().status(m)} {
-		if r.text != "" {
+		if r.text != "" && (r.role != dim || next.text == "") {
 			return r
 		}
 	}
-	if r := m.transfers.summary(); r.text != "" && m.top() != onTransfers {
-		return r
+	if m.top() != onTransfers {
+		run = m.transfers.summary()
 	}
-	return remark{role: dim, text: m.hint}
+	if next.text == "" {
+		return run
+	}
+	if run.text != "" {
+		next.hint = run.text
+	}
+	return next
 }
 
 // failure explains an error in full: what happened, and what to do next.
