@@ -39,7 +39,7 @@ func (r *run) tuiCommand() *cobra.Command {
 
 // screenFlags gives a verb the flags of the browser.
 func (r *run) screenFlags(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&r.mouse, "mouse", false, "let the wheel move and clicks choose; selecting text then needs the shift key")
+	cmd.Flags().BoolVar(&r.mouse, "mouse", false, "let the wheel move and clicks choose; text is selected with shift")
 	cmd.Flags().StringVar(&r.theme, "theme", "", "colours for a `dark`, light or mono terminal (default: guess)")
 }
 

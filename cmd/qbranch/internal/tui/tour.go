@@ -35,21 +35,21 @@ func (t *tour) says(m *model) remark {
 	case m.branches.planner.open && at == onBranches:
 		return say("2 of 5, plan: Fit and VRAM follow what you choose here.", "← → change a value, ↑↓ choose another, esc closes; then enter fetches")
 	case at == onGenerate && t.got && !t.generated:
-		return say("5 of 5, generate: type a prompt, for example: Write a story about llamas", "enter sends it; the text is made by this program, on this machine")
+		return say("5 of 5, generate: type: Write a story about llamas", "enter sends it; this program makes the text, on this machine")
 	case !t.browsed:
-		return say("1 of 5, browse: each row is a branch, a quant of the same model.", "↑↓ move; d shows everything about one, esc leads back")
+		return say("1 of 5, browse: each row is a branch with its own quant.", "↑↓ move; d shows everything about one, esc leads back")
 	case !t.planned && !t.got && m.transfers.active() == 0:
-		return say("2 of 5, plan: would it fit another graphics card, or more context?", toBranches(at, "p plans; choose with the arrow keys and watch the table"))
+		return say("2 of 5, plan: would it fit another card, or more context?", toBranches(at, "p plans; choose with the arrow keys and watch the table"))
 	case !t.got && m.transfers.active() > 0:
-		return say("3 of 5, get: the branch is being fetched, and hashed as it comes.", "esc goes back and it goes on; quit, and the next start resumes it")
+		return say("3 of 5, get: it is fetched, and hashed as it comes.", "esc goes back and it goes on; quit, and the next start resumes it")
 	case !t.got:
 		return say("3 of 5, get: fetch the branch under the cursor.", toBranches(at, "enter fetches; space marks several"))
 	case !t.verified:
-		return say("4 of 5, verify: are the bytes on the disk still those that were published?", toBranch(at, "v verifies every byte against its hash"))
+		return say("4 of 5, verify: are the bytes on the disk still right?", toBranch(at, "v verifies every byte against its hash"))
 	case !t.generated:
 		return say("5 of 5, generate: let the branch write something.", toBranch(at, "g opens the prompt"))
 	}
-	return say("That was all of it. With a model of your own: qbranch OWNER/NAME", "? explains every key; q quits, ctrl+c where q is a letter")
+	return say("That was all of it. Any other model: qbranch OWNER/NAME", "? explains every key; q quits (ctrl+c while typing)")
 }
 
 // toBranches says how to come to the table first, where one is elsewhere.

@@ -767,7 +767,7 @@ func TestTour(t *testing.T) {
 		{[]string{"enter"}, "v verifies every byte"},
 		{[]string{"1"}, "choose a row with ●"},
 		{[]string{"v"}, "g opens the prompt"},
-		{[]string{"g"}, "5 of 5, generate: type a prompt"},
+		{[]string{"g"}, "5 of 5, generate: type: Write"},
 		{[]string{"H", "i", "enter"}, "That was all of it"},
 	} {
 		tap(m, step.keys...)
