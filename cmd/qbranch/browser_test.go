@@ -262,7 +262,7 @@ func TestBrowserWalks(t *testing.T) {
 	b.Keys("Left")
 	b.Await(`\[Siblings 8\]`)
 	b.Keys("End", "Enter")
-	b.Await(`qbranch +` + demo.RepoID + `:gptq-8bit-128g-actorder_True`)
+	b.Await(`qbranch +…:gptq-8bit-128g-actorder_True`)
 	b.Keys("Escape")
 	b.Await(`▸ gptq-8bit-128g-actorder_True`)
 

@@ -80,33 +80,46 @@ func moved(at int, pressed string, n int) int {
 	return max(0, min(at, n-1))
 }
 
-// footer lists the bindings that work now in w columns. The last two, help and
-// quit, always stay; others go from the back when there is no room.
+// footer lists the bindings that work now in w columns. When there is no room
+// refresh and copy go first, then others from the back; enter, esc, help and quit
+// stay: what is done here, and the ways out.
 func footer(bs []binding, w int) line {
-	var parts []line
+	type part struct {
+		key  string
+		text line
+	}
+	var parts []part
+	room := w - 1
 	for _, b := range bs {
 		if b.Enabled() {
 			h := b.Help()
 			short, _, _ := strings.Cut(h.Desc, ",")
-			parts = append(parts, line{{accent, h.Key}, {plain, " " + short}})
+			p := part{h.Key, line{{accent, h.Key}, {plain, " " + short}}}
+			parts = append(parts, p)
+			room -= p.text.width() + 2
 		}
 	}
-	const gap = 2
-	room := w - 1
-	for _, p := range parts {
-		room -= p.width() + gap
+	drop := func(which func(p part) bool) bool {
+		for i := len(parts) - 3; i >= 0; i-- {
+			if p := parts[i]; p.key != "enter" && p.key != "esc" && which(p) {
+				room += p.text.width() + 2
+				parts = slices.Delete(parts, i, i+1)
+				return true
+			}
+		}
+		return false
 	}
-	for room+gap < 0 && len(parts) > 2 {
-		i := len(parts) - 3
-		room += parts[i].width() + gap
-		parts = append(parts[:i], parts[i+1:]...)
+	for room+2 < 0 {
+		if !drop(func(p part) bool { return p.key == "r" || p.key == "y" }) && !drop(func(part) bool { return true }) {
+			break
+		}
 	}
 	out := say(plain, " ")
 	for i, p := range parts {
 		if i > 0 {
 			out = append(out, span{plain, "  "})
 		}
-		out = append(out, p...)
+		out = append(out, p.text...)
 	}
 	return out
 }

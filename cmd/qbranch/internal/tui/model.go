@@ -205,8 +205,7 @@ func (m *model) singly(k tea.KeyMsg) []tea.KeyMsg {
 		return []tea.KeyMsg{k}
 	}
 	var keys []tea.KeyMsg
-	tab := len(k.Runes) == 1 && k.Runes[0] >= '1' && k.Runes[0] <= '9'
-	if k.Alt && !tab && (!m.typing() || m.top() == onBranches || k.Type == tea.KeyEsc) {
+	if k.Alt && !isTab(k) && (!m.typing() || m.top() == onBranches || k.Type == tea.KeyEsc) {
 		keys, k.Alt = append(keys, tea.KeyMsg{Type: tea.KeyEsc}), false
 	}
 	if k.Type != tea.KeyRunes {
@@ -216,6 +215,11 @@ func (m *model) singly(k tea.KeyMsg) []tea.KeyMsg {
 		keys = append(keys, tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune{r}, Alt: k.Alt})
 	}
 	return keys
+}
+
+// isTab reports whether a key is the digit of a tab, with alt or without.
+func isTab(k tea.KeyMsg) bool {
+	return len(k.Runes) == 1 && k.Runes[0] >= '1' && k.Runes[0] <= '9'
 }
 
 func (m *model) take(msg tea.Msg) tea.Cmd {
@@ -290,11 +294,11 @@ func (m *model) pressed(k tea.KeyMsg) tea.Cmd {
 	if cmd, ok := press(m, m.bindings(), k); ok {
 		return cmd
 	}
-	if m.typing() {
-		m.current().(typist).typed(m, k)
+	if m.over != nil || m.tooSmall() {
 		return nil
 	}
-	if m.over != nil || m.tooSmall() {
+	if m.typing() && !(k.Alt && isTab(k)) {
+		m.current().(typist).typed(m, k)
 		return nil
 	}
 	cmd, _ := press(m, m.everywhere(), k)
@@ -330,12 +334,13 @@ func (m *model) everywhere() []binding {
 // tab is one of the places that a digit leads to.
 type tab struct {
 	name    string
+	short   string
 	screens []screenID // that belong to it
 	open    func(*model) tea.Cmd
 }
 
 var tabs = []tab{
-	{"Branches", []screenID{onStart, onBranches, onDetail, onCompare, onVerify}, func(m *model) tea.Cmd {
+	{"Branches", "Br", []screenID{onStart, onBranches, onDetail, onCompare, onVerify}, func(m *model) tea.Cmd {
 		if m.branches.repo == (app.RepoID{}) {
 			m.show(onStart)
 			return nil
@@ -343,9 +348,9 @@ var tabs = []tab{
 		m.show(onBranches)
 		return nil
 	}},
-	{"Transfers", []screenID{onTransfers}, showTransfers},
-	{"Store", []screenID{onStore}, func(m *model) tea.Cmd { return m.store.open(m) }},
-	{"Generate", []screenID{onGenerate}, func(m *model) tea.Cmd { return m.generate.openFor(m) }},
+	{"Transfers", "Tr", []screenID{onTransfers}, showTransfers},
+	{"Store", "St", []screenID{onStore}, func(m *model) tea.Cmd { return m.store.open(m) }},
+	{"Generate", "Gen", []screenID{onGenerate}, func(m *model) tea.Cmd { return m.generate.openFor(m) }},
 }
 
 // askQuit quits, after a question when that would stop a transfer.

@@ -49,11 +49,11 @@ type question struct {
 
 func (o *question) keys(*model) []binding {
 	return []binding{
-		bind("n esc q", "n", "no", true, simply(closed)),
 		bind("y enter "+o.keys2, "y", "yes", true, simply(func(m *model) tea.Cmd {
 			m.over = nil
 			return o.yes(m)
 		})),
+		bind("n esc q", "n", "no", true, simply(closed)),
 	}
 }
 

@@ -107,13 +107,13 @@ func (s *startScreen) keys(m *model) []binding {
 			s.cursor = moved(s.cursor, pressed, s.rows()+1)
 			return nil
 		}),
+		bind("alt+2 ctrl+t", "alt+2", "transfers", len(m.transfers.list) > 0, simply(showTransfers)),
+		bind("alt+3", "alt+3", "store, what is here and what it takes", true, simply(func(m *model) tea.Cmd { return m.store.open(m) })),
 		bind("esc", "esc", "clear", s.cursor > 0 || len(s.input.runes) > 0, simply(func(*model) tea.Cmd {
 			s.cursor, s.err = 0, nil
 			s.input.set("")
 			return nil
 		})),
-		bind("alt+2 ctrl+t", "alt+2", "transfers", len(m.transfers.list) > 0, simply(showTransfers)),
-		bind("alt+3", "alt+3", "store, what is here and what it takes", true, simply(func(m *model) tea.Cmd { return m.store.open(m) })),
 		helpKey("f1 ?", "?"),
 		bind("ctrl+c", "ctrl+c", "quit", true, askQuit),
 	}

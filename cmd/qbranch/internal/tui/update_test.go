@@ -152,10 +152,61 @@ func TestFooterShowsWhatWorks(t *testing.T) {
 	}
 	m := atTales(t, &fake{})
 	hit(m, "j", "enter", "esc")
-	wants(t, m, "enter watch", "2·1")
-	// When there is no room, help and quit are what stays.
+	wants(t, m, "enter watch", "Tr·1", "esc back")
+	// When there is no room, what is done here and the ways out are what stays.
 	m.Update(tea.WindowSizeMsg{Width: 60, Height: 24})
-	wants(t, m, "? help  q quit")
+	wants(t, m, "enter watch", "esc back  ? help  q quit")
+}
+
+// On every screen, in the smallest window too, the footer tells the way back and
+// the head tells the tabs.
+func TestWaysOutAreSeen(t *testing.T) {
+	for _, s := range states(t) {
+		for _, w := range []int{minWidth, 80, 100} {
+			s.m.Update(tea.WindowSizeMsg{Width: w, Height: 24})
+			rows := strings.Split(s.m.View(), "\n")
+			back := slices.ContainsFunc(s.m.bindings(), func(b binding) bool { return b.Enabled() && b.Help().Key == "esc" })
+			if foot := rows[len(rows)-1]; back && !strings.Contains(foot, "esc ") {
+				t.Errorf("%s at %d columns: no esc in %q", s.name, w, foot)
+			}
+			for _, tab := range []string{"1", "2", "3", "4"} {
+				if !strings.Contains(rows[0], tab) {
+					t.Errorf("%s at %d columns: no tab %s in %q", s.name, w, tab, rows[0])
+				}
+			}
+		}
+	}
+}
+
+// The head gives up the host first, then the owner, then the names of the tabs; what
+// tells a state stays.
+func TestHeadShortens(t *testing.T) {
+	const mixtral = "TheBloke/dolphin-2.5-mixtral-8x7b-GPTQ"
+	m := atTales(t, &fake{})
+	for _, tc := range []struct {
+		name, aside string
+		w           int
+		want        string
+	}{
+		{mixtral, "huggingface.co", 120, "qbranch " + mixtral + " 1 Branches 2 Transfers 3 Store 4 Generate huggingface.co"},
+		{mixtral, "huggingface.co", 100, "qbranch " + mixtral + " 1 Branches 2 Transfers 3 Store 4 Generate"},
+		{mixtral, "huggingface.co", 86, "qbranch dolphin-2.5-mixtral-8x7b-GPTQ 1 Branches 2 Transfers 3 Store 4 Generate"},
+		{mixtral, "huggingface.co", 80, "qbranch " + mixtral + " 1 Br 2 Tr 3 St 4 Gen"},
+		{mixtral, "offline, list of 2 h ago", 100, "qbranch dolphin-2.5-mixtral-8x7b-GPTQ 1 Br 2 Tr 3 St 4 Gen offline, list of 2 h ago"},
+		{"Verify  " + mixtral + ":gptq-4bit-32g-actorder_True", "", 80, "qbranch Verify …:gptq-4bit-32g-actorder_True 1 Br 2 Tr 3 St 4 Gen"},
+		{"Verify  " + mixtral + ":gptq-4bit-32g-actorder_True", "", 60, "qbranch Verify …:gptq-4bit-32g-actorder_T… [1] 2 3 4"},
+		{"Transfers", "1 running · 2 queued · 1 done", 80, "qbranch Transfers 1 Branches 2 Transfers 3 Store 4 Generate 1 running"},
+	} {
+		m.width = tc.w
+		l := m.headLine(tc.name, tc.aside)
+		text := ""
+		for _, s := range l {
+			text += s.text
+		}
+		if got := strings.Join(strings.Fields(text), " "); got != tc.want || l.width() > tc.w {
+			t.Errorf("%q, %q at %d: got %q, want %q", tc.name, tc.aside, tc.w, got, tc.want)
+		}
+	}
 }
 
 // No screen has more keys than a person learns, beside those that mean the same on

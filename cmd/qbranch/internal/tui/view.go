@@ -23,7 +23,7 @@ func (m *model) View() string {
 		return strings.Join(rows[:min(len(rows), m.height)], "\n")
 	}
 	lines := make([]line, 0, m.height)
-	lines = append(lines, m.headLine())
+	lines = append(lines, m.headLine(m.current().head(m)))
 	if m.headLines() > 1 {
 		var second line
 		if g, is := m.current().(gauge); is {
@@ -65,39 +65,100 @@ func (m *model) headLines() int {
 // below it.
 func (m *model) bodyHeight() int { return m.height - m.headLines() - 3 }
 
-// headLine is the title, the tabs as far as there is room, and what the screen
-// says aside.
-func (m *model) headLine() line {
-	name, aside := m.current().head(m)
-	head := line{{title, " qbranch"}, {plain, "  "}, {accent, name}}
-	end := line{{dim, aside}, {plain, " "}}
-	for _, t := range []line{m.tabLine(true), m.tabLine(false)} {
-		whole := append(append(append(line{}, t...), span{plain, "   "}), end...)
-		if head.width()+2+whole.width() <= m.width {
-			return ends(head, whole, m.width)
+// headLine is the title, the tabs, and what the screen says aside, as much of each
+// as there is room for. A short aside (a host, a version, a count) gives way to the
+// names of the tabs; one of more than three words tells a state, and stays.
+func (m *model) headLine(name, aside string) line {
+	names := shorterNames(name)
+	state, _, _ := strings.Cut(aside, " · ")
+	if len(strings.Fields(state)) <= 3 {
+		state = ""
+	}
+	for _, must := range []string{state, ""} {
+		for form := range tabForms {
+			for i, n := range names {
+				if form == tabsNamed && i > 1 {
+					continue // a repository says more than words of tabs
+				}
+				if l := m.headWith(n, m.tabLine(form), must, aside); l.width() <= m.width {
+					return l
+				}
+			}
 		}
 	}
-	return ends(head, end, m.width)
+	tabs := m.tabLine(tabsNumbered)
+	over := m.headWith(name, tabs, "", "").width() - m.width
+	return m.headWith(cut(names[len(names)-1], width(name)-over), tabs, "", "")
 }
 
-// tabLine names the tabs, or says by number where one is.
-func (m *model) tabLine(long bool) line {
+// headWith is the head's line, with as many parts of aside as there is room for,
+// but with must. It is wider than the window when that is too narrow.
+func (m *model) headWith(name string, tabs line, must, aside string) line {
+	l := line{{title, " qbranch"}, {plain, "  "}, {accent, name}}
+	least := l.width() + 2 + tabs.width() + 1
+	for aside != must && least+3+width(aside) > m.width {
+		i := strings.LastIndex(aside, " · ")
+		aside = aside[:max(i, 0)]
+		if i < 0 {
+			aside = must
+		}
+	}
+	r := append(line{}, tabs...)
+	if aside != "" {
+		r = append(r, span{plain, "   "}, span{dim, aside})
+		least += 3 + width(aside)
+	}
+	l = append(l, span{plain, strings.Repeat(" ", 2+max(0, m.width-least))})
+	return append(append(l, r...), span{plain, " "})
+}
+
+// shorterNames are the ways to name a screen, the longest first: of a repository
+// its owner goes, of a branch the repository too.
+func shorterNames(name string) []string {
+	out := []string{name}
+	kind := ""
+	if i := strings.LastIndex(name, "  "); i >= 0 {
+		kind, name = name[:i+2], name[i+2:]
+	}
+	if _, repo, has := strings.Cut(name, "/"); has {
+		out = append(out, kind+repo)
+		if _, branch, has := strings.Cut(repo, ":"); has {
+			out = append(out, kind+"…:"+branch)
+		}
+	}
+	return out
+}
+
+// Ways to draw the tabs.
+const (
+	tabsNamed    = iota
+	tabsShort    // "1 Br"
+	tabsNumbered // that which is shown in brackets
+	tabForms
+)
+
+// tabLine names the tabs. Where digits are text, their keys are those with alt.
+func (m *model) tabLine(form int) line {
 	var out line
+	if m.typing() {
+		out = say(dim, "alt+ ")
+	}
 	for i, t := range tabs {
-		here := slices.Contains(t.screens, m.top())
-		text := strconv.Itoa(i + 1)
-		if long {
+		text, r := strconv.Itoa(i+1), dim
+		switch form {
+		case tabsNamed:
 			text += " " + t.name
+		case tabsShort:
+			text += " " + t.short
 		}
 		if n := m.transfers.active(); t.name == "Transfers" && n > 0 {
 			text += "·" + strconv.Itoa(n)
 		}
-		r := dim
-		if here {
+		if slices.Contains(t.screens, m.top()) {
 			r = accent
-		}
-		if !long && here {
-			text = "[" + text + "]"
+			if form == tabsNumbered {
+				text = "[" + text + "]"
+			}
 		}
 		if i > 0 {
 			out = append(out, span{plain, "  "})
