@@ -81,8 +81,8 @@ func moved(at int, pressed string, n int) int {
 }
 
 // footer lists the bindings that work now in w columns. When there is no room
-// refresh and copy go first, then others from the back; enter, esc, help and quit
-// stay: what is done here, and the ways out.
+// refresh and copy go first, then the arrows, which the cursor suggests, then others
+// from the back; enter, esc, help and quit stay: what is done here, and the ways out.
 func footer(bs []binding, w int) line {
 	type part struct {
 		key  string
@@ -99,19 +99,14 @@ func footer(bs []binding, w int) line {
 			room -= p.text.width() + 2
 		}
 	}
-	drop := func(which func(p part) bool) bool {
-		for i := len(parts) - 3; i >= 0; i-- {
-			if p := parts[i]; p.key != "enter" && p.key != "esc" && which(p) {
-				room += p.text.width() + 2
-				parts = slices.Delete(parts, i, i+1)
-				return true
+	for _, first := range [][]string{{"r", "y"}, {"↑↓"}, nil} {
+		for i := len(parts) - 3; i >= 0 && room+2 < 0; i-- {
+			p := parts[i]
+			if p.key == "enter" || p.key == "esc" || first != nil && !slices.Contains(first, p.key) {
+				continue
 			}
-		}
-		return false
-	}
-	for room+2 < 0 {
-		if !drop(func(p part) bool { return p.key == "r" || p.key == "y" }) && !drop(func(part) bool { return true }) {
-			break
+			room += p.text.width() + 2
+			parts = slices.Delete(parts, i, i+1)
 		}
 	}
 	out := say(plain, " ")

@@ -139,11 +139,11 @@ func TestLogEntriesAreWhole(t *testing.T) {
 // The footer is made of the same bindings that act: what it shows for a row.
 func TestFooterShowsWhatWorks(t *testing.T) {
 	for row, want := range []string{
-		"↑↓ move  space mark  p plan  d detail  v verify  g generate  /",
-		"↑↓ move  enter get  space mark  p plan  d detail  /",
-		"↑↓ move  enter resume  space mark  p plan  d detail  /",
-		"↑↓ move  enter repair  space mark  p plan  d detail  v verify  /",
-		"↑↓ move  enter update  space mark  p plan  d detail  v verify  g generate  /",
+		"space mark  p plan  d detail  v verify  g generate  /",
+		"enter get  space mark  p plan  d detail  /",
+		"enter resume  space mark  p plan  d detail  /",
+		"enter repair  space mark  p plan  d detail  v verify  /",
+		"enter update  space mark  p plan  d detail  v verify  g generate  /",
 	} {
 		m := atTales(t, &fake{})
 		m.Update(tea.WindowSizeMsg{Width: 120, Height: 36})
@@ -544,6 +544,7 @@ func TestKeptList(t *testing.T) {
 	wants(t, m, "list of 2 h ago", errPlain.Error(), "r tries again", group32, "all of it, verified")
 	f.listErr = nil
 	tap(m, "r")
+	m.Update(tea.WindowSizeMsg{Width: 120, Height: 24})
 	wants(t, m, group32, "127.0.0.1:41873")
 	lacks(t, m, "2 h ago", errPlain.Error())
 }
