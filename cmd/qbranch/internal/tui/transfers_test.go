@@ -519,6 +519,7 @@ func TestPauseStartsTheNext(t *testing.T) {
 	if !tr.is(transferRunning) || !steer.paused || !second.is(transferRunning) {
 		t.Fatalf("paused: states %d and %d", tr.state, second.state)
 	}
+	m.Update(tea.WindowSizeMsg{Width: 100, Height: 30})
 	wants(t, m, "1 running · 1 paused", "◐ paused")
 	if got := second.steer.(*app.Transfer).Rate(); got != 1_000_000 {
 		t.Errorf("the one that runs may take %d bytes a second", got)
