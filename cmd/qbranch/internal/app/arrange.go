@@ -133,7 +133,9 @@ func (r *FitReport) Arrange(w Wanted, tight bool) {
 func comparison(by string) func(a, b *BranchRow) int {
 	switch by {
 	case "quality":
-		return func(a, b *BranchRow) int { return a.quality().compare(b.quality()) }
+		return func(a, b *BranchRow) int {
+			return cmp.Or(unusableLast(a)-unusableLast(b), CompareQuality(a, b))
+		}
 	case "size":
 		return func(a, b *BranchRow) int { return cmp.Compare(unknownLast(a.WeightBytes), unknownLast(b.WeightBytes)) }
 	case "vram":
@@ -203,6 +205,15 @@ func boolRank(b *bool) int {
 // the better one first (negative): more bits, smaller groups, act-order, then fewer
 // bytes. It is an order by parameters, not a measurement.
 func CompareQuality(a, b *BranchRow) int { return a.quality().compare(b.quality()) }
+
+// unusableLast is 1 for a branch that something is wrong with, or that no engine
+// loads: what its parameters promise is not to be had.
+func unusableLast(r *BranchRow) int {
+	if r.Fit != nil && r.Fit.Verdict == VerdictUnusable {
+		return 1
+	}
+	return 0
+}
 
 // need is the expected need of memory.
 func (r *BranchRow) need() int64 {

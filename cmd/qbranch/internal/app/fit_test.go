@@ -139,6 +139,22 @@ func TestInspectLimit(t *testing.T) {
 	}
 }
 
+// What is unusable comes last, whatever its parameters promise.
+func TestArrangeUnusable(t *testing.T) {
+	row := func(branch string, bits int, v app.Verdict) app.BranchRow {
+		return app.BranchRow{Branch: branch, Bits: &bits, Fit: &app.FitRow{Verdict: v}}
+	}
+	l := &app.Listing{Branches: []app.BranchRow{row("a", 8, app.VerdictUnusable), row("b", 3, app.VerdictTooBig), row("c", 4, app.VerdictFits)}}
+	l.Arrange(app.Arrange{Sort: "quality"})
+	got := ""
+	for _, r := range l.Branches {
+		got += r.Branch
+	}
+	if got != "cba" {
+		t.Errorf("got %q, want cba", got)
+	}
+}
+
 func TestArrange(t *testing.T) {
 	w := newWorld(t, demoBranches(t))
 	yes := true

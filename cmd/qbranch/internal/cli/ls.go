@@ -26,7 +26,8 @@ shows for every parameter who says what, what is believed, and why.
 
 With --fit the headers of the weights are read, too, to say which branches fit a graphics card
 (--vram, --ctx and --sort vram mean --fit); "qbranch fit" says why others do not. --sort
-quality puts the most bits first, then the smallest groups, then act-order.`,
+quality puts the most bits first, then the smallest groups, then act-order; with --fit,
+what is unusable comes last.`,
 		Example: `  qbranch ls TheBloke/Llama-2-13B-chat-GPTQ
   qbranch ls TheBloke/Llama-2-13B-chat-GPTQ --all-refs
   qbranch ls TheBloke/Llama-2-13B-chat-GPTQ --fit --vram 12GiB --sort quality --bits 4

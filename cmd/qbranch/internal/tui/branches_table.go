@@ -229,11 +229,31 @@ func better(a, b string) string {
 	return a
 }
 
+// unusable reports whether a branch is measured, and something but memory keeps it
+// from being used.
+func (s *branchesScreen) unusable(branch string) bool {
+	f := s.fits[branch]
+	return f != nil && s.verdict(f) == app.VerdictUnusable
+}
+
+// whyUnusable is what keeps a branch from being used: without a card, what
+// qbranch gen says, unless nothing loads it.
+func whyUnusable(f *app.FitRow) string {
+	if f.CPU != nil && f.Verdict != app.VerdictUnusable {
+		for _, e := range f.Engines {
+			if e.ID == "qbranch" {
+				return "qbranch gen does not run it: " + strings.Join(e.Why, "; ")
+			}
+		}
+	}
+	return f.Why
+}
+
 // rank is the expected quality of a row among all of the repository, one to five
 // dots: bits, then group size, then act-order. It is an order, not a measurement.
 func (s *branchesScreen) rank(r *app.BranchRow) string {
-	all := s.all()
-	if r.Bits == nil || len(all) < 2 {
+	all := slices.DeleteFunc(slices.Clone(s.all()), func(o app.BranchRow) bool { return s.unusable(o.Branch) })
+	if r.Bits == nil || len(all) < 2 || s.unusable(r.Branch) {
 		return ""
 	}
 	worse := 0

@@ -140,17 +140,17 @@ func (s *branchesScreen) detail(m *model, w, h int) []line {
 	}
 	if r.Fit != nil {
 		for _, f := range r.Fit.Findings {
-			if toTell(f) {
+			if toTell(f) && app.FindingText(f) != r.Fit.Why { // what the verdict says is not said twice
 				out = append(out, fact(f.Code, findingRole(f), f.Message, w)...)
 			}
 		}
 	}
 	for _, n := range s.notes() {
-		if n.Branch == r.Branch {
+		if n.Branch == r.Branch && !(n.Code == "NOT_GPTQ" && s.unusable(r.Branch)) {
 			out = append(out, fact("note", warn, n.Message, w)...)
 		}
 	}
-	if r.Fit != nil && h > 8 {
+	if r.Fit != nil && h > 8 && !s.unusable(r.Branch) {
 		out = append(out, fact("engines", plain, r.Fit.EngineSummary(), w)...)
 	}
 	if r.Commit != "" && h > 8 {
@@ -181,6 +181,8 @@ func (s *branchesScreen) estimate(f *app.FitRow, w int, room bool) []line {
 	switch {
 	case f == nil:
 		return nil
+	case s.verdict(f) == app.VerdictUnusable:
+		return fact("fit", bad, "✗ unusable: "+whyUnusable(f), w)
 	case f.Estimate.Need.Expected <= 0:
 		return fact("fit", dim, f.Why, w)
 	}

@@ -189,8 +189,9 @@ func findingsSheet(shown *app.Shown) *sheet {
 	}
 }
 
-// memorySheet is the estimate, term by term.
-func memorySheet(e app.Estimate, cpu *app.EstimateSummary) *sheet {
+// memorySheet is the estimate, term by term. unusable says what but memory speaks
+// against the branch: then it is no matter whether there is enough.
+func memorySheet(e app.Estimate, cpu *app.EstimateSummary, unusable string) *sheet {
 	if len(e.Terms) == 0 {
 		return &sheet{empty: "How much memory it needs is not known: " + orAny(e.Why, "nothing is known of the weights")}
 	}
@@ -227,6 +228,9 @@ func memorySheet(e app.Estimate, cpu *app.EstimateSummary) *sheet {
 			return append(fact("formula", plain, orAny(t.Formula, "not said"), w), fact("source", dim, string(t.Source), w)...)
 		},
 		after: func(w int) []line {
+			if unusable != "" {
+				return fact("fit", bad, "✗ unusable: "+unusable, w)
+			}
 			if cpu == nil {
 				return verdictFacts(e, w)
 			}

@@ -81,7 +81,7 @@ func (s *detailScreen) sheet(m *model) *sheet {
 	case findingsSection:
 		return findingsSheet(s.shown)
 	case memorySection:
-		return memorySheet(s.estimate(m), s.mainMemory(m))
+		return memorySheet(s.estimate(m), s.mainMemory(m), s.whyUnusable(m))
 	case enginesSection:
 		return enginesSheet(s.shown)
 	case filesSection:
@@ -104,7 +104,9 @@ func (s *detailScreen) gauge(m *model, w int) line {
 	if b.TotalBytes > 0 {
 		out = append(out, span{plain, "  " + app.BytesText(b.TotalBytes)})
 	}
-	if cpu := s.mainMemory(m); cpu != nil {
+	if s.whyUnusable(m) != "" {
+		out = append(out, span{plain, "  "}, verdictSpan(app.VerdictUnusable))
+	} else if cpu := s.mainMemory(m); cpu != nil {
 		sign, r := verdictSign(cpu.Verdict)
 		out = append(out, span{plain, "  "}, span{r, sign + " " + app.GiBText(cpu.Need.Expected) + " of RAM"})
 	} else if e.Need.Expected > 0 {
@@ -125,6 +127,23 @@ func (s *detailScreen) gauge(m *model, w int) line {
 		from = "commit " + head(clean(b.Commit), 7) + " " + from
 	}
 	return ends(out, say(dim, from), w)
+}
+
+// whyUnusable says what but memory keeps the branch from being used; "" = nothing
+// that is known.
+func (s *detailScreen) whyUnusable(m *model) string {
+	if f := s.fit(m); f != nil {
+		if m.branches.unusable(s.ref.Revision) {
+			return whyUnusable(f)
+		}
+		return ""
+	}
+	for _, f := range s.shown.Findings {
+		if f.Severity == app.Fatal {
+			return app.FindingText(f)
+		}
+	}
+	return ""
 }
 
 // mainMemory is what qbranch gen needs, where no card is known; nil otherwise.

@@ -134,6 +134,10 @@ func fakeFit(b app.BranchRow, o app.FitOptions, cards []app.FitCard) app.FitRow 
 	if b.WeightBytes == 0 {
 		return f
 	}
+	if strings.HasPrefix(b.Branch, "awq") {
+		j2 := app.Finding{Code: "J2", Severity: app.Fatal, Where: "quantize_config.json", Message: "this is AWQ, not GPTQ"}
+		f.Verdict, f.Why, f.Findings = app.VerdictUnusable, app.FindingText(j2), []app.Finding{j2}
+	}
 	tokens := int64(o.Context)
 	if tokens == 0 {
 		tokens = app.DefaultContext
@@ -151,6 +155,10 @@ func fakeFit(b app.BranchRow, o app.FitOptions, cards []app.FitCard) app.FitRow 
 		return f
 	}
 	free := cards[0].Free
+	if f.Verdict == app.VerdictUnusable {
+		f.Estimate.Verdict = app.VerdictFits // by its memory alone
+		return f
+	}
 	f.Estimate.MaxContext = int(max(0, free-b.WeightBytes-run.High) / 819_200)
 	switch f.Why = ""; {
 	case n.High <= free:
@@ -321,6 +329,14 @@ func talesListing() *app.Listing {
 func agedListing() *app.Listing {
 	l := talesListing()
 	l.Age = "2 h"
+	return l
+}
+
+// awqListing has a branch that is no GPTQ, and of the most bits.
+func awqListing() *app.Listing {
+	l := talesListing()
+	l.Branches[2].Branch, l.Branches[2].Local, l.Branches[2].LocalBytes = "awq", app.LocalNone, 0
+	l.Notes = append(l.Notes, app.Note{Branch: "awq", Code: "NOT_GPTQ", Message: "the branch is AWQ"})
 	return l
 }
 

@@ -534,6 +534,34 @@ func TestOffline(t *testing.T) {
 	}
 }
 
+// What is no GPTQ is unusable whatever memory there is: that is said once, it has
+// no rank, and comes last where quality counts.
+func TestUnusable(t *testing.T) {
+	m := atTales(t, &fake{listing: awqListing()})
+	m.Update(tea.WindowSizeMsg{Width: 200, Height: 60})
+	tap(m, "j", "j")
+	wants(t, m, "▸ awq", "✗ unusable: quantize_config.json:")
+	screen := m.View()
+	for _, text := range []string{"AWQ, not GPTQ", "the branch is AWQ", "engine overhead", "engines  "} {
+		want := map[string]int{"AWQ, not GPTQ": 1}[text]
+		if got := strings.Count(screen, text); got != want {
+			t.Errorf("%q is said %d times, want %d:\n%s", text, got, want, screen)
+		}
+	}
+	r := m.branches.row()
+	if got := m.branches.rank(r); got != "" {
+		t.Errorf("its rank is %q", got)
+	}
+	if tap(m, "s"); m.branches.rows()[0].Branch == "awq" || m.branches.rows()[len(m.branches.rows())-1].Branch != "awq" {
+		t.Errorf("by quality: %v", m.View())
+	}
+	tap(m, "d")
+	wants(t, m, "✗ unusable")
+	lacks(t, m, "✓ 4.")
+	tap(m, "tab", "tab")
+	wants(t, m, "✗ unusable: quantize_config.json:", "AWQ")
+}
+
 // While the hub does not answer its last list is shown, with its age; its next
 // answer takes the place of that.
 func TestKeptList(t *testing.T) {
