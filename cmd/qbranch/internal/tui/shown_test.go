@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -67,7 +68,7 @@ func talesShown() *app.Shown {
 		Card: &app.Card{
 			Repo: ptr(tales.String()), Method: "gptq", BaseModel: []string{"qbranch/llama-tales-moe-2m"}, ModelType: ptr("mixtral"),
 			QuantizedBy: ptr("qbranch"), License: "apache-2.0", Languages: []string{"en"}, PromptName: ptr("ChatML"),
-			PromptTemplate: "<|im_start|>system\n{system_message}<|im_end|>\n<|im_start|>user\n{prompt}<|im_end|>\n<|im_start|>assistant\n", Repositories: elsewhere,
+			PromptTemplate: "<|im_start|>system\n{system_message}<|im_end|>\n<|im_start|>user\n{prompt}<|im_end|>\n<|im_start|>assistant\n", Repositories: slices.Clone(elsewhere),
 		},
 		Notes: []app.Note{{Branch: group32, Code: "CARD_SIZE", Message: "the card says 2.34 GB, the files are 2.34 MB"}},
 	}
