@@ -14,18 +14,21 @@ import (
 func TestMuteTerminal(t *testing.T) {
 	bin := build(t)
 	for _, tc := range []struct {
+		term string
 		args []string
 		want string
 	}{
-		{[]string{"--version"}, "qbranch"},
-		{[]string{"version"}, "qbranch"},
-		{[]string{"--help"}, "Usage"},
-		{[]string{"ls", "not a reference"}, "not a reference"},
+		{"xterm-256color", []string{"--version"}, "qbranch"},
+		{"xterm-256color", []string{"version"}, "qbranch"},
+		{"xterm-256color", []string{"--help"}, "Usage"},
+		{"xterm-256color", []string{"ls", "not a reference"}, "not a reference"},
+		{"dumb", nil, "the browser needs a terminal that can move the cursor"},
+		{"dumb", []string{"demo", "--tui"}, "the browser needs a terminal that can move the cursor"},
 	} {
-		t.Run(strings.Join(tc.args, " "), func(t *testing.T) {
+		t.Run(strings.TrimSpace(tc.term+" "+strings.Join(tc.args, " ")), func(t *testing.T) {
 			p := termtest.OpenPTY(t, 80, 24)
 			cmd := exec.Command(bin, tc.args...)
-			cmd.Env = append(os.Environ(), "TERM=xterm-256color", "COLORFGBG=", "NO_COLOR=1", "QBRANCH_STORE="+t.TempDir())
+			cmd.Env = append(os.Environ(), "TERM="+tc.term, "COLORFGBG=", "NO_COLOR=1", "QBRANCH_STORE="+t.TempDir())
 			p.Start(cmd)
 			cmd.Wait() // the exit code is not what is tested
 			out := p.Ended()
