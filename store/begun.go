@@ -270,7 +270,7 @@ func (s *Store) Left(b Begun) (held []int64, worth bool) {
 			continue
 		}
 		held[i] = min(s.Held(f.Want), f.Want.Size)
-		worth = worth || held[i] > 0
+		worth = worth || held[i] > 0 || s.hasPieces(s.partialOf(f.Want))
 	}
 	return held, worth
 }

@@ -39,12 +39,13 @@ type Ingest struct {
 	data    File
 	jrn     journal
 	state   []partState
-	sums    []Digest // BLAKE3 of held parts
-	ends    []int64  // journal offset behind a held part's record
-	held    int64    // bytes of held parts
-	front   int      // parts [0,front) are held
-	covers  int64    // records up to here are durable
-	pending int64    // bytes written since the last mark
+	sums    []Digest       // BLAKE3 of held parts
+	ends    []int64        // journal offset behind a held part's record
+	held    int64          // bytes of held parts
+	pieces  map[int][]byte // first bytes of parts that are not held; nil = none
+	front   int            // parts [0,front) are held
+	covers  int64          // records up to here are durable
+	pending int64          // bytes written since the last mark
 	marked  time.Time
 	marking bool
 	failed  error // an fsync failed: nothing more is believed
@@ -203,6 +204,7 @@ func (in *Ingest) record(i int, sum Digest) error {
 func (in *Ingest) hold(i int, sum Digest, end int64) {
 	in.state[i], in.sums[i], in.ends[i] = partHeld, sum, end
 	in.held += int64(in.PartLen(i))
+	delete(in.pieces, i)
 	for in.front < in.n && in.state[in.front] == partHeld {
 		in.front++
 	}
@@ -499,7 +501,7 @@ func (in *Ingest) heldParts() []int {
 }
 
 // Close leaves the ingestion resumable: a durable mark is journaled. One that
-// holds nothing is removed. A no-op after Commit or Abort.
+// holds nothing, and keeps nothing of any part, is removed. A no-op after Commit or Abort.
 func (in *Ingest) Close() error {
 	in.life.Lock()
 	defer in.life.Unlock()
@@ -511,9 +513,10 @@ func (in *Ingest) Close() error {
 		in.ended = true
 		return nil
 	}
-	if in.held == 0 {
+	if in.held == 0 && len(in.pieces) == 0 {
 		return in.discard()
 	}
+	in.writePieces()
 	return errors.Join(in.mark(), in.end(), in.p.lock.Close())
 }
 

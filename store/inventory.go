@@ -243,7 +243,7 @@ func (inv *inventory) addPartials(s *Store) error {
 		}
 		err := s.eachFile(filepath.Join(dirPartial, e.Name()), func(f lyingFile) {
 			switch f.path {
-			case p.data(), p.journal(), p.lockFile():
+			case p.data(), p.journal(), p.pieces(), p.lockFile():
 				p.files.add(f)
 				if f.ModTime().After(p.touched) {
 					p.touched = f.ModTime()

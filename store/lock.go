@@ -23,6 +23,7 @@ func (s *Store) partialAt(key string) partial {
 
 func (p partial) data() string     { return filepath.Join(p.dir, "data") }
 func (p partial) journal() string  { return filepath.Join(p.dir, "journal") }
+func (p partial) pieces() string   { return filepath.Join(p.dir, "pieces") }
 func (p partial) lockFile() string { return filepath.Join(p.dir, "lock") }
 
 // lockPartial takes the lock of w's partial, making the directory if need be.
@@ -56,7 +57,7 @@ func (p partial) clear() error {
 	var errs []error
 	// The journal first: data without a journal is nothing, a journal without
 	// data is nothing, but an old journal must never meet new data.
-	for _, path := range []string{p.journal(), p.data()} {
+	for _, path := range []string{p.journal(), p.data(), p.pieces()} {
 		if err := p.fs.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 		}

@@ -332,7 +332,11 @@ func (in *Ingest) takeUp(ctx context.Context, r *replay) error {
 	if err != nil {
 		return in.s.ioError(path, err)
 	}
-	return in.believe(ctx, r, trust)
+	if err := in.believe(ctx, r, trust); err != nil {
+		return err
+	}
+	in.readPieces()
+	return nil
 }
 
 // believe enters what the journal claims: with trust what a mark covers as it

@@ -129,3 +129,35 @@ func TestSpaceWait(t *testing.T) {
 		})
 	}
 }
+
+// A run that is stopped keeps what had come of parts, as a pause does: whoever
+// goes on asks for the rest alone.
+func TestStopKeepsPieces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, map[string][]byte{weights: random(1, 8*MiB)})
+		b.Connections = 2
+		slow := func(ctx context.Context, _ int, _ request, body io.Reader) (io.Reader, error) {
+			return slowly{ctx, body, 64 << 10, time.Second}, nil
+		}
+		b.hub.script = slow
+		received := int64(0)
+		for range 3 { // within the first parts, and among others
+			ctx, cancel := context.WithTimeout(t.Context(), 9500*time.Millisecond)
+			if err := b.run(ctx); !errors.Is(err, context.DeadlineExceeded) {
+				t.Fatal(err)
+			}
+			cancel()
+			received += b.stats.Received.Load()
+			if n := b.stats.Refetched.Load(); n != 0 {
+				t.Errorf("%d bytes were thrown away", n)
+			}
+			b.again()
+			b.hub.script = slow
+		}
+		b.hub.script = nil
+		b.mustRun()
+		if received += b.stats.Received.Load(); received != 8*MiB {
+			t.Errorf("%d bytes were received of %d", received, 8*MiB)
+		}
+	})
+}

@@ -224,6 +224,9 @@ func (e *engine) work(ctx context.Context) error {
 		c.slot.content.Store(r.job.content)
 		err := c.fetchRun(ctx, r)
 		c.slot.content.Store(nil)
+		if err != nil {
+			c.leave()
+		}
 		c.forget()
 		e.queue.release(r)
 		if err != nil {

@@ -87,7 +87,13 @@ func (e *engine) waitFor(ctx context.Context, g *errgroup.Group, c *content) err
 
 // begin makes a job of an open content.
 func (e *engine) begin(ctx context.Context, g *errgroup.Group, c *content, in *store.Ingest) error {
-	j := &job{content: c, in: in, begun: e.begun[c.file.Path]}
+	j := &job{content: c, in: in, begun: in.Pieces()}
+	if first := e.begun[c.file.Path]; len(first) > len(j.begun[0]) {
+		if j.begun == nil {
+			j.begun = make(map[int][]byte)
+		}
+		j.begun[0] = first
+	}
 	e.mu.Lock()
 	e.jobs = append(e.jobs, j)
 	c.job, c.state = j, FileFetching
@@ -104,15 +110,15 @@ func (e *engine) begin(ctx context.Context, g *errgroup.Group, c *content, in *s
 // of it is left to the connection that fetches the rest.
 func (e *engine) useBegun(ctx context.Context, j *job) error {
 	if j.in.NumParts() == 0 || j.in.Held(0) {
-		j.begun = nil
+		delete(j.begun, 0)
 		return nil
 	}
 	n := j.in.PartLen(0)
-	if len(j.begun) < n {
+	if len(j.begun[0]) < n {
 		return nil
 	}
-	part := j.begun[:n]
-	j.begun = nil
+	part := j.begun[0][:n]
+	delete(j.begun, 0)
 	return e.persistSpace(ctx, j.file.Path, func() error { return j.in.WritePart(ctx, 0, part) })
 }
 

@@ -35,8 +35,8 @@ var errPaused = fmt.Errorf("paused: %w", context.Canceled)
 type job struct {
 	*content
 	in     *store.Ingest
-	hashed int64  // bytes behind the SHA-256 frontier, at best; engine.mu
-	begun  []byte // the first bytes, less than a part; whoever fetches part 0 takes them
+	hashed int64          // bytes behind the SHA-256 frontier, at best; engine.mu
+	begun  map[int][]byte // first bytes of parts, less than all of it; whoever fetches the part takes them
 
 	// The queue's lock guards these.
 	claimed []bool   // by part: in the file, or being handed to it
@@ -401,12 +401,12 @@ func (q *queue) hosts(j *job) []string {
 	return slices.Clone(j.hosts)
 }
 
-// takeBegun returns the first bytes of a job, once.
-func (q *queue) takeBegun(j *job) []byte {
+// takeBegun returns the first bytes of a part that have come already, once.
+func (q *queue) takeBegun(j *job, part int) []byte {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	begun := j.begun
-	j.begun = nil
+	begun := j.begun[part]
+	delete(j.begun, part)
 	return begun
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/qbranch/qbranch/hub"
@@ -91,9 +92,10 @@ type connection struct {
 
 	// Of the part that the last request broke off in, buf has the first have
 	// bytes: contents never change, so that the next one goes on behind them.
-	job  *job
-	part int
-	have int
+	job   *job
+	part  int
+	have  int
+	given int // of those, not from this connection
 
 	gained int // bytes that came since the last progress
 }
@@ -113,10 +115,25 @@ func (c *connection) kept(j *job, part int) int {
 		c.forget()
 		c.job, c.part = j, part
 	}
-	if part == 0 && c.have == 0 {
-		c.have = copy(c.buf, c.queue.takeBegun(j))
+	if c.have == 0 {
+		c.have = copy(c.buf, c.queue.takeBegun(j, part))
+		c.given = c.have
 	}
 	return c.have
+}
+
+// leave keeps what there is of a part in the store, for whoever goes on.
+func (c *connection) leave() {
+	if c.have == 0 || c.have == c.given {
+		return // what was given is kept already, or is read again before the weights
+	}
+	c.mu.Lock()
+	in := c.job.in // nil when the job is over: others were faster
+	c.mu.Unlock()
+	if in != nil {
+		in.Keep(c.part, slices.Clone(c.buf[:c.have]))
+		c.have = 0
+	}
 }
 
 // forget throws away what there is of a part.
