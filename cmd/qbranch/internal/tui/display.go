@@ -120,7 +120,6 @@ func (d *display) draw(frame string, width int) {
 		d.mu.Unlock()
 		return
 	}
-	d.anew = d.anew || width != d.width
 	d.frame, d.width = frame, width
 	d.mu.Unlock()
 	d.nudge()
@@ -132,10 +131,16 @@ func (d *display) redraw() {
 	if d == nil {
 		return
 	}
+	d.forget()
+	d.nudge()
+}
+
+// forget makes the next frame a whole one: a window whose size has changed may
+// show anything.
+func (d *display) forget() {
 	d.mu.Lock()
 	d.anew = true
 	d.mu.Unlock()
-	d.nudge()
 }
 
 func (d *display) nudge() {
@@ -230,6 +235,9 @@ type shownModel struct {
 
 // Update takes a message.
 func (s shownModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	if _, is := msg.(tea.WindowSizeMsg); is {
+		s.on.forget()
+	}
 	_, cmd := s.model.Update(msg)
 	return s, cmd
 }
