@@ -107,6 +107,14 @@ func (e *CorruptionError) Hint() string {
 	return fmt.Sprintf("'qbranch verify %s --repair' fetches only these parts", e.Report.Target)
 }
 
+// Pickled reports whether findings are about weights that are pickle files, which a
+// Get fetches only where GetOptions.AllowPickle is set.
+func Pickled(findings []Finding) bool {
+	return slices.ContainsFunc(findings, func(f Finding) bool {
+		return f.Severity == Fatal && (f.Code == pickleCode || f.Code == "J12")
+	})
+}
+
 // FindingsError says that fatal findings stopped a verb; exit code 6.
 type FindingsError struct {
 	Findings []Finding

@@ -2,6 +2,9 @@ package tui
 
 import (
 	"cmp"
+	"errors"
+	"fmt"
+	"slices"
 	"strings"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -76,9 +79,49 @@ func (m *model) fetch(ref app.Ref, label string) tea.Cmd {
 	if label == "repair" {
 		return m.verify.open(m, ref, true)
 	}
+	if fatal := m.against(ref); len(fatal) > 0 && label != "watch" {
+		return m.askForce(ref, fatal)
+	}
 	cmd := m.transfers.add(m, ref)
 	m.show(onTransfers)
 	return cmd
+}
+
+// against are the fatal findings that are known to speak against fetching a branch,
+// unless the user has said that it is to be fetched all the same.
+func (m *model) against(ref app.Ref) []app.Finding {
+	t := m.transfers.find(ref)
+	var refused *app.FindingsError
+	var all []app.Finding
+	switch b := &m.branches; {
+	case t != nil && t.force:
+		return nil
+	case t != nil && errors.As(t.err, &refused):
+		all = refused.Findings
+	case b.repo == ref.Repo && b.fits[ref.RevisionOrMain()] != nil:
+		all = b.fits[ref.RevisionOrMain()].Findings
+	case m.detail.ref == ref && m.detail.shown != nil:
+		all = m.detail.shown.Findings
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(f app.Finding) bool { return f.Severity != app.Fatal })
+}
+
+// askForce asks whether to fetch what fatal findings speak against.
+func (m *model) askForce(ref app.Ref, fatal []app.Finding) tea.Cmd {
+	text := []string{ref.String(), app.FindingText(fatal[0])}
+	if n := len(fatal) - 1; n > 0 {
+		text[1] += fmt.Sprintf(", and %d more", n)
+	}
+	pickle := app.Pickled(fatal)
+	if pickle {
+		text = append(text, "Pickles can run code when a program loads them. Here they are never opened.")
+	}
+	m.over = &question{text: text, ask: "Fetch it all the same?", yes: func(m *model) tea.Cmd {
+		cmd := m.transfers.force(m, ref, pickle)
+		m.show(onTransfers)
+		return cmd
+	}}
+	return nil
 }
 
 // branchKeys are enter, v and g for a branch; on is that there is one.

@@ -46,6 +46,8 @@ var _ steering = (*app.Transfer)(nil)
 type transfer struct {
 	ref    app.Ref
 	filter app.Filter // it was begun with
+	force  bool       // whatever speaks against it, as the user said
+	pickle bool       // and its pickle files too
 	state  transferState
 	gen    int // of the attempt
 	cancel context.CancelFunc
@@ -147,17 +149,31 @@ func (s *transfersScreen) addAll(m *model, refs []app.Ref) tea.Cmd {
 // add queues a branch, again if it was stopped or failed, and puts the cursor
 // on it. One that another process is at is only shown.
 func (s *transfersScreen) add(m *model, ref app.Ref) tea.Cmd {
-	t := s.find(ref)
-	if t == nil {
-		t = &transfer{ref: ref}
-		t.done, t.total = m.branches.held(ref)
-		s.list = append(s.list, t)
-	} else if !t.active() && t.state != transferElsewhere {
+	t := s.entry(m, ref)
+	if !t.active() && t.state != transferElsewhere {
 		t.state, t.err, t.result, t.log, t.removable = transferQueued, nil, nil, nil, nil
 		t.meter, t.history, t.wait = meter{}, history{}, waiting{}
 	}
 	s.cursor = slices.Index(s.list, t)
 	return s.next(m)
+}
+
+// entry is the transfer of a branch: the one there is, else a new one.
+func (s *transfersScreen) entry(m *model, ref app.Ref) *transfer {
+	t := s.find(ref)
+	if t == nil {
+		t = &transfer{ref: ref}
+		t.done, t.total = m.branches.held(ref)
+		s.list = append(s.list, t)
+	}
+	return t
+}
+
+// force adds a branch that is to be fetched whatever speaks against it.
+func (s *transfersScreen) force(m *model, ref app.Ref, pickle bool) tea.Cmd {
+	t := s.entry(m, ref)
+	t.force, t.pickle = true, pickle
+	return s.add(m, ref)
 }
 
 // next starts the first of the queue when nothing runs; what is paused does not
@@ -186,7 +202,7 @@ func (s *transfersScreen) start(m *model, t *transfer) tea.Cmd {
 	steer := new(app.Transfer)
 	t.steer = steer
 	s.shareRate()
-	o := app.GetOptions{Stats: t.stats, Transfer: steer, Notify: t.out.put, Filter: t.filter, Connections: s.most, WaitSpace: true, Patient: true}
+	o := app.GetOptions{Stats: t.stats, Transfer: steer, Notify: t.out.put, Filter: t.filter, Force: t.force, AllowPickle: t.pickle, Connections: s.most, WaitSpace: true, Patient: true}
 	ref, gen, well, back := t.ref, t.gen, t.well, m.back
 	return m.work.command(ctx, func(ctx context.Context) tea.Msg {
 		r, err := back.Get(ctx, ref, o)
@@ -404,6 +420,12 @@ func (s *transfersScreen) keys(*model) []binding {
 	}
 }
 
+// refused reports whether fatal findings stopped the transfer.
+func (t *transfer) refused() bool {
+	var refused *app.FindingsError
+	return t.is(transferFailed) && errors.As(t.err, &refused)
+}
+
 func pauseLabel(t *transfer) string {
 	if t != nil && t.paused {
 		return "go on, where it was"
@@ -415,6 +437,8 @@ func pauseLabel(t *transfer) string {
 // shows the log of what runs.
 func (s *transfersScreen) enterKey(t *transfer) binding {
 	switch {
+	case t.refused() && !t.force:
+		return bind("enter", "enter", "fetch all the same, after a question", true, simply(func(m *model) tea.Cmd { return m.fetch(t.ref, "get") }))
 	case t.is(transferFailed) && !app.Resumable(t.err):
 		return bind("enter", "enter", "again, should the cause be gone", true, simply(func(m *model) tea.Cmd { return s.add(m, t.ref) }))
 	case t.is(transferStopped, transferFailed):
@@ -502,6 +526,12 @@ func (s *transfersScreen) commandOf(t *transfer) string {
 
 func (t *transfer) command() string {
 	c := "qbranch get " + t.ref.String()
+	if t.force {
+		c += " --force"
+	}
+	if t.pickle {
+		c += " --allow-pickle"
+	}
 	for _, p := range t.filter.Include {
 		c += " --include '" + p + "'"
 	}

@@ -536,11 +536,13 @@ func TestNoResumeOfTheImpossible(t *testing.T) {
 	refused := &app.FindingsError{Findings: []app.Finding{{Code: "PICKLE", Severity: "fatal", Message: "the weights are pickle files"}}}
 	m.Update(transferMsg{ref: tr.ref, gen: tr.gen, err: refused})
 	lacks(t, m, "enter resumes", "resume, keeping")
-	wants(t, m, "Trying again will not help")
+	wants(t, m, "enter asks whether to fetch it all the same")
 	var out strings.Builder
 	if farewell(&out, m); strings.Contains(out.String(), branch70) {
 		t.Errorf("farewell offers to resume it: %s", out.String())
 	}
+	tr.force = true // it was refused all the same
+	wants(t, m, "Trying again will not help")
 }
 
 // Of several that are queued at once the cursor is on the one that runs.

@@ -338,6 +338,9 @@ func (t *transfer) summaryLines(w int) []line {
 			}
 			out = append(out, fact(label, plain, r, w)...)
 		}
+		if t.refused() && !t.force {
+			return append(out, say(plain, "   enter asks whether to fetch it all the same; x takes it off this list."))
+		}
 		if !app.Resumable(t.err) {
 			return append(out, say(plain, "   Trying again will not help as long as that is so; x takes it off this list."))
 		}

@@ -562,6 +562,44 @@ func TestUnusable(t *testing.T) {
 	wants(t, m, "✗ unusable: quantize_config.json:", "AWQ")
 }
 
+// What fatal findings speak against is fetched after a question, whether they are
+// known before or stopped the transfer, and the command line says so.
+func TestForce(t *testing.T) {
+	var got app.GetOptions
+	gets := 0
+	refuse := func(_ context.Context, _ app.Ref, o app.GetOptions) (*app.GetResult, error) {
+		if got, gets = o, gets+1; !o.Force {
+			return nil, &app.FindingsError{Op: "get", Findings: []app.Finding{{Code: "PICKLE", Severity: app.Fatal, Message: "the weights are pickle files"}}}
+		}
+		return &app.GetResult{}, nil
+	}
+	m := atTales(t, &fake{listing: awqListing(), get: refuse})
+	tap(m, "j", "j", "enter")
+	wants(t, m, "Fetch it all the same?", "AWQ, not GPTQ", "y yes")
+	lacks(t, m, "Pickles")
+	if tap(m, "n"); gets != 0 || len(m.transfers.list) != 0 {
+		t.Errorf("%d times fetched after a no", gets)
+	}
+	tap(m, "enter", "y")
+	if m.top() != onTransfers || gets != 1 || !got.Force || got.AllowPickle {
+		t.Errorf("on screen %d, fetched %d times, with force %v, pickles %v", m.top(), gets, got.Force, got.AllowPickle)
+	}
+	if got, want := m.transfers.list[0].command(), "qbranch get "+talesRef("awq").String()+" --force"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+
+	m = atTales(t, &fake{get: refuse})
+	tap(m, "j", "enter")
+	wants(t, m, "the weights are pickle files", "enter fetch all the same")
+	lacks(t, m, "enter resume")
+	tap(m, "enter")
+	wants(t, m, "Fetch it all the same?", "Pickles can run code")
+	tap(m, "y")
+	if !got.Force || !got.AllowPickle || m.transfers.list[0].state != transferDone {
+		t.Errorf("with force %v, pickles %v: state %d", got.Force, got.AllowPickle, m.transfers.list[0].state)
+	}
+}
+
 // While the hub does not answer its last list is shown, with its age; its next
 // answer takes the place of that.
 func TestKeptList(t *testing.T) {
