@@ -10,7 +10,8 @@ import (
 // editor is a line of text being typed.
 type editor struct {
 	runes []rune
-	at    int // the cursor stands before runes[at]
+	at    int  // the cursor stands before runes[at]
+	kept  bool // the text is an old one: what is typed takes its place
 }
 
 // longest text an editor takes: a pasted file is a mistake.
@@ -21,6 +22,7 @@ func (e *editor) text() string { return string(e.runes) }
 func (e *editor) set(s string) {
 	e.runes = []rune(s)
 	e.at = len(e.runes)
+	e.kept = false
 }
 
 // insert adds text at the cursor; line feeds of a paste become spaces.
@@ -37,6 +39,11 @@ var oneLine = strings.NewReplacer("\r\n", " ", "\n", " ", "\r", " ")
 
 // key does what a key does to the text.
 func (e *editor) key(k tea.KeyMsg) {
+	text := (k.Type == tea.KeyRunes || k.Type == tea.KeySpace) && !k.Alt
+	if e.kept && (text || k.Type == tea.KeyBackspace || k.Type == tea.KeyDelete) {
+		e.set("")
+	}
+	e.kept = false
 	switch k.String() {
 	case "left", "ctrl+b":
 		e.at = max(0, e.at-1)
@@ -64,7 +71,7 @@ func (e *editor) key(k tea.KeyMsg) {
 		}
 		e.cut(from, e.at)
 	default:
-		if (k.Type == tea.KeyRunes || k.Type == tea.KeySpace) && !k.Alt {
+		if text {
 			e.insert(k.Runes)
 		}
 	}
@@ -88,6 +95,9 @@ func (e *editor) view(w int, focused bool, placeholder string) line {
 			l = line{{accent, "▏"}, {dim, placeholder}}
 		}
 		return l.fill(w)
+	}
+	if focused && e.kept {
+		return line{{accent, "▏"}, {dim, string(e.runes)}}.fill(w)
 	}
 	if !focused {
 		return say(plain, string(e.runes)).fill(w)

@@ -92,7 +92,7 @@ func (s *generateScreen) openFor(m *model) tea.Cmd {
 
 // runnable are the branches that are here, to choose one from.
 func (s *generateScreen) runnable(m *model) (refs []string) {
-	for _, it := range m.start.recent {
+	for _, it := range m.start.stored {
 		if it.State == app.LocalVerified {
 			refs = append(refs, it.Ref())
 		}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -261,6 +262,7 @@ func (m *model) take(msg tea.Msg) tea.Cmd {
 		m.transfers.room(msg)
 	case pendingMsg:
 		m.transfers.found(m, msg)
+		m.start.unfinished(m.transfers.list)
 	case verifyMsg:
 		m.verify.ended(m, msg)
 		return m.reread()
@@ -301,8 +303,25 @@ func (m *model) pressed(k tea.KeyMsg) tea.Cmd {
 		m.current().(typist).typed(m, k)
 		return nil
 	}
+	if k.Paste {
+		return m.paste(k)
+	}
 	cmd, _ := press(m, m.everywhere(), k)
 	return cmd
+}
+
+// paste opens the reference that is pasted where nobody types.
+func (m *model) paste(k tea.KeyMsg) tea.Cmd {
+	text := strings.TrimSpace(string(k.Runes))
+	ref, err := app.ParseRef(text)
+	if err != nil {
+		m.notice = remark{warn, "✗ " + err.Error(), app.HintOf(err)}
+		return nil
+	}
+	m.start.input.set(text)
+	m.start.input.kept = true
+	m.show(onBranches)
+	return m.branches.open(m, ref)
 }
 
 // bindings are those that work now: of the overlay, else of the screen.

@@ -14,10 +14,26 @@ import (
 type startScreen struct {
 	input  editor
 	cursor int             // 0 is the input, i+1 is row i
-	recent []app.StoreItem // in the store
+	stored []app.StoreItem // what is in the store
+	begun  []startRow      // what is partly there
 	looked []app.RepoID    // looked at last
+	list   []startRow      // all of them, or else examples
 	err    error           // of the last reference or of reading the store
 	task   task
+}
+
+// startRow is something that can be opened.
+type startRow struct {
+	name  string
+	bytes int64 // 0 = not told
+	state span
+}
+
+// examples are what to try when nothing has been opened yet.
+var examples = []startRow{
+	{name: "TheBloke/Llama-2-13B-chat-GPTQ"},
+	{name: "TheBloke/Llama-2-13B-chat-GPTQ:gptq-4bit-32g-actorder_True"},
+	{name: "https://huggingface.co/TheBloke/Llama-2-7B-Chat-GPTQ"},
 }
 
 // storeMsg is what the store holds.
@@ -48,35 +64,64 @@ func (s *startScreen) loaded(msg storeMsg) {
 	if msg.err != nil {
 		s.err = msg.err
 	}
-	s.recent, s.looked = msg.items, slices.DeleteFunc(msg.looked, func(r app.RepoID) bool {
-		return slices.ContainsFunc(msg.items, func(it app.StoreItem) bool { return it.Repo == r.String() })
-	})
-	s.cursor = min(s.cursor, s.rows())
+	s.stored, s.looked = msg.items, msg.looked
+	s.arrange()
 }
 
-// rows counts what can be chosen: branches in the store, then repositories that
-// were looked at.
-func (s *startScreen) rows() int { return len(s.recent) + len(s.looked) }
-
-// name is what row i opens.
-func (s *startScreen) name(i int) string {
-	if i < len(s.recent) {
-		return s.recent[i].Ref()
+// unfinished takes those of the transfers that can be resumed.
+func (s *startScreen) unfinished(all []*transfer) {
+	s.begun = nil
+	for _, t := range all {
+		if t.is(transferStopped) {
+			s.begun = append(s.begun, startRow{t.ref.String(), t.done, stateSpan(app.LocalPartial, percent(t.done, t.total))})
+		}
 	}
-	return s.looked[i-len(s.recent)].String()
+	s.arrange()
 }
 
-// open goes to the branches of what is typed or chosen.
+// arrange lists what can be chosen: branches in the store, those that are partly
+// there, and other repositories that were looked at.
+func (s *startScreen) arrange() {
+	s.list = nil
+	for _, it := range s.stored {
+		s.list = append(s.list, startRow{it.Ref(), it.Bytes, stateSpan(it.State, "")})
+	}
+	for _, r := range s.begun {
+		if !slices.ContainsFunc(s.list, func(l startRow) bool { return l.name == r.name }) {
+			s.list = append(s.list, r)
+		}
+	}
+	for _, r := range s.looked {
+		if !slices.ContainsFunc(s.list, func(l startRow) bool {
+			return strings.HasPrefix(l.name+":", r.String()+":") || strings.HasPrefix(l.name, r.String()+"@")
+		}) {
+			s.list = append(s.list, startRow{name: r.String(), state: span{dim, "looked at"}})
+		}
+	}
+	s.cursor = min(s.cursor, len(s.rows()))
+}
+
+// rows are what can be chosen below the field.
+func (s *startScreen) rows() []startRow {
+	if len(s.list) == 0 {
+		return examples
+	}
+	return s.list
+}
+
+// open goes to the branches of what is typed or chosen. What was typed is kept,
+// for the next name to take its place.
 func (s *startScreen) open(m *model) tea.Cmd {
 	text := strings.TrimSpace(s.input.text())
 	if s.cursor > 0 {
-		text = s.name(s.cursor - 1)
+		text = s.rows()[s.cursor-1].name
 	}
 	ref, err := app.ParseRef(text)
 	s.err = err
 	if err != nil {
 		return nil
 	}
+	s.input.kept = true
 	m.show(onBranches)
 	return m.branches.open(m, ref)
 }
@@ -103,8 +148,8 @@ func (s *startScreen) head(m *model) (string, string) {
 func (s *startScreen) keys(m *model) []binding {
 	return []binding{
 		bind("enter", "enter", "open, list its branches", s.cursor > 0 || len(s.input.runes) > 0, simply(s.open)).or("type owner/name first, or choose with ↑↓ one of the list"),
-		bind("up down pgup pgdown", "↑↓", "choose, one of the list", s.rows() > 0, func(_ *model, pressed string) tea.Cmd {
-			s.cursor = moved(s.cursor, pressed, s.rows()+1)
+		bind("up down pgup pgdown", "↑↓", "choose, one of the list", true, func(_ *model, pressed string) tea.Cmd {
+			s.cursor = moved(s.cursor, pressed, len(s.rows())+1)
 			return nil
 		}),
 		bind("alt+2 ctrl+t", "alt+2", "transfers", len(m.transfers.list) > 0, simply(showTransfers)),
@@ -135,21 +180,18 @@ func (s *startScreen) body(m *model, w, h int) []line {
 	}
 	field := s.input.view(w-5, s.cursor == 0, "owner/name, owner/name:branch or a URL")
 	out := []line{say(title, "   Open a repository"), append(line{mark}, field...), nil}
-	if s.rows() > 0 {
+	if len(s.list) > 0 {
 		out = append(out, say(title, "   In the store, and looked at last"))
-		return append(out, s.recentTable(w, h-len(out))...)
+		return append(out, s.table(w, h-len(out))...)
 	}
-	return append(out,
-		say(dim, "   Paste or type a repository of GPTQ branches. Some to try:"),
-		say(plain, "     TheBloke/Llama-2-13B-chat-GPTQ"),
-		say(plain, "     TheBloke/Llama-2-13B-chat-GPTQ:gptq-4bit-32g-actorder_True"),
-		say(plain, "     https://huggingface.co/TheBloke/Llama-2-7B-Chat-GPTQ"), nil,
-		say(dim, "   Offline: 'qbranch demo --tui' shows all of it on a small repository."))
+	out = append(out, say(dim, "   Paste or type a repository of GPTQ branches, or try one of these:"))
+	out = append(out, s.table(w, min(h-len(out)-2, len(examples)+1))...)
+	return append(out, nil, say(dim, "   Offline: 'qbranch demo --tui' shows all of it on a small repository."))
 }
 
 // clicked puts the cursor on a row.
 func (s *startScreen) clicked(_ *model, _, y, _, h int) tea.Cmd {
-	if i, ok := rowAt(s.rows(), s.cursor-1, h-4, y-4); ok {
+	if i, ok := rowAt(len(s.rows()), s.cursor-1, h-4, y-4); ok {
 		s.cursor = i + 1
 	}
 	return nil
@@ -158,34 +200,28 @@ func (s *startScreen) clicked(_ *model, _, y, _, h int) tea.Cmd {
 // command is the line that lists what is chosen.
 func (s *startScreen) command(*model) string {
 	if s.cursor > 0 {
-		return "qbranch ls " + s.name(s.cursor-1)
+		return "qbranch ls " + s.rows()[s.cursor-1].name
 	}
 	return ""
 }
 
-func (s *startScreen) recentTable(w, h int) []line {
-	largest := int64(0)
-	for _, it := range s.recent {
-		largest = max(largest, it.Bytes)
+func (s *startScreen) table(w, h int) []line {
+	rows, largest := s.rows(), int64(0)
+	for _, r := range rows {
+		largest = max(largest, r.bytes)
 	}
 	u := unitFor(largest)
-	cols := []column{
-		{title: "Branch", cell: func(i int) span {
-			return span{plain, s.name(i)}
-		}},
-		{title: "Size " + u.name, width: 8, right: true, cell: func(i int) span {
-			if i >= len(s.recent) {
-				return span{}
-			}
-			return span{plain, u.of(s.recent[i].Bytes)}
-		}},
-		{title: "State", width: 11, cell: func(i int) span {
-			if i >= len(s.recent) {
-				return span{dim, "looked at"}
-			}
-			return stateSpan(s.recent[i].State, "")
-		}},
+	cols := []column{{title: "Branch", cell: func(i int) span { return span{plain, rows[i].name} }}}
+	if len(s.list) > 0 {
+		cols = append(cols,
+			column{title: "Size " + u.name, width: 8, right: true, cell: func(i int) span {
+				if rows[i].bytes == 0 {
+					return span{}
+				}
+				return span{plain, u.of(rows[i].bytes)}
+			}},
+			column{title: "State", width: 11, cell: func(i int) span { return rows[i].state }})
 	}
 	cols[0].width = w - tableWidth(cols) - 2
-	return table(cols, s.rows(), s.cursor-1, h)
+	return table(cols, len(rows), s.cursor-1, h)
 }

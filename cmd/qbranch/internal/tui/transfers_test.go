@@ -311,7 +311,7 @@ func TestResumeFromStore(t *testing.T) {
 	}
 	m := bench(t, f)
 	settle(m, m.Init())
-	wants(t, m, "1 transfer of an earlier session can be gone on with")
+	wants(t, m, "1 transfer can be resumed: alt+2 shows it")
 	tap(m, "ctrl+t")
 	wants(t, m, "◐ stopped", "55%", "11.00 of 19.87 GB", "◐ partly", "--include '*.safetensors'", "enter resumes; begun "+t0.Local().Format("2006-01-02 15:04"))
 	tap(m, "enter")
@@ -320,7 +320,7 @@ func TestResumeFromStore(t *testing.T) {
 	}
 	f.pending = nil
 	tap(m, "esc")
-	lacks(t, m, "earlier session")
+	lacks(t, m, "can be resumed")
 	if len(m.transfers.list) != 1 {
 		t.Error("it is listed twice")
 	}
@@ -362,7 +362,7 @@ func TestElsewhere(t *testing.T) {
 		f := &fake{pending: leftBehind(4123)}
 		m := bench(t, f)
 		settle(m, m.Init())
-		lacks(t, m, "earlier session")
+		lacks(t, m, "can be resumed")
 		tap(m, "ctrl+t")
 		return f, m, m.transfers.list[0]
 	}

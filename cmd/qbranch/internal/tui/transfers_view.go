@@ -13,7 +13,7 @@ import (
 )
 
 // summary tells other screens how transfers go, and what an earlier session left.
-func (s *transfersScreen) summary() remark {
+func (s *transfersScreen) summary(key string) remark {
 	queued, left := 0, 0
 	var now *transfer
 	for _, t := range s.list {
@@ -36,8 +36,7 @@ func (s *transfersScreen) summary() remark {
 		}
 		return r
 	case s.offer && left > 0:
-		return remark{warn, "◐ " + plural(left, "transfer", "transfers") + " of an earlier session can be gone on with",
-			"2 (alt+2 while typing) shows them, enter resumes"}
+		return remark{warn, "◐ " + plural(left, "transfer", "transfers") + " can be resumed: " + key + " shows " + map[bool]string{true: "it", false: "them"}[left == 1], ""}
 	}
 	return remark{}
 }

@@ -892,3 +892,72 @@ func TestTour(t *testing.T) {
 		wants(t, m, step.want)
 	}
 }
+
+// The name that was opened is kept in the field, and the first letter or a paste
+// takes its place; arrows edit it.
+func TestKeptName(t *testing.T) {
+	paste := func(m *model, text string) {
+		_, cmd := m.Update(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune(text), Paste: true})
+		settle(m, cmd)
+	}
+	for _, tc := range []struct {
+		name string
+		do   func(m *model)
+		want string
+	}{
+		{"a letter", func(m *model) { tap(m, "x", "y") }, "xy"},
+		{"a paste", func(m *model) { paste(m, "owner/name") }, "owner/name"},
+		{"an arrow, then a letter", func(m *model) { tap(m, "end", "x") }, tales.String() + "x"},
+		{"backspace", func(m *model) { tap(m, "backspace") }, ""},
+		{"esc", func(m *model) { tap(m, "esc") }, ""},
+		{"a tab and back", func(m *model) {
+			_, cmd := m.Update(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("4"), Alt: true})
+			settle(m, cmd)
+			if m.top() != onGenerate {
+				t.Errorf("alt+4 led to screen %d", m.top())
+			}
+			tap(m, "esc", "x")
+		}, "x"},
+	} {
+		m := bench(t, &fake{listing: talesListing()})
+		settle(m, m.Init())
+		paste(m, tales.String())
+		if tap(m, "enter"); m.top() != onBranches {
+			t.Fatalf("%s: enter led to screen %d", tc.name, m.top())
+		}
+		tap(m, "esc")
+		tc.do(m)
+		if got := m.start.input.text(); got != tc.want || m.top() != onStart {
+			t.Errorf("%s: got %q on screen %d, want %q", tc.name, got, m.top(), tc.want)
+		}
+	}
+
+	// Where nobody types a paste opens what it names, or says what is wrong with it.
+	m := atTales(t, &fake{listing: talesListing()})
+	paste(m, "no reference")
+	wants(t, m, "no reference")
+	if paste(m, " other/name:b\n"); m.top() != onBranches || m.branches.repo.String() != "other/name" {
+		t.Errorf("a paste led to screen %d with %v", m.top(), m.branches.repo)
+	}
+}
+
+// With nothing in the store there are examples to choose; what is partly there is
+// listed, and once.
+func TestStartRows(t *testing.T) {
+	m := bench(t, &fake{listing: talesListing()})
+	settle(m, m.Init())
+	wants(t, m, "▏owner/name", examples[0].name)
+	tap(m, "down", "enter")
+	if m.top() != onBranches || m.branches.repo.String() != examples[0].name {
+		t.Errorf("enter on an example led to screen %d with %v", m.top(), m.branches.repo)
+	}
+
+	m = bench(t, &fake{looked: []app.RepoID{tales}})
+	settle(m, m.Init())
+	m.start.unfinished([]*transfer{{ref: talesRef("b"), state: transferStopped, done: 43, total: 100}, {ref: talesRef("c"), state: transferRunning}})
+	wants(t, m, talesRef("b").String(), "◐ 43%")
+	lacks(t, m, talesRef("c").String(), "looked at\n")
+	if n := len(m.start.rows()); n != 1 {
+		t.Errorf("%d rows, want 1", n)
+	}
+}

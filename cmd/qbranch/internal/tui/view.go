@@ -188,7 +188,11 @@ func (m *model) status() remark {
 		}
 	}
 	if m.top() != onTransfers {
-		run = m.transfers.summary()
+		key := "2"
+		if m.typing() {
+			key = "alt+2"
+		}
+		run = m.transfers.summary(key)
 	}
 	if next.text == "" {
 		return run
