@@ -26,7 +26,9 @@ func KVTypes() []string {
 func (i *Inspection) verdicts(s engines.Subject) []engines.Verdict {
 	all := engines.Evaluate(s)
 	loads, why := engines.Unknown, i.notGPTQ()
-	if why != "" {
+	if i.blind() {
+		why = "nothing of it could be read"
+	} else if why != "" {
 		why += "; what programs do with other formats is not in this table"
 	} else if fatal := i.Fatal(); len(fatal) > 0 {
 		loads, why = engines.No, "the branch is unusable: "+FindingText(fatal[0])
@@ -40,6 +42,10 @@ func (i *Inspection) verdicts(s engines.Subject) []engines.Verdict {
 	}
 	return all
 }
+
+// blind reports whether files that tell what the branch is could not be read, and
+// no other was: what its name and the card say is no ground to judge it.
+func (i *Inspection) blind() bool { return len(i.JSON)+len(i.Headers) == 0 && len(i.Unread) > 0 }
 
 // notGPTQ says that the branch has another format, by its configuration, its
 // tensors or the names of its files; "" when it is GPTQ or not known.

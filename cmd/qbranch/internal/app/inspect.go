@@ -263,7 +263,7 @@ func inspected(f *branchFacts, onCard claims) Inspection {
 	i.Config, _ = in.Config() // Check has the findings of that
 	i.Beliefs = in.Beliefs()
 	// Where something could not be read and nothing else was, nothing is known.
-	if len(i.JSON)+len(i.Headers) > 0 || len(i.Unread) == 0 {
+	if !i.blind() {
 		i.Findings = append(i.Findings, quant.Check(in)...)
 	}
 	i.settle(in, f.evidence.proven, onCard)

@@ -237,10 +237,21 @@ func restricted(err error) bool {
 
 // restrict notes, once, that permission is needed, and how to get it.
 func (l *Listing) restrict(what string, err error) {
-	if slices.ContainsFunc(l.Notes, func(n Note) bool { return n.Code == "RESTRICTED" }) {
+	if l.Restricted() != "" {
 		return
 	}
 	l.note("", "RESTRICTED", "access to %s is restricted, so that some of this is from names and the card alone: %s", what, cmp.Or(HintOf(err), err.Error()))
+}
+
+// Restricted says that files cannot be read without permission, and how to get it;
+// "" when they can.
+func (l *Listing) Restricted() string {
+	for _, n := range l.Notes {
+		if n.Code == "RESTRICTED" {
+			return n.Message
+		}
+	}
+	return ""
 }
 
 // readCard parses the card and notes what keeps it from being compared. One that
@@ -307,7 +318,7 @@ func (l *Listing) addRow(f branchFacts, c *Card) BranchRow {
 	l.settle(&row, hear(&f, c))
 	l.decideDescription(&row)
 	row.Parameters = append(row.Parameters, sizeParameter(&row, onCard))
-	if f.kind == KindBranch {
+	if f.kind == KindBranch && (l.card != nil || l.Restricted() == "") {
 		row.Parameters = append(row.Parameters, listedParameter(onCard))
 	}
 	if onCard == nil {

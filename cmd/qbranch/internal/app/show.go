@@ -234,6 +234,9 @@ func (s *Shown) judge(f *fitter, i *Inspection) {
 	if slices.ContainsFunc(s.Findings, func(f Finding) bool { return f.Severity == Fatal && (f.Code == "J2" || f.Code == "H7") }) {
 		return // it is another format: what loaders of GPTQ would take it for helps nobody
 	}
+	if i.blind() {
+		return // they would find files that we could not read
+	}
 	for _, b := range i.Beliefs {
 		c := b.Config
 		r := Reading{ID: b.Loader.ID, Name: b.Loader.Name, File: b.File, Bits: c.Bits, GroupSize: c.GroupSize,

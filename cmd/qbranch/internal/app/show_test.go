@@ -14,6 +14,7 @@ import (
 	"github.com/qbranch/qbranch/cmd/qbranch/internal/app"
 	"github.com/qbranch/qbranch/hub"
 	"github.com/qbranch/qbranch/hub/hubtest"
+	"github.com/qbranch/qbranch/quant/engines"
 )
 
 func (w *world) show(t app.Target) *app.Shown {
@@ -132,6 +133,8 @@ func TestShowOdd(t *testing.T) {
 	gated := newWorldOf(t, hubtest.RepoData{ID: repoID, Branches: demoBranches(t, main32), Gated: true}, hubtest.Options{Token: "hf_good"})
 	if s := gated.show(gated.target(main32)); len(s.Unread) == 0 || parameter(s, "bits") != "3 name" {
 		t.Errorf("gated: unread %q, bits %s", s.Unread, parameter(s, "bits"))
+	} else if len(s.Loaders) != 0 || slices.ContainsFunc(s.Engines, func(e app.ProgramVerdict) bool { return e.Loads != engines.Unknown }) {
+		t.Errorf("gated: what nobody could read is judged: %+v %+v", s.Loaders, s.Engines)
 	}
 }
 

@@ -48,7 +48,7 @@ func (s *branchesScreen) keys(m *model) []binding {
 	if n := len(s.wanted(m)); n > 1 {
 		enter = "get " + strconv.Itoa(n)
 	}
-	why, off := s.whyNot(label), m.cannotFetch(label)
+	why, off := s.whyNot(label), m.cannotFetch(s.selected(), label)
 	can := s.row() != nil
 	return []binding{
 		bind(moveKeys, "↑↓", "move", len(s.rows()) > 1, func(_ *model, pressed string) tea.Cmd {
@@ -132,7 +132,7 @@ func (s *branchesScreen) mark(*model) tea.Cmd {
 
 // wanted are the marked branches that enter fetches.
 func (s *branchesScreen) wanted(m *model) (refs []app.Ref) {
-	if m.offline {
+	if m.cannotFetch(app.Ref{Repo: s.repo}, "get") != "" {
 		return nil
 	}
 	for _, r := range s.all() {

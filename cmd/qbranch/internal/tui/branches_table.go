@@ -321,6 +321,9 @@ func (s *branchesScreen) local(m *model, r app.BranchRow) span {
 		}
 		return span{accent, "↓ " + percent(t.done, t.total)}
 	}
+	if r.Local == app.LocalNone && s.listing != nil && s.listing.Restricted() != "" {
+		return span{warn, "⊘ locked"}
+	}
 	return stateSpan(r.Local, percent(r.LocalBytes, r.TotalBytes))
 }
 

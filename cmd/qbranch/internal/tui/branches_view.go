@@ -20,6 +20,8 @@ func (s *branchesScreen) status(m *model) remark {
 		return remark{role: dim, text: spinner(m.frame) + " asking the hub"}
 	case s.gradeErr != nil:
 		return remark{bad, "✗ what fits is not known: " + s.gradeErr.Error(), hintOr(s.gradeErr, "r tries again")}
+	case s.listing != nil && s.listing.Restricted() != "":
+		return remark{warn, s.listing.Restricted(), howToUnlock}
 	case s.reading.running() && m.frame > 2:
 		return remark{role: dim, text: spinner(m.frame) + " reading the headers of the weights"}
 	}

@@ -239,7 +239,7 @@ func (s *detailScreen) status(m *model) remark {
 	for _, n := range s.shown.Notes {
 		switch n.Code {
 		case "RESTRICTED":
-			return remark{warn, n.Message, "accept the terms on the model's page, then set HF_TOKEN"}
+			return remark{warn, n.Message, howToUnlock}
 		case "OFFLINE":
 			return remark{role: warn, text: n.Message}
 		}

@@ -66,8 +66,14 @@ func whyNotFetch(branch, label string) string {
 	return ""
 }
 
+const howToUnlock = "accept the terms on the model's page, then set HF_TOKEN"
+
 // cannotFetch says why what enter does for a branch cannot be done now; "" = it can.
-func (m *model) cannotFetch(label string) string {
+func (m *model) cannotFetch(ref app.Ref, label string) string {
+	b := &m.branches
+	if label == "get" && b.repo == ref.Repo && b.listing != nil && b.listing.Restricted() != "" {
+		return ref.RevisionOrMain() + " cannot be fetched without permission: " + howToUnlock
+	}
 	if m.offline && label != "" && label != "repair" && label != "watch" {
 		return "offline: it cannot be fetched now; start again without --offline and HF_HUB_OFFLINE"
 	}
@@ -129,7 +135,7 @@ func branchKeys(m *model, ref app.Ref, local app.LocalState, on bool) (enter, ve
 	label := m.fetchLabel(ref, local)
 	here := on && (label == "" || label == "repair" || label == "update")
 	why := whyNotFetch(ref.RevisionOrMain(), label)
-	off := m.cannotFetch(label)
+	off := m.cannotFetch(ref, label)
 	enter = bind("enter", "enter", orAny(label, "get"), on && label != "" && off == "", simply(func(m *model) tea.Cmd { return m.fetch(ref, label) })).or(cmp.Or(off, why))
 	verify = bind("v", "v", "verify, every byte against its hash", here, simply(func(m *model) tea.Cmd { return m.verify.open(m, ref, false) })).or(why)
 	generate = bind("g", "g", "generate, text from a prompt", here && label != "repair", simply(func(m *model) tea.Cmd { return m.generate.open(m, ref) })).or(why)

@@ -102,6 +102,12 @@ func states(t *testing.T) []state {
 	tap(m, "j", "enter")
 	add("branches-offline-list", m)
 
+	locked := talesListing()
+	locked.Notes = []app.Note{{Code: "RESTRICTED", Message: "access to the files is restricted, so that some of this is from names and the card alone"}}
+	m = atTales(t, &fake{listing: locked})
+	tap(m, "j", "enter")
+	add("branches-locked", m)
+
 	f := &fake{}
 	m = atTales(t, f)
 	f.listErr = hinted{"list: rate limited", "try again in 4 minutes"}

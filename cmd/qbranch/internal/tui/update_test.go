@@ -600,6 +600,21 @@ func TestForce(t *testing.T) {
 	}
 }
 
+// What needs permission is locked: it is said how to get it, and nothing is begun
+// that must fail.
+func TestLocked(t *testing.T) {
+	l := talesListing()
+	l.Notes = append(l.Notes, app.Note{Code: "RESTRICTED", Message: "access to the files is restricted"})
+	m := atTales(t, &fake{listing: l})
+	wants(t, m, "access to the files is restricted", howToUnlock, "⊘", "g generate")
+	tap(m, "j", "enter")
+	lacks(t, m, "enter get")
+	wants(t, m, "cannot be fetched without permission", "HF_TOKEN")
+	if len(m.transfers.list) != 0 {
+		t.Error("a transfer was begun")
+	}
+}
+
 // While the hub does not answer its last list is shown, with its age; its next
 // answer takes the place of that.
 func TestKeptList(t *testing.T) {
