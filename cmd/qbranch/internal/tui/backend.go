@@ -15,6 +15,8 @@ type backend interface {
 	Kept(ctx context.Context, repo app.RepoID) survey // nil = nothing
 	Recent(dir string) ([]app.RepoID, error)
 	Remember(dir string, repo app.RepoID) error
+	Queue(dir string) ([]app.Queued, error)
+	KeepQueue(dir string, queue []app.Queued) error
 	Survey(ctx context.Context, ref app.Ref) (survey, error)
 	GPUs(ctx context.Context, o app.GPUOptions) (*app.GPUReport, error)
 	Show(ctx context.Context, t app.Target, o app.FitOptions) (*app.Shown, error)
@@ -73,6 +75,10 @@ func (b appBackend) Kept(ctx context.Context, repo app.RepoID) survey {
 func (appBackend) Recent(dir string) ([]app.RepoID, error) { return app.Recent(dir) }
 
 func (appBackend) Remember(dir string, repo app.RepoID) error { return app.Remember(dir, repo) }
+
+func (appBackend) Queue(dir string) ([]app.Queued, error) { return app.Queue(dir) }
+
+func (appBackend) KeepQueue(dir string, queue []app.Queued) error { return app.KeepQueue(dir, queue) }
 
 var _ backend = appBackend{}
 

@@ -38,6 +38,7 @@ type fake struct {
 	collect func(q app.CollectRequest) (*app.SweepReport, error)
 	pins    []string
 	looked  []app.RepoID
+	queue   []app.Queued
 	pending *app.PendingReport
 
 	mu     sync.Mutex
@@ -68,6 +69,19 @@ func (f *fake) Recent(string) ([]app.RepoID, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.looked, nil
+}
+
+func (f *fake) Queue(string) ([]app.Queued, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.queue, nil
+}
+
+func (f *fake) KeepQueue(_ string, queue []app.Queued) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.queue = queue
+	return nil
 }
 
 func (f *fake) Remember(_ string, repo app.RepoID) error {

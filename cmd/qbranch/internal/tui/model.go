@@ -124,7 +124,7 @@ func (m *model) Init() tea.Cmd {
 		m.start.input.set(m.repo)
 		cmd = tea.Batch(cmd, m.start.open(m))
 	}
-	return tea.Batch(cmd, m.lookAround(), m.transfers.lookAtStore(m), m.keepTicking())
+	return tea.Batch(cmd, m.lookAround(), m.transfers.lookAtStore(m), m.transfers.recall(m), m.keepTicking())
 }
 
 func (m *model) top() screenID { return m.way[len(m.way)-1] }
@@ -260,6 +260,9 @@ func (m *model) take(msg tea.Msg) tea.Cmd {
 		return tea.Batch(m.transfers.ended(m, msg), m.reread())
 	case roomMsg:
 		m.transfers.room(msg)
+	case queueMsg:
+		m.transfers.recalled(m, msg)
+		m.start.unfinished(m.transfers.list)
 	case pendingMsg:
 		m.transfers.found(m, msg)
 		m.start.unfinished(m.transfers.list)
@@ -379,8 +382,8 @@ func askQuit(m *model, _ string) tea.Cmd {
 	}
 	text := []string{
 		plural(m.transfers.active(), "transfer is", "transfers are") + " not finished.",
-		"What is on disk stays and is not fetched again:",
-		"the same command resumes.",
+		"What has come stays and is not fetched again;",
+		"the next start lists it under Transfers.",
 	}
 	if m.passing {
 		text[1], text[2] = "The store is a temporary one: what was fetched", "is deleted at the end."

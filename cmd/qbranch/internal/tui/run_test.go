@@ -94,6 +94,9 @@ func TestQuitWhileTransferring(t *testing.T) {
 			t.Errorf("the normal screen lacks %q: %q", want, normal)
 		}
 	}
+	if want := (app.Ref{Repo: tales, Revision: "main"}); len(f.queue) != 1 || f.queue[0].Ref != want {
+		t.Errorf("the next start is told of %+v, want %s", f.queue, want)
+	}
 	// It never asked the terminal anything.
 	for _, query := range []string{"\x1b]11;?", "\x1b]10;?", "\x1b[6n", "\x1b[c", "\x1b[>c"} {
 		if strings.Contains(got, query) {

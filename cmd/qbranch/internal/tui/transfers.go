@@ -57,6 +57,7 @@ type transfer struct {
 	well   *atomic.Bool // set by the command when the attempt ended well
 	pid    int          // of the process that is at it, of transferElsewhere
 	left   bool         // it was found in the store, and not begun here
+	waited bool         // it was queued in an earlier session, and the store has nothing of it
 	begun  time.Time    // of one that was found there
 
 	planned     bool // total is the plan's; before, what the listing said
@@ -197,7 +198,7 @@ func (s *transfersScreen) start(m *model, t *transfer) tea.Cmd {
 	ctx, cancel := context.WithCancel(m.work.ctx)
 	t.cancel = cancel
 	t.gen++
-	t.planned, t.paused, t.left = false, false, false
+	t.planned, t.paused, t.left, t.waited = false, false, false, false
 	t.state, t.stats, t.out, t.well = transferRunning, &app.Stats{}, &outbox[app.Event]{}, &atomic.Bool{}
 	steer := new(app.Transfer)
 	t.steer = steer

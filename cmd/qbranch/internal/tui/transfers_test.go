@@ -663,3 +663,27 @@ func TestTransfersDrop(t *testing.T) {
 		}
 	}
 }
+
+// What waited when the program ended is listed at the next start, until it is
+// cleared; what has come since is not.
+func TestQueueIsRemembered(t *testing.T) {
+	m, _, _ := running(t, 3)
+	queue := m.transfers.unfinished()
+	if len(queue) != 2 || queue[1].Ref.Revision != "main" {
+		t.Fatalf("remembered: %+v", queue)
+	}
+	f := &fake{queue: queue}
+	m = bench(t, f)
+	settle(m, m.Init())
+	wants(t, m, "2 transfers can be resumed")
+	settle(m, showTransfers(m))
+	wants(t, m, "· was queued", "enter fetches it")
+	hit(m, "x")
+	if got := m.transfers.unfinished(); len(got) != 1 || got[0].Ref != queue[1].Ref {
+		t.Errorf("after one was cleared: %+v", got)
+	}
+	hit(m, "enter")
+	if got := m.transfers.list[0]; got.waited || !got.is(transferRunning) {
+		t.Errorf("enter did not begin it: %+v", got)
+	}
+}

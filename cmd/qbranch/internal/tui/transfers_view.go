@@ -75,6 +75,8 @@ func (t *transfer) pace() span {
 			by = strings.TrimSpace(rate(t.meter.perSecond)) + ", by another qbranch (pid " + fmt.Sprint(t.pid) + "): read only here"
 		}
 		return span{warn, by}
+	case t.waited:
+		return span{warn, "was queued when the program ended; enter fetches it"}
 	case t.state == transferStopped:
 		text := "stopped; enter resumes"
 		if t.left && !t.begun.IsZero() {
@@ -133,6 +135,9 @@ func (t *transfer) outcome() span {
 	case transferDone:
 		return span{good, "● verified"}
 	case transferStopped:
+		if t.waited {
+			return span{dim, "· was queued"}
+		}
 		return span{warn, "◐ stopped"}
 	case transferElsewhere:
 		return span{warn, fmt.Sprintf("↓ pid %d", t.pid)}

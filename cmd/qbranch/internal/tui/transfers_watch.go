@@ -251,7 +251,7 @@ func (s *transfersScreen) found(m *model, msg pendingMsg) {
 	for _, t := range slices.Clone(s.list) {
 		switch {
 		case still[t.ref]:
-		case t.state == transferStopped && t.left: // what there was has been removed, or has come
+		case t.state == transferStopped && t.left && !t.waited: // what there was has been removed, or has come
 			s.clear(t)
 		case t.state != transferElsewhere:
 		case msg.here[t.ref]:
@@ -306,7 +306,7 @@ func (s *transfersScreen) merge(m *model, p app.Pending) {
 	case t.active() || t.is(transferDone, transferFailed) && !elsewhere:
 		return
 	}
-	t.state = transferStopped
+	t.state, t.waited = transferStopped, false
 	if elsewhere {
 		t.state = transferElsewhere
 	}

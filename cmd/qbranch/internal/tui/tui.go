@@ -49,6 +49,8 @@ func run(ctx context.Context, b backend, o Options, env func(string) string) err
 	m.clip, m.display = o.Out, d
 	err := perform(ctx, m, d)
 	if !o.Temporary {
+		// A comfort, no promise: what was under way is told with its commands.
+		_ = b.KeepQueue(m.plan.base.StateDir, m.transfers.unfinished())
 		farewell(o.Out, m)
 	}
 	if ctx.Err() != nil {

@@ -440,7 +440,7 @@ func TestQuitAsks(t *testing.T) {
 	if quits(hit(m, "q")) {
 		t.Error("q quit without asking while a transfer ran")
 	}
-	wants(t, m, "1 transfer is not finished", "the same command resumes")
+	wants(t, m, "1 transfer is not finished", "the next start lists it")
 	if quits(hit(m, "n")) || m.over != nil {
 		t.Error("n did not go back")
 	}
