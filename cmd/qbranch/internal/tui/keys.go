@@ -120,27 +120,32 @@ func footer(bs []binding, w int) line {
 }
 
 // helpBody explains every key of the screen below, and the signs.
-func helpBody(m *model) []line {
+func helpBody(m *model, w int) []line {
+	const at = 15
 	var out []line
-	for _, b := range m.current().keys(m) {
-		h := b.Help()
-		l := line{{accent, "   " + left(h.Key, 12)}, {plain, h.Desc}}
-		if !b.Enabled() {
-			l = line{{dim, "   " + left(h.Key, 12) + h.Desc + "  (not now)"}}
+	entry := func(sign line, r role, text string) {
+		for i, row := range wrap(text, w-at-1) {
+			l := line{{plain, strings.Repeat(" ", at)}}
+			if i == 0 {
+				l = sign.fill(at)
+			}
+			out = append(out, append(l, span{r, row}))
 		}
-		out = append(out, l)
 	}
-	for _, b := range m.everywhere() {
-		h := b.Help()
-		out = append(out, line{{accent, "   " + left(h.Key, 12)}, {plain, h.Desc}})
+	for _, b := range append(m.current().keys(m), m.everywhere()...) {
+		if h := b.Help(); b.Enabled() {
+			entry(say(accent, "   "+h.Key), plain, h.Desc)
+		} else {
+			entry(say(dim, "   "+h.Key), dim, h.Desc+"  (not now)")
+		}
 	}
-	return append(out, nil,
-		line{{good, "   ● verified"}, {plain, "  checked against its hash when it came"}},
-		line{{warn, "   ◐ 43%"}, {plain, "       partly here; enter resumes"}},
-		line{{bad, "   ! corrupt"}, {plain, "   bytes on disk changed; enter repairs them"}},
-		line{{warn, "   ↻ outdated"}, {plain, "  the branch has a newer commit; enter updates"}},
-		line{{plain, "   Fit         "}, {good, "✓"}, {plain, " even the highest estimate is free, "}, {warn, "~"}, {plain, " only the expected one, "}, {bad, "✗"}, {plain, " neither"}},
-		line{{plain, "   Eng         A AutoGPTQ or GPTQModel, E ExLlama, V vLLM, Q qbranch; small: with a caveat, - no, ? unknown"}},
-		line{{plain, "   Rank        expected order by bits, group size, act-order: not a measurement"}},
-	)
+	out = append(out, nil)
+	entry(say(good, "   ● verified"), plain, "checked against its hash when it came")
+	entry(say(warn, "   ◐ 43%"), plain, "partly here; enter resumes")
+	entry(say(bad, "   ! corrupt"), plain, "bytes on disk changed; enter repairs them")
+	entry(say(warn, "   ↻ outdated"), plain, "the branch has a newer commit; enter updates")
+	entry(say(plain, "   Fit"), plain, "✓ even the highest estimate is free, ~ only the expected one, ✗ neither")
+	entry(say(plain, "   Eng"), plain, "A AutoGPTQ or GPTQModel, E ExLlama, V vLLM, Q qbranch; small: with a caveat, - no, ? unknown")
+	entry(say(plain, "   Rank"), plain, "expected order by bits, group size, act-order: not a measurement")
+	return out
 }

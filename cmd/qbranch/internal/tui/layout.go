@@ -1,6 +1,9 @@
 package tui
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Smallest window anything is drawn in.
 const (
@@ -33,10 +36,10 @@ func splitAt(w, h, wb, low int, a, b pane) []line {
 	if w < wideFrom {
 		out := exactly(a.draw(w, h-low-1), h-low-1)
 		out = append(out, rule(w, b.title))
-		return append(out, exactly(b.draw(w, low), low)...)
+		return append(out, exactly(goesOn(b.draw(w, low), low), low)...)
 	}
 	wa := w - wb - 3
-	left, right := exactly(a.draw(wa, h-2), h-2), exactly(b.draw(wb, h-2), h-2)
+	left, right := exactly(a.draw(wa, h-2), h-2), exactly(goesOn(b.draw(wb, h-2), h-2), h-2)
 	out := []line{{{dim, "┌─"}, {title, titled(a.title, wa-2)}, {dim, dashes(wa-1, a.title) + "┬─"},
 		{title, titled(b.title, wb-2)}, {dim, dashes(wb-1, b.title) + "┐"}}}
 	for i := range left {
@@ -45,6 +48,20 @@ func splitAt(w, h, wb, low int, a, b pane) []line {
 		out = append(out, append(append(l, right[i].fill(wb)...), span{dim, "│"}))
 	}
 	return append(out, say(dim, "└"+strings.Repeat("─", wa)+"┴"+strings.Repeat("─", wb)+"┘"))
+}
+
+// goesOn says in the last of h rows that there are more.
+func goesOn(ls []line, h int) []line {
+	more := 0
+	for i := h; i < len(ls); i++ {
+		if ls[i].width() > 0 {
+			more++
+		}
+	}
+	if more == 0 || h < 1 {
+		return ls
+	}
+	return append(slices.Clone(ls[:h-1]), say(dim, "   … "+plural(more+1, "more line", "more lines")))
 }
 
 // rule is a horizontal line with a title in it.
@@ -81,12 +98,12 @@ func table(cols []column, n, cursor, h int) []line {
 
 // tableMarked is table with a sign before the rows that are marked.
 func tableMarked(cols []column, n, cursor, h int, marked func(i int) bool) []line {
-	head := say(dim, "   ")
+	from, rows := firstRow(n, cursor, h), max(0, h-1)
+	head := say(accent, moreSigns(from, n-from-rows))
 	for _, c := range cols {
 		head = append(head, c.place(span{dim, c.title}), span{plain, "  "})
 	}
 	out := []line{head}
-	from, rows := firstRow(n, cursor, h), max(0, h-1)
 	for i := from; i < min(n, from+rows); i++ {
 		l := say(plain, "   ")
 		switch {
@@ -107,6 +124,20 @@ func tableMarked(cols []column, n, cursor, h int, marked func(i int) bool) []lin
 		out = append(out, l)
 	}
 	return out
+}
+
+// moreSigns stand at the head of a table that shows a part of its rows: where
+// others are, above and below.
+func moreSigns(above, below int) string {
+	switch {
+	case above > 0 && below > 0:
+		return "↑↓ "
+	case above > 0:
+		return " ↑ "
+	case below > 0:
+		return " ↓ "
+	}
+	return "   "
 }
 
 // firstRow is the first of n rows that a table of h lines shows.

@@ -122,6 +122,21 @@ func cut(s string, w int) string {
 	return head(s, w-1) + "…"
 }
 
+// tail returns the end of s, cleaned, in at most w columns, with … where text is
+// missing.
+func tail(s string, w int) string {
+	s = clean(s)
+	if width(s) <= w {
+		return s
+	}
+	for i := range s {
+		if width(s[i:]) < w {
+			return "…" + s[i:]
+		}
+	}
+	return ""
+}
+
 // left returns s in exactly w columns.
 func left(s string, w int) string {
 	s = cut(s, w)
@@ -156,6 +171,33 @@ func (l line) fill(w int) line {
 		out = append(out, span{plain, strings.Repeat(" ", w)})
 	}
 	return out
+}
+
+// parted returns what stands in l, cleaned, before column from and from column to
+// on; a wide character across an edge becomes blanks.
+func (l line) parted(from, to int) (before, after line) {
+	x := 0
+	for _, s := range l {
+		t := clean(s.text)
+		first := head(t, from-x)
+		if first != "" {
+			before = append(before, span{s.role, first})
+		}
+		rest := t
+		for at := x; rest != "" && at < to; {
+			n := firstRune(rest)
+			at += width(rest[:n])
+			rest = rest[n:]
+			if at > to {
+				rest = strings.Repeat(" ", at-to) + rest
+			}
+		}
+		if rest != "" {
+			after = append(after, span{s.role, rest})
+		}
+		x += width(t)
+	}
+	return before, after
 }
 
 // width is the number of columns of the whole line.

@@ -34,9 +34,9 @@ func (o *help) keys(*model) []binding {
 }
 
 func (o *help) body(m *model, w, h int) []line {
-	all := helpBody(m)
+	all := helpBody(m, w)
 	o.up = max(0, min(o.up, len(all)-h))
-	return all[o.up:]
+	return goesOn(all[o.up:], h)
 }
 
 // question asks before something that cannot be taken back.
@@ -57,8 +57,13 @@ func (o *question) keys(*model) []binding {
 	}
 }
 
-// body is a box in the middle. The question itself is always seen.
-func (o *question) body(_ *model, w, h int) []line {
+// body is the box alone, in the middle.
+func (o *question) body(_ *model, w, h int) []line { return o.over(make([]line, h), w) }
+
+// over draws the box in the middle of a body w columns wide. The question itself is
+// always seen.
+func (o *question) over(under []line, w int) []line {
+	h := len(under)
 	inner := min(max(52, longest(o.text)+4), w-4)
 	ask := o.ask + "   y yes   n no"
 	var text []string
@@ -71,13 +76,17 @@ func (o *question) body(_ *model, w, h int) []line {
 	if len(text) > h-2 {
 		text = append(text[:max(0, h-4)], "…", ask)
 	}
-	pad := strings.Repeat(" ", max(0, (w-inner-2)/2))
-	out := make([]line, max(0, (h-len(text)-2)/2))
-	out = append(out, line{{plain, pad}, {warn, "┌" + strings.Repeat("─", inner) + "┐"}})
+	box := []line{say(warn, "┌"+strings.Repeat("─", inner)+"┐")}
 	for _, t := range text {
-		out = append(out, line{{plain, pad}, {warn, "│"}, {plain, left("  "+t, inner)}, {warn, "│"}})
+		box = append(box, line{{warn, "│"}, {plain, left("  "+t, inner)}, {warn, "│"}})
 	}
-	return append(out, line{{plain, pad}, {warn, "└" + strings.Repeat("─", inner) + "┘"}})
+	box = append(box, say(warn, "└"+strings.Repeat("─", inner)+"┘"))
+	x, y := max(0, (w-inner-2)/2), max(0, (h-len(box))/2)
+	for i, row := range box[:min(len(box), h)] {
+		before, after := under[y+i].fill(w).parted(x, x+inner+2)
+		under[y+i] = append(append(before.fill(x), row...), after...)
+	}
+	return under
 }
 
 // boxRows wraps a line of a box under its own indent; references and command lines

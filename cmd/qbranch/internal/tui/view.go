@@ -32,7 +32,7 @@ func (m *model) View() string {
 		lines = append(lines, second)
 	}
 	h := m.bodyHeight()
-	lines = append(lines, exactly(m.drawn(m.width, h), h)...)
+	lines = append(lines, m.drawn(m.width, h)...)
 	lines = append(append(lines, statusLines(m.status(), m.width)...), footer(m.bindings(), m.width))
 	rows := make([]string, len(lines))
 	for i, l := range lines {
@@ -42,15 +42,20 @@ func (m *model) View() string {
 }
 
 // statusLines are two: what is said and what to do next. What is too long for the
-// first goes on in the second when that is empty.
+// first goes on in the second, before the advice; of what is too long for both the
+// middle goes, because an error says first what failed and last why.
 func statusLines(r remark, w int) []line {
-	second := say(dim, " "+r.hint)
 	text := oneLine.Replace(r.text)
-	if rows := wrap(text, w-2); r.hint == "" && len(rows) > 1 {
-		text = rows[0]
-		second = say(r.role, " "+strings.Join(rows[1:], " "))
+	rows := wrap(text, w-2)
+	if len(rows) < 2 {
+		return []line{say(r.role, " "+text), say(dim, " "+r.hint)}
 	}
-	return []line{say(r.role, " "+text), second}
+	rest := strings.Join(rows[1:], " ")
+	second := say(r.role, " "+tail(rest, w-2))
+	if r.hint != "" && width(rest) < w-12 {
+		second = append(second, span{dim, "  " + r.hint})
+	}
+	return []line{say(r.role, " "+rows[0]), second}
 }
 
 // headLines is how many rows stand above the body.
@@ -168,12 +173,16 @@ func (m *model) tabLine(form int) line {
 	return out
 }
 
-// drawn is the body: the overlay's, else the screen's.
+// drawn is the body in h rows: the overlay's, else the screen's. A question is
+// asked over the screen that it is about.
 func (m *model) drawn(w, h int) []line {
-	if m.over != nil {
-		return m.over.body(m, w, h)
+	if q, is := m.over.(*question); is {
+		return q.over(exactly(m.current().body(m, w, h), h), w)
 	}
-	return m.current().body(m, w, h)
+	if m.over != nil {
+		return exactly(m.over.body(m, w, h), h)
+	}
+	return exactly(m.current().body(m, w, h), h)
 }
 
 // status chooses what the status lines say.

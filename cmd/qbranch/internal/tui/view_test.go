@@ -133,8 +133,9 @@ func TestStatusLines(t *testing.T) {
 		{"short", "do it", " short", " do it"},
 		{"short", "", " short", " "},
 		{"one two three four five", "", " one two three four", " five"},
-		{"one two three four five", "do it", " one two three four five", " do it"},
-		{"one two three four\nfive six seven eight nine ten", "", " one two three four", " five six seven eight nine ten"},
+		{"one two three four five", "do it", " one two three four", " five  do it"},
+		{"one two three four five six seven", "do it", " one two three four", " five six seven"},
+		{"one two three four\nfive six seven eight nine ten", "", " one two three four", " …even eight nine ten"},
 	} {
 		var got []string
 		for _, l := range statusLines(remark{text: tc.text, hint: tc.hint}, 22) {
@@ -354,5 +355,55 @@ func TestContrast(t *testing.T) {
 				t.Errorf("%s: role %d in colour %d has a contrast of %.1f", theme.name, r, n, ratio)
 			}
 		}
+	}
+}
+
+// What a box covers goes, column for column; a wide character on its edge becomes a
+// blank.
+func TestParted(t *testing.T) {
+	text := func(l line) string {
+		out := ""
+		for _, s := range l {
+			out += s.text
+		}
+		return out
+	}
+	for _, tc := range []struct {
+		l             line
+		from, to      int
+		before, after string
+	}{
+		{line{{plain, "abc"}, {bad, "def"}}, 2, 4, "ab", "ef"},
+		{line{{plain, "abc"}, {bad, "def"}}, 0, 6, "", ""},
+		{line{{plain, "abc"}, {bad, "def"}}, 3, 3, "abc", "def"},
+		{line{{plain, "a漢字b"}}, 2, 4, "a", " b"},
+	} {
+		before, after := tc.l.parted(tc.from, tc.to)
+		if text(before) != tc.before || text(after) != tc.after {
+			t.Errorf("%v parted at %d and %d: %q and %q, want %q and %q", tc.l, tc.from, tc.to, text(before), text(after), tc.before, tc.after)
+		}
+	}
+}
+
+// A table and a pane that show a part say that there is more.
+func TestMoreIsSaid(t *testing.T) {
+	cols := []column{{title: "Name", width: 4, cell: func(i int) span { return span{plain, "row"} }}}
+	for _, tc := range []struct {
+		cursor int
+		want   string
+	}{{0, " ↓ "}, {5, "↑↓ "}, {9, " ↑ "}} {
+		if got := table(cols, 10, tc.cursor, 5)[0][0].text; got != tc.want {
+			t.Errorf("cursor %d: %q, want %q", tc.cursor, got, tc.want)
+		}
+	}
+	if got := table(cols, 4, 0, 5)[0][0].text; got != "   " {
+		t.Errorf("all rows are seen, and the head says %q", got)
+	}
+	ls := []line{say(plain, "a"), say(plain, "b"), say(plain, "c"), nil}
+	if got := goesOn(ls, 2); len(got) != 2 || !strings.Contains(got[1][0].text, "2 more lines") {
+		t.Errorf("a cut pane: %q", got)
+	}
+	if got := goesOn(ls, 3); len(got) != 4 {
+		t.Errorf("a pane of which nothing is cut: %q", got)
 	}
 }
