@@ -15,7 +15,7 @@ func (t *transfer) closeUp(w, h int) []line {
 	rows := t.fileRows()
 	chart := 0 // rows of the map, its title included
 	if h >= 8 && len(t.look.parts) > 0 && t.is(transferRunning, transferStopping) {
-		chart = chartRows(h)
+		chart = t.chartRows(w, h)
 	}
 	files := min(len(rows)+1, h-chart)
 	out := t.fileTable(rows, w, files)
@@ -154,7 +154,7 @@ func (t *transfer) fileTable(rows []fileRow, w, h int) []line {
 			}
 		}
 	}
-	barWidth := max(0, min(free-longest, 16)) // a name is worth more than the bar
+	barWidth := max(0, min(free-longest, max(16, w/4))) // a name is worth more than the bar
 	if barWidth < 4 {
 		barWidth = 0
 	}
@@ -189,13 +189,7 @@ func window(lines []line, rows []fileRow, h int) []line {
 // chart draws where the parts of a file are, and beside it the connections, in h
 // rows with a title.
 func (t *transfer) chart(w, h int) []line {
-	side := 0
-	switch {
-	case w >= wideFrom:
-		side = 3 * connWidth
-	case w >= 78:
-		side = 2 * connWidth
-	}
+	side := connsPerRow(w) * connWidth
 	wm := w - side
 	head := rule(wm-2, "parts of "+path.Base(t.look.mapped)).fill(wm)
 	if side > 0 {
@@ -214,8 +208,29 @@ func (t *transfer) chart(w, h int) []line {
 	return out
 }
 
-// chartRows is how much of h rows the map takes, its title and its legend included.
-func chartRows(h int) int { return 4 + max(0, min((h-14)/4, 4)) }
+// chartRows is how much of h rows the map takes, its title and its legend included:
+// as many as its cells and the connections fill.
+func (t *transfer) chartRows(w, h int) int {
+	side := connsPerRow(w)
+	rows := 4 + max(0, min((h-14)/4, 4))
+	across := w - side*connWidth - 5
+	need := 2 + (len(t.look.parts)+across-1)/across
+	if side > 0 {
+		need = max(need, 1+(len(t.look.lines)+side-1)/side)
+	}
+	return min(rows, max(need, 3))
+}
+
+// connsPerRow is how many connections stand in a row beside the map.
+func connsPerRow(w int) int {
+	switch {
+	case w >= wideFrom:
+		return 3
+	case w >= 78:
+		return 2
+	}
+	return 0
+}
 
 // legend explains the signs of the map. What a pause keeps of a part is in memory.
 func legend(paused bool) line {
