@@ -105,6 +105,12 @@ A REF is owner/name, owner/name:branch, owner/name@commit or the page's URL.`,
 	})
 	root.SetUsageFunc(usage)
 	f := root.PersistentFlags()
+	r.screenFlags(root)
+	for _, name := range []string{"mouse", "theme"} { // the page is of all commands; that of tui has them
+		if err := root.Flags().MarkHidden(name); err != nil {
+			panic("qbranch: internal error: " + err.Error())
+		}
+	}
 	f.BoolP("help", "h", false, "show help, also of a command")
 	root.Flags().Bool("version", false, "print the version (this page only)")
 	f.BoolVarP(&r.quiet, "quiet", "q", false, "say only what was asked for, and errors")

@@ -71,7 +71,7 @@ func (s *branchesScreen) keys(m *model) []binding {
 		}).or("what fits is not known yet"),
 		bind("r", "r", "refresh, asking the hub again", !s.task.running(), simply(s.refresh)).or("the hub is being asked already"),
 		copyKey(can, func(*model) app.Ref { return s.selected() }),
-		bind("esc", "esc", "back, transfers go on", true, simply(s.escape)),
+		bind("esc", "esc", s.escapeLabel(), true, simply(s.escape)),
 		helpKey("?", "?"),
 		bind("q ctrl+c", "q", "quit", true, askQuit),
 	}
@@ -89,6 +89,16 @@ func (s *branchesScreen) filterKeys() []binding {
 		helpKey("f1", "f1"),
 		bind("ctrl+c", "ctrl+c", "quit", true, askQuit),
 	}
+}
+
+func (s *branchesScreen) escapeLabel() string {
+	switch {
+	case s.filter.text() != "":
+		return "show all, without the filter"
+	case len(s.marked) > 0:
+		return "unmark all"
+	}
+	return "back, transfers go on"
 }
 
 // escape takes away what narrows the table, then goes back.

@@ -147,8 +147,8 @@ func verdictSign(v app.Verdict) (string, role) {
 	return "?", dim
 }
 
-// fitBar is the sign of the verdict and the need as a part of what is free; an
-// arrow is what goes beyond. Where that is not known the word stands for it.
+// fitBar is the sign of the verdict and the need as a part of what is free, or the
+// GiB that it goes beyond: a full bar said nothing of how much. Where that is not known the word stands for it.
 func (s *branchesScreen) fitBar(f *app.FitRow) span {
 	word := s.verdictWord(f)
 	free := s.freeFor(f)
@@ -161,7 +161,7 @@ func (s *branchesScreen) fitBar(f *app.FitRow) span {
 	}
 	sign, r := verdictSign(s.verdict(f))
 	if need > free {
-		return span{r, sign + " ███████▶"}
+		return span{r, sign + " +" + strconv.FormatFloat(float64(need-free)/(1<<30), 'f', 1, 64)}
 	}
 	return span{r, sign + " " + bar(need, free, 8)}
 }

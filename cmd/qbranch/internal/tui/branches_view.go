@@ -3,6 +3,7 @@ package tui
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/qbranch/qbranch/cmd/qbranch/internal/app"
@@ -116,9 +117,30 @@ func (s *branchesScreen) gauge(m *model, w int) line {
 	if m.plan.split != "" {
 		facts = append(facts, m.plan.split)
 	}
-	out = append(out, span{dim, strings.Join(facts, "  ")})
-	order := line{{dim, "fit: " + orAny(s.only, "all") + "  sort: " + orAny(s.sort, "main first")}, {plain, " "}}
-	return ends(out, order, w)
+	// What leaves rows out is always told; how they are sorted, and what they are
+	// measured for, as there is room.
+	var narrowed line
+	if text := s.filter.text(); text != "" {
+		narrowed = append(narrowed, span{accent, fmt.Sprintf("/%s %d of %d", text, len(s.rows()), len(s.all()))}, span{plain, "  "})
+	}
+	if s.only != "" {
+		narrowed = append(narrowed, span{accent, "fit: " + s.only}, span{plain, "  "})
+	}
+	order := "sort: " + orAny(s.sort, "main first") + " "
+	if s.only == "" {
+		order = "fit: all  " + order
+	}
+	measured := span{dim, strings.Join(facts, "  ")}
+	for _, l := range [][2]line{
+		{append(slices.Clone(out), measured), append(slices.Clone(narrowed), span{dim, order})},
+		{append(slices.Clone(out), measured), narrowed},
+		{append(slices.Clone(out), span{dim, facts[0]}), narrowed},
+	} {
+		if l[0].width()+1+l[1].width() <= w {
+			return ends(l[0], l[1], w)
+		}
+	}
+	return ends(say(plain, " "), narrowed, w)
 }
 
 // detail tells about the branch under the cursor. The last line is the command

@@ -615,6 +615,20 @@ func TestLocked(t *testing.T) {
 	}
 }
 
+// What leaves rows out is told at every width, with how many are left, and how to
+// take it away.
+func TestNarrowedIsTold(t *testing.T) {
+	for _, w := range []int{80, 100, 120} {
+		m := atTales(t, &fake{listing: bigListing()})
+		m.Update(tea.WindowSizeMsg{Width: w, Height: 30})
+		tap(m, "/", "4", "b", "i", "t", "enter", "f")
+		wants(t, m, "/4bit ", " of 7", "fit: fits", "esc show all")
+		tap(m, "f", "esc")
+		wants(t, m, "fit: fits or tight")
+		lacks(t, m, "/4bit")
+	}
+}
+
 // While the hub does not answer its last list is shown, with its age; its next
 // answer takes the place of that.
 func TestKeptList(t *testing.T) {
