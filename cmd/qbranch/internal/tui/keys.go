@@ -140,6 +140,7 @@ func helpBody(m *model, w int) []line {
 		}
 	}
 	out = append(out, nil)
+	entry(say(accent, "   ◆"), plain, "marked; space takes the mark away")
 	entry(say(good, "   ● verified"), plain, "checked against its hash when it came")
 	entry(say(warn, "   ◐ 43%"), plain, "partly here; enter resumes")
 	entry(say(bad, "   ! corrupt"), plain, "bytes on disk changed; enter repairs them")

@@ -108,9 +108,9 @@ func tableMarked(cols []column, n, cursor, h int, marked func(i int) bool) []lin
 		l := say(plain, "   ")
 		switch {
 		case marked(i) && i == cursor:
-			l = say(accent, "▸+ ")
+			l = say(accent, "▸◆ ")
 		case marked(i):
-			l = say(accent, " + ")
+			l = say(accent, " ◆ ")
 		case i == cursor:
 			l = say(accent, " ▸ ")
 		}
