@@ -300,8 +300,8 @@ func withCommand(facts []line, command string, w, h int) []line {
 	return append(exactly(facts, h-len(foot)), foot...)
 }
 
-// wrapCommand breaks a command line at blanks, else behind the signs within a
-// reference.
+// wrapCommand breaks a command line at blanks; a reference that is longer than a
+// row, behind its signs.
 func wrapCommand(s string, w int) []string {
 	s = clean(s)
 	var rows []string
@@ -310,8 +310,12 @@ func wrapCommand(s string, w int) []string {
 		if len(row) == len(s) || row == "" {
 			return append(rows, s)
 		}
-		if i := strings.LastIndexAny(row, " :"); i > 0 {
-			row = row[:i+1]
+		at := strings.LastIndexByte(row, ' ')
+		if word, _, _ := strings.Cut(s[at+1:], " "); at <= 0 || width(word) > w {
+			at = strings.LastIndexAny(row, " :/") // the reference has to be broken
+		}
+		if at > 0 {
+			row = row[:at+1]
 		}
 		rows = append(rows, strings.TrimRight(row, " "))
 		s = s[len(row):]
