@@ -122,17 +122,9 @@ func (r *run) fitOptions(cmd *cobra.Command, f *fitFlags) (app.FitOptions, error
 	return o, nil
 }
 
-func (r *run) fitCommand() *cobra.Command {
-	var f fitFlags
-	var rows rowFlags
-	var explain, require, forget bool
-	var measured string
-	cmd := &cobra.Command{
-		Use:        "fit REPO|REF",
-		GroupID:    groupFetch,
-		SuggestFor: []string{"vram", "size", "estimate"},
-		Short:      "Say which branches fit a graphics card, and why others do not",
-		Long: `Say which branches of a repository fit the memory of a graphics card, with how much context,
+// fitLong is what 'fit --help' says first.
+func fitLong() string {
+	return `Say which branches of a repository fit the memory of a graphics card, with how much context,
 and what would make the others fit. Configurations and the headers of the weights are read, the
 weights are not. What engines take beside weights and cache differs, so the need is a range:
 
@@ -152,10 +144,25 @@ need, and where it comes from.
 this kind of card: from then on its estimates are narrower. --forget-measured undoes that.
 
 --engine takes a program or one of its kernels: ` + engineNames() + `.
-What each of them loads, and why not, is in docs/engines.md.`,
-		Example: `  qbranch fit TheBloke/dolphin-2.5-mixtral-8x7b-GPTQ --vram 24GiB
+What each of them loads, and why not, is in docs/engines.md.`
+}
+
+const fitExample = `  qbranch fit TheBloke/dolphin-2.5-mixtral-8x7b-GPTQ --vram 24GiB
   qbranch fit TheBloke/Llama-2-13B-chat-GPTQ --ctx 4096 --kv q8 --engine exllamav2
-  qbranch fit TheBloke/Llama-2-70B-chat-GPTQ:main --split 24GiB,24GiB --explain`,
+  qbranch fit TheBloke/Llama-2-70B-chat-GPTQ:main --split 24GiB,24GiB --explain`
+
+func (r *run) fitCommand() *cobra.Command {
+	var f fitFlags
+	var rows rowFlags
+	var explain, require, forget bool
+	var measured string
+	cmd := &cobra.Command{
+		Use:               "fit REPO|REF",
+		GroupID:           groupFetch,
+		SuggestFor:        []string{"vram", "size", "estimate"},
+		Short:             "Say which branches fit a graphics card, and why others do not",
+		Long:              fitLong(),
+		Example:           fitExample,
 		Args:              args(1, 1, "a repository or a branch"),
 		ValidArgsFunction: r.completeRefs,
 		RunE: func(cmd *cobra.Command, args []string) error {
