@@ -175,7 +175,7 @@ func TestBrowserWholeJob(t *testing.T) {
 		t.Errorf("%d bytes of 2 MB were fetched again after the pause", got)
 	}
 	b.Keys("1")
-	b.Await(`Branches`)
+	b.Await(`sort: `)
 	b.Keys("Home")
 	b.Text("jjj")
 	b.Await(`▸ ` + branch + ` .*● verified`)
