@@ -18,11 +18,6 @@ type pane struct {
 	draw  func(w, h int) []line
 }
 
-// split draws two panes in w×h: side by side in boxes when the window is wide,
-// else the second one below the first. Sizes depend on w and h alone, so
-// nothing jumps while content arrives.
-func split(w, h int, a, b pane) []line { return splitAt(w, h, max(42, w/3), lowHeight(h), a, b) }
-
 // lowHeight is what a second pane below the first takes of h rows.
 func lowHeight(h int) int {
 	if h >= 17 {
@@ -31,7 +26,10 @@ func lowHeight(h int) int {
 	return 4
 }
 
-// splitAt gives the second pane wb columns of a wide window, low rows of another.
+// splitAt draws two panes in w×h: side by side in boxes when the window is wide,
+// else the second one below the first. Sizes depend on w and h alone, so nothing
+// jumps while content arrives. The second pane gets wb columns of a wide window,
+// low rows of another.
 func splitAt(w, h, wb, low int, a, b pane) []line {
 	if w < wideFrom {
 		out := exactly(a.draw(w, h-low-1), h-low-1)

@@ -118,13 +118,13 @@ func transferStates(t *testing.T) (out []state) {
 	hit(m, "space")
 	add("paused", m)
 
-	m, tr, _ := running(t, 6)
+	m, _, _ = running(t, 6)
 	for i := range 12 {
 		m.Update(tickMsg(t0.Add(time.Duration(6+i) * time.Second)))
 	}
 	add("stalled", m)
 
-	m, tr, _ = running(t, 6)
+	m, tr, _ := running(t, 6)
 	tr.out.put(app.Event{Wait: &app.Wait{Host: "huggingface.co", For: 192 * time.Second, Reason: "too many requests (429)"}})
 	for i := range 3 {
 		m.Update(tickMsg(t0.Add(time.Duration(6+i) * time.Second)))
@@ -406,7 +406,7 @@ func TestElsewhere(t *testing.T) {
 	if !tr.is(transferDone) {
 		t.Errorf("it is here: state %d", tr.state)
 	}
-	f, m, tr = start()
+	f, m, _ = start()
 	f.pending = nil
 	tickAt(3)
 	if len(m.transfers.list) != 0 {
