@@ -110,6 +110,9 @@ func TestHostileStates(t *testing.T) {
 		{"10 kB", spoiler{text: long}, [][2]int{{120, 36}}, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			if testing.Short() && len(tc.s.text) > 1000 {
+				t.Skip("takes long")
+			}
 			all, shown := states(t), 0
 			for _, s := range all {
 				tc.s.done = make(map[unsafe.Pointer]bool)

@@ -126,15 +126,21 @@ func cut(s string, w int) string {
 // missing.
 func tail(s string, w int) string {
 	s = clean(s)
-	if width(s) <= w {
+	switch {
+	case width(s) <= w:
 		return s
+	case w < 1:
+		return ""
 	}
-	for i := range s {
-		if width(s[i:]) < w {
-			return "…" + s[i:]
+	at, room := len(s), w-1
+	for at > 0 {
+		r, n := utf8.DecodeLastRuneInString(s[:at])
+		if room -= runeWidth(r); room < 0 {
+			break
 		}
+		at -= n
 	}
-	return ""
+	return "…" + s[at:]
 }
 
 // left returns s in exactly w columns.
