@@ -63,7 +63,7 @@ func TestTransfersInTerminals(t *testing.T) {
 	second.Await(`◐ stopped`)
 
 	first.Text("clear; " + program + "; echo ended with $?\n")
-	first.Await(`1 transfer of an earlier session`)
+	first.Await(`1 transfer can be resumed`)
 	first.Keys("C-t")
 	first.Await(`◐ stopped`)
 	first.Keys("Enter")
