@@ -49,7 +49,7 @@ func TestTransfersInTerminals(t *testing.T) {
 	first.Await(`↓ fetching`)
 
 	second.Text(program + "; echo ended with $?\n")
-	second.Await(`Open a repository`)
+	second.Await(`alt\+2 transfers`) // once it knows of any
 	second.Keys("C-t")
 	second.Await(`↓ pid \d+`)
 	second.Await(`[1-9]\d?%.*\n.*read only here`)
@@ -63,7 +63,7 @@ func TestTransfersInTerminals(t *testing.T) {
 	second.Await(`◐ stopped`)
 
 	first.Text("clear; " + program + "; echo ended with $?\n")
-	first.Await(`1 transfer can be resumed`)
+	first.Await(`1 transfer can be resumed(.|\n)*alt\+2 transfers`)
 	first.Keys("C-t")
 	first.Await(`◐ stopped`)
 	first.Keys("Enter")
