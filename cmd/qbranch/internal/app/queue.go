@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -39,24 +38,9 @@ type queuedItem struct {
 // Queue returns what KeepQueue remembered in the state directory dir (StateDir).
 // What is no reference is left out.
 func Queue(dir string) ([]Queued, error) {
-	if dir == "" {
-		return nil, nil
-	}
-	f, err := os.Open(filepath.Join(dir, queueFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read what waits to be fetched: %w", err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, recentLimit))
 	var kept queuedFile
-	if err == nil {
-		err = json.Unmarshal(data, &kept)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read what waits to be fetched, %s: %w", f.Name(), err)
+	if err := readState(dir, queueFile, "what waits to be fetched", &kept); err != nil {
+		return nil, err
 	}
 	var out []Queued
 	for _, it := range kept.Fetches[:min(len(kept.Fetches), mostQueued)] {

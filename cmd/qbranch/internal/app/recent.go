@@ -2,12 +2,7 @@ package app
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 )
 
@@ -16,7 +11,6 @@ const (
 	recentFile   = "recent.json"
 	recentSchema = "qbranch/recent/v1"
 	mostRecent   = 20
-	recentLimit  = 64 << 10 // bytes of the file
 )
 
 // recentRepos is the file: docs/cache-format.md describes it.
@@ -29,24 +23,9 @@ type recentRepos struct {
 // the state directory dir (StateDir); none when nothing is kept there. What is no
 // name of a repository is left out.
 func Recent(dir string) ([]RepoID, error) {
-	if dir == "" {
-		return nil, nil
-	}
-	f, err := os.Open(filepath.Join(dir, recentFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read which repositories were looked at: %w", err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, recentLimit))
 	var kept recentRepos
-	if err == nil {
-		err = json.Unmarshal(data, &kept)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read which repositories were looked at, %s: %w", f.Name(), err)
+	if err := readState(dir, recentFile, "which repositories were looked at", &kept); err != nil {
+		return nil, err
 	}
 	var repos []RepoID
 	for _, name := range kept.Repos {
@@ -83,26 +62,4 @@ func Remember(dir string, repo RepoID) error {
 		return fmt.Errorf("remember %s: %w", repo, err)
 	}
 	return nil
-}
-
-// replaceFile replaces a file of the state directory as a whole, or leaves it as
-// it was.
-func replaceFile(dir, name string, data []byte) (err error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(dir, "."+name+"-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			os.Remove(f.Name()) // of no use to anybody
-		}
-	}()
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), filepath.Join(dir, name))
 }
