@@ -237,14 +237,14 @@ func TestMixtralTwin(t *testing.T) {
 	}
 }
 
-// BenchmarkFit asks what fits a card, at 50 ms a round trip: with an empty cache,
-// with one, and without a network.
-func BenchmarkFit(b *testing.B) {
+// twinHub is a hub that has the twin.
+func twinHub(b *testing.B) *hubtest.Server {
+	b.Helper()
 	s, err := hubtest.Start(hubtest.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer s.Close()
+	b.Cleanup(func() { s.Close() })
 	data, err := mixtralTwin()
 	if err == nil {
 		err = s.Add(data)
@@ -252,6 +252,13 @@ func BenchmarkFit(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	return s
+}
+
+// BenchmarkFit asks what fits a card, at 50 ms a round trip: with an empty cache,
+// with one, and without a network.
+func BenchmarkFit(b *testing.B) {
+	s := twinHub(b)
 	s.SetLatency(50 * time.Millisecond)
 	fit := func(b *testing.B, cache string, args ...string) {
 		env := map[string]string{"HF_ENDPOINT": s.URL(), "XDG_CACHE_HOME": cache, "QBRANCH_STORE": b.TempDir()}
@@ -284,18 +291,7 @@ func BenchmarkFit(b *testing.B) {
 // BenchmarkRegrade measures the branches again with another context, as the
 // browser does with every key of its planner.
 func BenchmarkRegrade(b *testing.B) {
-	s, err := hubtest.Start(hubtest.Options{})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer s.Close()
-	data, err := mixtralTwin()
-	if err == nil {
-		err = s.Add(data)
-	}
-	if err != nil {
-		b.Fatal(err)
-	}
+	s := twinHub(b)
 	ref, err := app.ParseRef(mixtralRepo)
 	if err != nil {
 		b.Fatal(err)
