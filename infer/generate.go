@@ -47,7 +47,7 @@ func (m *Model) Generate(ctx context.Context, r Request, emit func(Token) error)
 		request: r,
 		emit:    emit,
 		sampler: sample.New(options, m.model.Config.Vocab),
-		session: m.NewSession(len(prompt) + min(r.MaxTokens, defaultMaxTokens)),
+		session: m.NewSession(SessionOptions{Capacity: len(prompt) + min(r.MaxTokens, defaultMaxTokens), Compute: r.Compute}),
 		result:  &Result{PromptIDs: prompt, PromptTokens: len(prompt)},
 	}
 	defer g.session.Close()

@@ -349,7 +349,7 @@ func BenchmarkDecode(b *testing.B) {
 			info := m.Info()
 			tokens := 0
 			for b.Loop() {
-				s := m.NewSession(len(ids))
+				s := m.NewSession(infer.SessionOptions{Capacity: len(ids)})
 				for _, id := range ids {
 					logits, err := s.Forward(context.Background(), []int{id}, 1, nil)
 					if err != nil || math.IsNaN(float64(logits[0])) {
@@ -370,7 +370,7 @@ func BenchmarkPrefill(b *testing.B) {
 	m := load(b, demoFiles(b, "main"), 1)
 	ids := recordedIDs(b, "main", "greedy.ids")[:64]
 	for b.Loop() {
-		s := m.NewSession(len(ids))
+		s := m.NewSession(infer.SessionOptions{Capacity: len(ids)})
 		if _, err := s.Forward(context.Background(), ids, 1, nil); err != nil {
 			b.Fatal(err)
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/qbranch/qbranch/infer/kernel"
 	"github.com/qbranch/qbranch/infer/model"
 )
 
@@ -23,8 +24,26 @@ var (
 
 // LoadOptions may be zero.
 type LoadOptions struct {
-	Threads int // 0 = all cores
+	Threads  int     // 0 = all cores
+	Compute  Compute // of generations that do not choose; "" = Int16
+	CacheDir string  // where matrices that had to be re-packed are kept; "" = nowhere
 }
+
+// Compute chooses the arithmetic of quantised matrices.
+type Compute = kernel.Compute
+
+// The choices.
+const (
+	Float32 = kernel.Float32
+	Int16   = kernel.Int16
+	Int8    = kernel.Int8
+)
+
+// ParseCompute reads a user's choice; "" is the default, Int16.
+func ParseCompute(s string) (Compute, error) { return kernel.ParseCompute(s) }
+
+// SessionOptions are of Model.NewSession.
+type SessionOptions = model.SessionOptions
 
 // Info describes a loaded model.
 type Info struct {
@@ -53,7 +72,8 @@ type Request struct {
 	TopK              int     // 0 = all
 	RepetitionPenalty float64 // 0 = 1
 	Seed              uint64
-	KeepLogits        bool // Result.Logits holds every position computed
+	Compute           Compute // "" = as the model was loaded
+	KeepLogits        bool    // Result.Logits holds every position computed
 }
 
 // Token is one generated token and the text that became certain with it. Texts

@@ -18,6 +18,7 @@ type Model struct {
 	model   *model.Model
 	files   *model.Checkpoint
 	threads int
+	compute Compute
 	eos     map[int]bool
 
 	// A checkpoint without a usable tokenizer still runs from token ids, so these
@@ -33,7 +34,7 @@ type Model struct {
 // that there is none. A missing or bad tokenizer or template is reported when it
 // is first needed.
 func Load(ctx context.Context, files Files, o LoadOptions) (*Model, error) {
-	m := &Model{threads: o.Threads, eos: make(map[int]bool)}
+	m := &Model{threads: o.Threads, compute: o.Compute, eos: make(map[int]bool)}
 	if m.threads <= 0 {
 		m.threads = runtime.GOMAXPROCS(0)
 	}
@@ -98,10 +99,16 @@ func (m *Model) Info() Info {
 }
 
 // NewSession gives direct access to the decoder, for those who want logits and
-// hidden states rather than text. capacity is the number of positions expected.
+// hidden states rather than text. What o leaves out is as the model was loaded.
 // The caller closes it before the model.
-func (m *Model) NewSession(capacity int) *model.Session {
-	return m.model.NewSession(m.threads, capacity)
+func (m *Model) NewSession(o SessionOptions) *model.Session {
+	if o.Threads <= 0 {
+		o.Threads = m.threads
+	}
+	if o.Compute == "" {
+		o.Compute = m.compute
+	}
+	return m.model.NewSession(o)
 }
 
 // loadText reads tokenizer and template. The error is of reading files; that a

@@ -50,7 +50,7 @@ func CheckReference(t testing.TB, files infer.Files, refDir string) {
 func checkPrompt(t testing.TB, m *infer.Model, ref reference, prompt, batch int) {
 	t.Helper()
 	ids := ref.ints(t, fmt.Sprintf("prompt.%d.ids", prompt))
-	s := m.NewSession(len(ids))
+	s := m.NewSession(infer.SessionOptions{Capacity: len(ids), Compute: infer.Float32})
 	defer s.Close()
 	hidden := make([][]float32, m.Info().Layers+1)
 	trace := func(level int, h []float32) { hidden[level] = append(hidden[level], h...) }
@@ -95,7 +95,7 @@ func compare(t testing.TB, name string, got, want []float32) {
 func checkGreedy(t testing.TB, m *infer.Model, ref reference) {
 	t.Helper()
 	prompt, want := ref.ints(t, "prompt.0.ids"), ref.ints(t, "greedy.ids")
-	s := m.NewSession(len(prompt) + len(want))
+	s := m.NewSession(infer.SessionOptions{Capacity: len(prompt) + len(want), Compute: infer.Float32})
 	defer s.Close()
 	next := prompt
 	for i, id := range want {

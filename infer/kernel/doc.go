@@ -4,6 +4,7 @@
 // The function set is small, so that a faster twin can replace one file at a time:
 //
 //	Pool.Mul   y[t] = x[t]·W + bias for a batch of t tokens, W quantised or dense
+//	KV         the keys or values of a layer, and attention over them
 //	Floats     half-precision values read where they are
 //	Pool.Run   parts of a task on several goroutines
 //	Catch      memory faults of mapped files as errors

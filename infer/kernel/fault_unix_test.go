@@ -41,9 +41,9 @@ func TestFaultIsAnError(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, threads := range []int{1, 4} {
-		p := NewPool(threads)
+		p := NewPool(threads, Float32)
 		x, y := make([]float32, 64), make([]float32, n)
-		if err := p.Mul(m, x, y, 1); !errors.Is(err, ErrFault) {
+		if err := p.Mul(x, 1, Output{M: m, Y: y}); !errors.Is(err, ErrFault) {
 			t.Errorf("%d threads: got %v, want ErrFault", threads, err)
 		}
 		if err := p.Run(100, func(int) {}); err != nil {

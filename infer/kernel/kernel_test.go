@@ -143,9 +143,9 @@ func checkMul(t *testing.T, name string, r *rand.Rand, ref *gptq.Matrix, q Quant
 	const tokens = 3
 	x := randomVector(r, tokens*q.K)
 	y := make([]float32, tokens*q.N)
-	p := NewPool(1)
+	p := NewPool(1, Float32)
 	defer p.Close()
-	if err := p.Mul(m, x, y, tokens); err != nil {
+	if err := p.Mul(x, tokens, Output{M: m, Y: y}); err != nil {
 		t.Fatal(err)
 	}
 	for tok := range tokens {
@@ -193,8 +193,8 @@ func TestMulDense(t *testing.T) {
 			t.Fatal(err)
 		}
 		x, y := randomVector(r, tokens*k), make([]float32, tokens*n)
-		p := NewPool(2)
-		if err := p.Mul(m, x, y, tokens); err != nil {
+		p := NewPool(2, Float32)
+		if err := p.Mul(x, tokens, Output{M: m, Y: y}); err != nil {
 			t.Fatal(err)
 		}
 		p.Close()
@@ -221,18 +221,18 @@ func TestMulIsReproducible(t *testing.T) {
 	const tokens = 5
 	x := randomVector(r, tokens*q.K)
 	want := make([]float32, tokens*q.N)
-	one := NewPool(1)
+	one := NewPool(1, Float32)
 	defer one.Close()
 	for i := range tokens {
-		if err := one.Mul(m, x[i*q.K:], want[i*q.N:], 1); err != nil {
+		if err := one.Mul(x[i*q.K:], 1, Output{M: m, Y: want[i*q.N:]}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for _, threads := range []int{1, 2, 3, 8} {
-		p := NewPool(threads)
+		p := NewPool(threads, Float32)
 		got := make([]float32, tokens*q.N)
 		for range 10 {
-			if err := p.Mul(m, x, got, tokens); err != nil {
+			if err := p.Mul(x, tokens, Output{M: m, Y: got}); err != nil {
 				t.Fatal(err)
 			}
 			for i := range got {
@@ -254,9 +254,9 @@ func TestMulAllocates(t *testing.T) {
 	}
 	x, y := randomVector(r, q.K), make([]float32, q.N)
 	for _, threads := range []int{1, 2} {
-		p := NewPool(threads)
+		p := NewPool(threads, Float32)
 		n := testing.AllocsPerRun(20, func() {
-			if err := p.Mul(m, x, y, 1); err != nil {
+			if err := p.Mul(x, 1, Output{M: m, Y: y}); err != nil {
 				t.Fatal(err)
 			}
 		})
@@ -268,7 +268,7 @@ func TestMulAllocates(t *testing.T) {
 }
 
 func TestRunCoversEveryPart(t *testing.T) {
-	p := NewPool(3)
+	p := NewPool(3, Float32)
 	defer p.Close()
 	for _, parts := range []int{0, 1, 2, 100} {
 		done := make([]int, parts)
@@ -330,11 +330,11 @@ func BenchmarkMul(b *testing.B) {
 					b.Fatal(err)
 				}
 				x, y := randomVector(r, tokens*q.K), make([]float32, tokens*q.N)
-				p := NewPool(1)
+				p := NewPool(1, Float32)
 				defer p.Close()
 				b.SetBytes(int64(len(q.QWeight)))
 				for b.Loop() {
-					if err := p.Mul(m, x, y, tokens); err != nil {
+					if err := p.Mul(x, tokens, Output{M: m, Y: y}); err != nil {
 						b.Fatal(err)
 					}
 				}

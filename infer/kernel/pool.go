@@ -53,7 +53,14 @@ type Pool struct {
 	busy  sync.WaitGroup
 	fault atomic.Pointer[error]
 
-	job product // arguments of mul
+	compute Compute
+	job     product // arguments of Mul
+}
+
+// Output is a matrix and where its product goes.
+type Output struct {
+	M *Matrix
+	Y []float32 // (tokens, M.N)
 }
 
 type product struct {
@@ -62,10 +69,14 @@ type product struct {
 	tokens int
 }
 
-// NewPool starts threads−1 goroutines; threads is at least 1.
-func NewPool(threads int) *Pool {
+// NewPool starts threads−1 goroutines; threads is at least 1. An empty compute is
+// the default.
+func NewPool(threads int, compute Compute) *Pool {
 	threads = max(threads, 1)
-	p := &Pool{spaces: make([]scratch, threads)}
+	if compute == "" {
+		compute = Int16
+	}
+	p := &Pool{spaces: make([]scratch, threads), compute: compute}
 	for i := 1; i < threads; i++ {
 		wake := make(chan struct{})
 		p.wake = append(p.wake, wake)
@@ -98,12 +109,17 @@ func (p *Pool) Run(parts int, task func(part int)) error {
 	return p.run()
 }
 
-// Mul sets y[t] = x[t]·W + bias for t < tokens, where x is (tokens, K) and y is
-// (tokens, N). The error is ErrFault.
-func (p *Pool) Mul(m *Matrix, x, y []float32, tokens int) error {
-	p.job = product{m, x[:tokens*m.K], y[:tokens*m.N], tokens}
-	p.parts = m.blocks()
-	return p.run()
+// Mul sets Y[t] = x[t]·W + bias for t < tokens and each of the outputs, which
+// share the input x, (tokens, K). The error is ErrFault.
+func (p *Pool) Mul(x []float32, tokens int, outs ...Output) error {
+	for _, o := range outs {
+		p.job = product{o.M, x[:tokens*o.M.K], o.Y[:tokens*o.M.N], tokens}
+		p.parts = o.M.blocks()
+		if err := p.run(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (p *Pool) run() error {

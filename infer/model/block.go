@@ -6,37 +6,14 @@ import (
 	"github.com/qbranch/qbranch/infer/kernel"
 )
 
-// rmsNorm sets each row of dst, (tokens, len(weight)), to the row of src scaled
-// to a root mean square of one, times weight.
-func rmsNorm(dst, src, weight []float32, eps float64) {
-	n := len(weight)
-	for ; len(src) > 0; src, dst = src[n:], dst[n:] {
-		var sum float64
-		for _, v := range src[:n] {
-			sum += float64(v) * float64(v)
-		}
-		scale := float32(1 / math.Sqrt(sum/float64(n)+eps))
-		for i, v := range src[:n] {
-			dst[i] = weight[i] * (v * scale)
-		}
-	}
-}
-
 // attentionBlock adds the output of a layer's attention to h, (tokens, hidden).
 func (s *Session) attentionBlock(l *layer, h []float32) error {
 	c := s.m.Config
 	norm, q := s.norm[:len(h)], s.q[:s.tokens*c.Heads*c.HeadDim]
 	width := c.KVHeads * c.HeadDim
-	k := s.keys[s.layer][s.pos*width:][:s.tokens*width]
-	v := s.values[s.layer][s.pos*width:][:s.tokens*width]
-	rmsNorm(norm, h, l.attnNorm, c.Eps)
-	if err := s.pool.Mul(l.q, norm, q, s.tokens); err != nil {
-		return err
-	}
-	if err := s.pool.Mul(l.k, norm, k, s.tokens); err != nil {
-		return err
-	}
-	if err := s.pool.Mul(l.v, norm, v, s.tokens); err != nil {
+	k, v := s.k[:s.tokens*width], s.v[:s.tokens*width]
+	kernel.RMSNorm(norm, h, l.attnNorm, c.Eps)
+	if err := s.pool.Mul(norm, s.tokens, kernel.Output{M: l.q, Y: q}, kernel.Output{M: l.k, Y: k}, kernel.Output{M: l.v, Y: v}); err != nil {
 		return err
 	}
 	half := c.HeadDim / 2
@@ -45,16 +22,16 @@ func (s *Session) attentionBlock(l *layer, h []float32) error {
 		rotate(q[t*c.Heads*c.HeadDim:][:c.Heads*c.HeadDim], cos, sin)
 		rotate(k[t*width:][:width], cos, sin)
 	}
+	s.keys[s.layer].Put(s.pos, k)
+	s.values[s.layer].Put(s.pos, v)
 	if err := s.pool.Run(c.Heads, s.attention); err != nil {
 		return err
 	}
 	out := s.out[:len(h)]
-	if err := s.pool.Mul(l.o, s.att, out, s.tokens); err != nil {
+	if err := s.pool.Mul(s.att, s.tokens, kernel.Output{M: l.o, Y: out}); err != nil {
 		return err
 	}
-	for i, v := range out {
-		h[i] += v
-	}
+	kernel.Add(h, out)
 	return nil
 }
 
@@ -62,9 +39,8 @@ func (s *Session) attentionBlock(l *layer, h []float32) error {
 // positions up to its own, within the window.
 func (s *Session) attend(head int) {
 	c := s.m.Config
-	dim, width := c.HeadDim, c.KVHeads*c.HeadDim
-	shared := head / (c.Heads / c.KVHeads) * dim // heads share keys and values
-	keys, values := s.keys[s.layer][shared:], s.values[s.layer][shared:]
+	dim := c.HeadDim
+	shared := head / (c.Heads / c.KVHeads) // heads share keys and values
 	scale := float32(1 / math.Sqrt(float64(dim)))
 	for t := range s.tokens {
 		last := s.pos + t
@@ -74,35 +50,12 @@ func (s *Session) attend(head int) {
 		}
 		q := s.q[(t*c.Heads+head)*dim:][:dim]
 		scores := s.scores[head*s.room:][:last-first+1]
+		s.keys[s.layer].Dots(scores, q, shared, first)
 		for i := range scores {
-			scores[i] = kernel.Dot(q, keys[(first+i)*width:][:dim]) * scale
+			scores[i] *= scale
 		}
-		softmax(scores)
-		out := s.att[(t*c.Heads+head)*dim:][:dim]
-		clear(out)
-		for i, p := range scores {
-			for j, v := range values[(first+i)*width:][:dim] {
-				out[j] += float32(p * v)
-			}
-		}
-	}
-}
-
-// softmax turns scores into probabilities in place.
-func softmax(x []float32) {
-	top := x[0]
-	for _, v := range x {
-		top = max(top, v)
-	}
-	var sum float64
-	for i, v := range x {
-		e := math.Exp(float64(v - top))
-		x[i] = float32(e)
-		sum += e
-	}
-	scale := float32(1 / sum)
-	for i := range x {
-		x[i] *= scale
+		kernel.Softmax(scores)
+		s.values[s.layer].Sum(s.att[(t*c.Heads+head)*dim:][:dim], scores, shared, first)
 	}
 }
 
@@ -110,7 +63,7 @@ func softmax(x []float32) {
 func (s *Session) feedForward(l *layer, h []float32) error {
 	c := s.m.Config
 	norm, out := s.norm[:len(h)], s.out[:len(h)]
-	rmsNorm(norm, h, l.mlpNorm, c.Eps)
+	kernel.RMSNorm(norm, h, l.mlpNorm, c.Eps)
 	var err error
 	if l.router == nil {
 		err = s.runExpert(&l.experts[0], norm, out, s.tokens)
@@ -120,25 +73,19 @@ func (s *Session) feedForward(l *layer, h []float32) error {
 	if err != nil {
 		return err
 	}
-	for i, v := range out {
-		h[i] += v
-	}
+	kernel.Add(h, out)
 	return nil
 }
 
 // runExpert sets out = down(silu(gate(x)) · up(x)) for a number of tokens.
 func (s *Session) runExpert(e *expert, x, out []float32, tokens int) error {
 	gate, up := s.gate[:tokens*e.gate.N], s.up[:tokens*e.up.N]
-	if err := s.pool.Mul(e.gate, x, gate, tokens); err != nil {
+	if err := s.pool.Mul(x, tokens, kernel.Output{M: e.gate, Y: gate}, kernel.Output{M: e.up, Y: up}); err != nil {
 		return err
 	}
-	if err := s.pool.Mul(e.up, x, up, tokens); err != nil {
-		return err
-	}
-	for i, g := range gate {
-		gate[i] = float32(float64(g)/(1+math.Exp(-float64(g)))) * up[i]
-	}
-	return s.pool.Mul(e.down, gate, out, tokens)
+	kernel.SiLU(gate)
+	kernel.Multiply(gate, up)
+	return s.pool.Mul(gate, tokens, kernel.Output{M: e.down, Y: out})
 }
 
 // mixture holds the buffers of a mixture of experts.
@@ -165,7 +112,7 @@ func newMixture(c Config, batch int) mixture {
 func (s *Session) runMixture(l *layer, x, out []float32) error {
 	c, m := s.m.Config, &s.moe
 	weights := m.router[:s.tokens*c.Experts]
-	if err := s.pool.Mul(l.router, x, weights, s.tokens); err != nil {
+	if err := s.pool.Mul(x, s.tokens, kernel.Output{M: l.router, Y: weights}); err != nil {
 		return err
 	}
 	for t := range s.tokens {
@@ -200,7 +147,7 @@ func (s *Session) runMixture(l *layer, x, out []float32) error {
 // largest of them scaled to a sum of one, the others zero. The first of equals
 // wins.
 func (m *mixture) choose(w []float32, n int) {
-	softmax(w)
+	kernel.Softmax(w)
 	clear(m.chosen)
 	var sum float32
 	for range n {

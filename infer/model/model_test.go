@@ -117,13 +117,13 @@ func compareDense(t *testing.T, what string, ref *Checkpoint, name string, w *ke
 	}
 	want := make([]float32, w.N*w.K)
 	dense.Read(want, 0)
-	p := kernel.NewPool(1)
+	p := kernel.NewPool(1, kernel.Float32)
 	defer p.Close()
 	x, y := make([]float32, w.K), make([]float32, w.N)
 	for k := range w.K {
 		clear(x)
 		x[k] = 1
-		if err := p.Mul(w, x, y, 1); err != nil {
+		if err := p.Mul(x, 1, kernel.Output{M: w, Y: y}); err != nil {
 			t.Fatal(err)
 		}
 		for n := range w.N {
@@ -137,7 +137,7 @@ func compareDense(t *testing.T, what string, ref *Checkpoint, name string, w *ke
 // A token costs no allocation once the session has its buffers.
 func TestForwardAllocates(t *testing.T) {
 	for _, name := range []string{"llama-4bit-32g-sym", "mixtral-3bit-32g-asym-act", "mistral-4bit-64g-act-static-window"} {
-		s := loadCheckpoint(t, name).NewSession(1, 100)
+		s := loadCheckpoint(t, name).NewSession(SessionOptions{Threads: 1, Capacity: 100})
 		token := []int{7}
 		n := testing.AllocsPerRun(30, func() {
 			if _, err := s.Forward(context.Background(), token, 1, nil); err != nil {
@@ -160,7 +160,7 @@ func TestSessionsAgree(t *testing.T) {
 		tokens[i] = (i*37 + 11) % m.Config.Vocab
 	}
 	run := func(threads, capacity, batch int) []float32 {
-		s := m.NewSession(threads, capacity)
+		s := m.NewSession(SessionOptions{Threads: threads, Capacity: capacity})
 		defer s.Close()
 		var last []float32
 		for part := range slices.Chunk(tokens, batch) {
@@ -186,7 +186,7 @@ func TestSessionsAgree(t *testing.T) {
 // What does not fit is refused, and the session goes on from where it was.
 func TestForwardRefuses(t *testing.T) {
 	m := loadCheckpoint(t, "llama-4bit-32g-sym")
-	s := m.NewSession(1, 1)
+	s := m.NewSession(SessionOptions{Threads: 1, Capacity: 1})
 	defer s.Close()
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()

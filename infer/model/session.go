@@ -20,12 +20,13 @@ type Session struct {
 	pos  int // positions computed
 	room int // positions for which the caches have room
 
-	keys, values [][]float32 // per layer, (room, kvHeads·headDim)
+	keys, values []*kernel.KV // per layer
 
 	// Buffers, the first dimension being MaxBatch where it is tokens.
 	h        []float32 // (tokens, hidden) residual stream
 	norm     []float32 // (tokens, hidden)
 	q        []float32 // (tokens, heads·headDim)
+	k, v     []float32 // (tokens, kvHeads·headDim)
 	att      []float32 // (tokens, heads·headDim)
 	out      []float32 // (tokens, hidden)
 	gate, up []float32 // (tokens, intermediate)
@@ -44,17 +45,27 @@ type Session struct {
 // It must not keep the slice.
 type Trace func(level int, hidden []float32)
 
-// NewSession starts a generation that is expected to reach capacity positions;
-// it may grow beyond. threads is the number of goroutines that compute.
-func (m *Model) NewSession(threads, capacity int) *Session {
+// SessionOptions may be zero.
+type SessionOptions struct {
+	Threads  int // goroutines that compute; 0 = 1
+	Capacity int // positions expected; there may be more
+	Compute  kernel.Compute
+}
+
+// NewSession starts a generation.
+func (m *Model) NewSession(o SessionOptions) *Session {
 	c := m.Config
-	s := &Session{m: m, pool: kernel.NewPool(threads)}
-	s.keys, s.values = make([][]float32, c.Layers), make([][]float32, c.Layers)
-	s.grow(min(max(capacity, 1), c.Context))
+	s := &Session{m: m, pool: kernel.NewPool(o.Threads, o.Compute)}
+	for range c.Layers {
+		s.keys = append(s.keys, kernel.NewKV(o.Compute, c.KVHeads, c.HeadDim))
+		s.values = append(s.values, kernel.NewKV(o.Compute, c.KVHeads, c.HeadDim))
+	}
+	s.grow(min(max(o.Capacity, 1), c.Context))
 
 	batch := min(MaxBatch, c.Context)
 	heads := c.Heads * c.HeadDim
 	s.h, s.norm, s.out = make([]float32, batch*c.Hidden), make([]float32, batch*c.Hidden), make([]float32, batch*c.Hidden)
+	s.k, s.v = make([]float32, batch*c.KVHeads*c.HeadDim), make([]float32, batch*c.KVHeads*c.HeadDim)
 	s.q, s.att = make([]float32, batch*heads), make([]float32, batch*heads)
 	s.gate, s.up = make([]float32, batch*c.Intermediate), make([]float32, batch*c.Intermediate)
 	s.cos, s.sin = make([]float32, batch*c.HeadDim/2), make([]float32, batch*c.HeadDim/2)
@@ -78,10 +89,9 @@ func (s *Session) grow(n int) {
 	}
 	c := s.m.Config
 	n = min(max(n, 2*s.room), c.Context)
-	width := c.KVHeads * c.HeadDim
 	for i := range s.keys {
-		s.keys[i] = append(make([]float32, 0, n*width), s.keys[i]...)[:n*width]
-		s.values[i] = append(make([]float32, 0, n*width), s.values[i]...)[:n*width]
+		s.keys[i].Grow(n)
+		s.values[i].Grow(n)
 	}
 	s.scores = make([]float32, c.Heads*n)
 	s.room = n
@@ -145,12 +155,12 @@ func (s *Session) forward(ctx context.Context, tokens []int, want int, trace Tra
 		}
 	}
 	norm := s.norm[:n*c.Hidden]
-	rmsNorm(norm, h, s.m.norm, c.Eps)
+	kernel.RMSNorm(norm, h, s.m.norm, c.Eps)
 	if trace != nil {
 		trace(c.Layers, norm)
 	}
 	if want == 0 {
 		return nil
 	}
-	return s.pool.Mul(s.m.head, norm[(n-want)*c.Hidden:], s.logits, want)
+	return s.pool.Mul(norm[(n-want)*c.Hidden:], want, kernel.Output{M: s.m.head, Y: s.logits})
 }
