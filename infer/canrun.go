@@ -23,20 +23,13 @@ func CanRun(config []byte, names []string) error {
 		return err
 	}
 	if !slices.Contains(names, tokenizerFile) {
-		return noTokenizer()
+		return noTokenizer(names)
 	}
 	return nil
 }
 
-const tokenizerFile = "tokenizer.json"
-
 func noConfig() error {
 	return &model.Error{Kind: ErrCheckpoint, File: "config.json", Reason: "missing", Help: "give a folder that holds config.json and safetensors files"}
-}
-
-func noTokenizer() error {
-	return &model.Error{Kind: ErrUnsupported, File: tokenizerFile, Reason: "missing, and no other form of tokenizer is read",
-		Help: "fetch tokenizer.json, or give token ids instead of text"}
 }
 
 // withoutConfig tells a checkpoint that lacks its config.json from files that

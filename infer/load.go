@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 
 	"github.com/qbranch/qbranch/infer/chat"
 	"github.com/qbranch/qbranch/infer/model"
@@ -114,18 +115,13 @@ func (m *Model) NewSession(o SessionOptions) *model.Session {
 // loadText reads tokenizer and template. The error is of reading files; that a
 // file is bad is kept for later.
 func (m *Model) loadText(files Files) error {
-	data, err := files.read(tokenizerFile, maxTokenizer)
-	if err != nil {
+	var err error
+	var bad *model.Error
+	if m.tok, err = LoadTokenizer(files); errors.As(err, &bad) {
+		bad.Help = strings.TrimPrefix(bad.Help+", or give token ids instead of text", ", or ")
+		m.tokErr = bad
+	} else if err != nil {
 		return err
-	}
-	if data == nil {
-		m.tokErr = noTokenizer()
-	} else if m.tok, err = tokenizer.Parse(data); err != nil {
-		kind := ErrCheckpoint
-		if errors.Is(err, tokenizer.ErrUnsupported) {
-			kind = ErrUnsupported
-		}
-		m.tokErr = &model.Error{Kind: kind, File: tokenizerFile, Err: err, Help: "give token ids instead of text"}
 	}
 	source := chat.Source{HasToken: m.hasToken}
 	for _, f := range []struct {

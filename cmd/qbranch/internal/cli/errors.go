@@ -66,13 +66,21 @@ func badArgument(err error) error {
 	return &usageError{msg: err.Error(), err: err}
 }
 
-// partialError says that some of several references failed; each was reported.
+// partialError says that some of several references failed, or of what noun
+// names; each was reported.
 type partialError struct {
 	failed, total int
+	noun          string
 	resumable     bool // a failed one left something that the next run goes on from
 }
 
-func (e *partialError) Error() string { return fmt.Sprintf("%d of %d failed", e.failed, e.total) }
+func (e *partialError) Error() string {
+	if e.noun != "" {
+		return fmt.Sprintf("%d of %s failed", e.failed, plural(e.total, e.noun))
+	}
+	return fmt.Sprintf("%d of %d failed", e.failed, e.total)
+}
+
 func (e *partialError) Hint() string {
 	if !e.resumable {
 		return ""
