@@ -32,6 +32,7 @@ var ours = []struct {
 	{"cmd/qbranch/internal/demo", []string{"cmd/qbranch/internal/app", "hub", "hub/hubtest", "store"}},
 	{"cmd/qbranch/internal/demo/pack", []string{"cmd/qbranch/internal/demo"}},
 	{"cmd/qbranch/internal/termguard", nil},
+	{"cmd/gptqmake", []string{"quant", "quant/gptq", "quant/safetensors"}},
 	{"cmd/hubtest", []string{"hub/hubtest"}},
 	{"hub", nil},
 	{"hub/fetch", []string{"hub", "store"}},
@@ -48,6 +49,7 @@ var ours = []struct {
 // oursInTests is what any test may import as well, and what some may.
 var oursInTests = map[string][]string{
 	"...":                       {"hub/hubtest", "store/storetest"},
+	"cmd/gptqmake":              {"infer"},
 	"cmd/qbranch":               {"cmd/qbranch/internal/app", "cmd/qbranch/internal/demo", "cmd/qbranch/internal/termtest", "store"},
 	"cmd/qbranch/internal/cli":  {"hub", "hub/fetch", "infer", "quant", "quant/card", "store"},
 	"cmd/qbranch/internal/app":  {"cmd/qbranch/internal/demo"},
