@@ -1,8 +1,10 @@
 package sample
 
 import (
+	"encoding/json"
 	"errors"
 	"math"
+	"os"
 	"slices"
 	"testing"
 )
@@ -96,12 +98,94 @@ func TestTopKAndTopP(t *testing.T) {
 		{"top-p 0.75", Options{Temperature: 1, TopP: 0.75}, logits, []int{0, 2, 3}},          // + 0.2
 		{"top-p after temperature", Options{Temperature: 0.25, TopP: 0.7}, logits, []int{0}}, // 0.4⁴ is 0.72 of the sum
 		{"top-p after top-k", Options{Temperature: 1, TopK: 2, TopP: 0.5}, logits, []int{0}}, // 0.4/0.7 > 0.5
+		{"min-p 0.49", Options{Temperature: 1, MinP: 0.49}, logits, []int{0, 2, 3}},          // 0.2 is half of 0.4
+		{"min-p 1 keeps the likeliest", Options{Temperature: 1, MinP: 1}, logits, []int{0}},
+		{"min-p after temperature", Options{Temperature: 0.5, MinP: 0.3}, logits, []int{0, 2}}, // 0.25 is less
+		{"a temperature next to zero", Options{Temperature: 1e-40}, logits, []int{0}},
+		{"logits next to the largest float", Options{Temperature: 1}, []float32{3e38, -3e38, 3e38}, []int{0, 2}},
 		{"penalty before temperature", Options{Temperature: 0.01, RepetitionPenalty: 1}, logits, []int{0}},
 	}
 	for _, test := range tests {
 		if got := which(t, test.o, test.logits); !slices.Equal(got, test.want) {
 			t.Errorf("%s: got %v, want %v", test.name, got, test.want)
 		}
+	}
+}
+
+// What an independent program makes of the same options, in float32 and with full
+// sorts (testdata/reference.py): the same tokens stay, as probable.
+func TestReference(t *testing.T) {
+	data, err := os.ReadFile("testdata/reference.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows []struct {
+		Logits      []float32
+		Seen        []int
+		Penalty     float64
+		Temperature float64
+		TopK        int     `json:"top_k"`
+		TopP        float64 `json:"top_p"`
+		MinP        float64 `json:"min_p"`
+		Kept        [][2]float64
+	}
+	if err := json.Unmarshal(data, &rows); err != nil {
+		t.Fatal(err)
+	}
+	if len(rows) < 50 {
+		t.Fatalf("only %d rows", len(rows))
+	}
+	for i, row := range rows {
+		s := New(Options{Temperature: row.Temperature, TopK: row.TopK, TopP: row.TopP, MinP: row.MinP, RepetitionPenalty: row.Penalty}, len(row.Logits))
+		s.Observe(row.Seen...)
+		next(t, s, row.Logits)
+		var sum float64
+		for _, w := range s.weights {
+			sum += w
+		}
+		ids := make(map[int]float64)
+		for j, id := range s.ids {
+			if p := s.weights[j] / sum; p > 1e-15 {
+				ids[int(id)] = p
+			}
+		}
+		if len(ids) != len(row.Kept) {
+			t.Errorf("row %d, %+v: %d tokens stay, want %d", i, s.Options, len(ids), len(row.Kept))
+			continue
+		}
+		for _, k := range row.Kept {
+			if p := ids[int(k[0])]; math.Abs(p-k[1]) > 2e-6*k[1]+1e-12 { // float32 arithmetic on some hundred numbers
+				t.Errorf("row %d, token %v: probability %v, want %v", i, k[0], p, k[1])
+			}
+		}
+	}
+}
+
+// The table and the series agree with the exponential, to the limit and at it.
+func TestWeights(t *testing.T) {
+	for d := 0.0; d <= maxFall; d += 0.00371 {
+		s := New(Options{Temperature: 1}, 2)
+		next(t, s, []float32{0, float32(-d)})
+		if len(s.weights) != 2 {
+			t.Fatalf("%v below the top: %d tokens stay, want 2", d, len(s.weights))
+		}
+		if want := math.Exp(float64(float32(-d))); math.Abs(s.weights[1]/want-1) > 1e-11 {
+			t.Errorf("e^-%v: got %v, want %v", d, s.weights[1], want)
+		}
+	}
+	s := New(Options{Temperature: 1}, 2)
+	if next(t, s, []float32{0, -maxFall - 0.001}); len(s.weights) != 1 {
+		t.Errorf("%d tokens stay, want 1", len(s.weights))
+	}
+}
+
+// A text that begins anew is penalised by its own tokens alone.
+func TestForget(t *testing.T) {
+	s := New(Options{RepetitionPenalty: 2}, 2)
+	next(t, s, []float32{3, 2})
+	s.Forget()
+	if got := next(t, s, []float32{3, 2}); got != 0 {
+		t.Errorf("got %d, want 0", got)
 	}
 }
 
@@ -157,7 +241,7 @@ func TestCheck(t *testing.T) {
 	nan := math.NaN()
 	for _, o := range []Options{
 		{Temperature: -1}, {Temperature: nan}, {Temperature: math.Inf(1)}, {TopP: -0.1}, {TopP: 1.1}, {TopP: nan},
-		{TopK: -1}, {RepetitionPenalty: -1}, {RepetitionPenalty: nan},
+		{TopK: -1}, {MinP: -0.1}, {MinP: 1.1}, {MinP: nan}, {RepetitionPenalty: -1}, {RepetitionPenalty: nan},
 	} {
 		if o.Check() == nil {
 			t.Errorf("%+v was accepted", o)
@@ -169,9 +253,14 @@ func TestCheck(t *testing.T) {
 }
 
 func TestNextAllocates(t *testing.T) {
-	s := New(Options{Temperature: 1, TopK: 5, TopP: 0.9, RepetitionPenalty: 1.1}, 100)
-	logits := make([]float32, 100)
-	if n := testing.AllocsPerRun(10, func() { next(t, s, logits) }); n != 0 {
-		t.Errorf("%v allocations per token, want none", n)
+	for _, o := range []Options{
+		{}, {RepetitionPenalty: 1.1}, {Temperature: 1}, {Temperature: 1, TopP: 0.9},
+		{Temperature: 1, TopK: 5, TopP: 0.9, MinP: 0.1, RepetitionPenalty: 1.1},
+	} {
+		s := New(o, 1000)
+		logits := logitsLike(1000, 3)
+		if n := testing.AllocsPerRun(10, func() { next(t, s, logits) }); n != 0 {
+			t.Errorf("%+v: %v allocations per token, want none", o, n)
+		}
 	}
 }
