@@ -22,49 +22,20 @@ const (
 
 // Generate runs a request and calls emit for each token; an error of emit ends
 // it and is returned. emit may be nil. ErrContext says that the prompt is too
-// long, ErrRequest that something else in r cannot be, ErrCheckpoint that the
-// model computed nonsense or a file changed.
+// long, ErrMemory that the machine is too small for it, ErrRequest that something
+// else in r cannot be, ErrCheckpoint that the model computed nonsense or a file
+// changed.
 func (m *Model) Generate(ctx context.Context, r Request, emit func(Token) error) (*Result, error) {
-	options := sample.Options{Temperature: r.Temperature, TopP: r.TopP, TopK: r.TopK, RepetitionPenalty: r.RepetitionPenalty, Seed: r.Seed}
-	if err := options.Check(); err != nil {
-		return nil, refuse("leave the option out for its default", "%w", err)
+	c, err := m.NewChat(r)
+	if err != nil {
+		return nil, err
 	}
-	if r.MaxTokens < 0 {
-		return nil, refuse("ask for at least one token", "%d tokens asked for", r.MaxTokens)
-	}
-	if r.MaxTokens == 0 {
-		r.MaxTokens = defaultMaxTokens
-	}
+	defer c.Close()
 	prompt, err := m.promptIDs(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	if err := m.checkPrompt(prompt); err != nil {
-		return nil, err
-	}
-	g := &generation{
-		m:       m,
-		request: r,
-		emit:    emit,
-		sampler: sample.New(options, m.model.Config.Vocab),
-		session: m.NewSession(SessionOptions{Capacity: len(prompt) + min(r.MaxTokens, defaultMaxTokens), Compute: r.Compute}),
-		result:  &Result{PromptIDs: prompt, PromptTokens: len(prompt)},
-	}
-	defer g.session.Close()
-	switch {
-	case m.tok == nil:
-	case r.Raw && r.TokenIDs == nil:
-		g.stream = m.tok.Continue(prompt, true)
-	default:
-		g.stream = m.tok.NewStream(true)
-	}
-	err = g.run(ctx, prompt)
-	g.result.Text = g.text.String()
-	g.result.Positions = g.session.Position()
-	if err != nil {
-		g.result.FinishReason = "cancelled"
-	}
-	return g.result, err
+	return c.generate(ctx, prompt, emit)
 }
 
 // promptIDs turns a request's prompt into token ids.
@@ -79,18 +50,33 @@ func (m *Model) promptIDs(ctx context.Context, r Request) ([]int, error) {
 		ids, err := m.tok.Encode(r.Prompt, true)
 		return ids, textError(err)
 	}
+	return m.chatIDs(ctx, conversation(r.System, chat.Message{Role: "user", Content: r.Prompt}))
+}
+
+// conversation puts the system message, if there is one, before the others.
+func conversation(system string, messages ...chat.Message) []chat.Message {
+	if system == "" {
+		return messages
+	}
+	return append([]chat.Message{{Role: "system", Content: system}}, messages...)
+}
+
+// chatIDs turns messages into token ids, by the chat template.
+func (m *Model) chatIDs(ctx context.Context, messages []chat.Message) ([]int, error) {
+	if m.tokErr != nil {
+		return nil, m.tokErr
+	}
 	if m.templateErr != nil {
 		return nil, m.templateErr
 	}
-	var messages []chat.Message
-	if r.System != "" {
-		messages = append(messages, chat.Message{Role: "system", Content: r.System})
-	}
-	messages = append(messages, chat.Message{Role: "user", Content: r.Prompt})
 	segments, err := m.template.Render(ctx, messages)
 	// A template that adds a few words to a text cannot outgrow what it may write
 	// unless the text does.
-	if n := len(r.Prompt) + len(r.System); errors.Is(err, jinja.ErrTooLarge) && n > longPrompt {
+	n := 0
+	for _, message := range messages {
+		n += len(message.Content)
+	}
+	if errors.Is(err, jinja.ErrTooLarge) && n > longPrompt {
 		return nil, &inputError{fmt.Errorf("%w: %d bytes, and the model has %d positions", ErrContext, n, m.model.Config.Context), "shorten the prompt"}
 	}
 	if err != nil {
@@ -133,7 +119,7 @@ func (m *Model) checkPrompt(ids []int) error {
 	return nil
 }
 
-// generation is one call of Generate.
+// generation is one answer.
 type generation struct {
 	m       *Model
 	request Request
@@ -141,6 +127,7 @@ type generation struct {
 	sampler *sample.Sampler
 	session *model.Session
 	stream  *tokenizer.Stream // nil without a tokenizer
+	stop    stopper
 	text    strings.Builder
 	result  *Result
 }
@@ -149,7 +136,7 @@ func (g *generation) run(ctx context.Context, prompt []int) error {
 	start := time.Now()
 	g.sampler.Observe(prompt...)
 	var logits []float32
-	for batch := range slices.Chunk(prompt, model.MaxBatch) {
+	for batch := range slices.Chunk(prompt[g.session.Position():], model.MaxBatch) {
 		last := g.session.Position()+len(batch) == len(prompt)
 		var err error
 		if logits, err = g.forward(ctx, batch, last); err != nil {
@@ -198,24 +185,38 @@ func (g *generation) forward(ctx context.Context, batch []int, last bool) ([]flo
 func (g *generation) take(id int) error {
 	r := g.result
 	r.IDs = append(r.IDs, id)
+	text, found := "", false
+	if g.stream != nil {
+		text, found = g.stop.push(g.stream.Push(id))
+	}
 	switch {
 	case g.m.eos[id] && !g.request.IgnoreEOS:
 		r.FinishReason = "stop"
+	case found:
+		r.FinishReason = "stop_string"
 	case len(r.IDs) == g.request.MaxTokens:
 		r.FinishReason = "length"
 	case g.session.Position() == g.m.model.Config.Context:
 		r.FinishReason = "context"
 	}
-	text := ""
-	if g.stream != nil {
-		text = g.stream.Push(id)
-		if r.FinishReason != "" {
-			text += g.stream.Flush()
-		}
+	if r.FinishReason != "" && !found {
+		text += g.rest()
 	}
 	g.text.WriteString(text)
 	if g.emit == nil {
 		return nil
 	}
 	return g.emit(Token{ID: id, Text: text})
+}
+
+// rest is the text that was held back when the last token has come.
+func (g *generation) rest() string {
+	if g.stream == nil {
+		return ""
+	}
+	text, found := g.stop.push(g.stream.Flush())
+	if found {
+		return text
+	}
+	return text + g.stop.flush()
 }

@@ -205,6 +205,10 @@ func TestBadRequests(t *testing.T) {
 		{"negative length", infer.Request{TokenIDs: []int{1}, MaxTokens: -1}, nil, "-1 tokens"},
 		{"temperature", infer.Request{TokenIDs: []int{1}, Temperature: -1}, nil, "temperature"},
 		{"top-p", infer.Request{TokenIDs: []int{1}, TopP: 2}, nil, "top-p"},
+		{"min-p", infer.Request{TokenIDs: []int{1}, MinP: 2}, nil, "min-p"},
+		{"stop strings without a tokenizer", infer.Request{TokenIDs: []int{1}, Stop: []string{"x"}}, infer.ErrUnsupported, "tokenizer.json"},
+		{"an empty stop string", infer.Request{TokenIDs: []int{1}, Stop: []string{""}}, infer.ErrRequest, "empty stop string"},
+		{"too many stop strings", infer.Request{TokenIDs: []int{1}, Stop: make([]string, 65)}, infer.ErrRequest, "65 stop strings"},
 	}
 	for _, test := range tests {
 		r, err := m.Generate(context.Background(), test.r, nil)
@@ -334,7 +338,7 @@ func TestInfo(t *testing.T) {
 	}
 	got.WeightBytes = 0
 	want := infer.Info{Architecture: "MixtralForCausalLM", Layers: 2, Hidden: 128, Vocab: 320, Context: 256, Bits: 4, GroupSize: 64, Threads: 3,
-		Template: "none: plain text"}
+		Experts: 4, Template: "none: plain text"}
 	if got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}

@@ -20,6 +20,7 @@ var (
 	ErrRequest      = errors.New("not a request that can be answered") // a bad option, no tokens, a token id outside the vocabulary
 	ErrCheckpoint   = model.ErrCheckpoint
 	ErrNoCheckpoint = errors.New("no checkpoint here")
+	ErrMemory       = errors.New("more memory than there is")
 )
 
 // LoadOptions may be zero.
@@ -27,6 +28,10 @@ type LoadOptions struct {
 	Threads  int     // 0 = all cores
 	Compute  Compute // of generations that do not choose; "" = Int16
 	CacheDir string  // where matrices that had to be re-packed are kept; "" = nowhere
+	// PromptTemplate is what the model card shows, for a repository without a chat
+	// template; "" = nothing.
+	PromptTemplate string
+	Memory         int64 // bytes that sessions may take; 0 = unknown, they are not checked
 }
 
 // Compute chooses the arithmetic of quantised matrices.
@@ -56,7 +61,9 @@ type Info struct {
 	GroupSize    int    `json:"group_size"` // -1 = one group
 	WeightBytes  int64  `json:"weight_bytes"`
 	Threads      int    `json:"threads"`
+	Experts      int    `json:"experts"`       // of each mixture; 0 = a dense model
 	Template     string `json:"chat_template"` // where it was found
+	Formatted    bool   `json:"-"`             // Template is a format of the repository's own
 }
 
 // Request is one generation. Zero Temperature is greedy.
@@ -70,14 +77,17 @@ type Request struct {
 	Temperature       float64
 	TopP              float64 // 0 = 1
 	TopK              int     // 0 = all
+	MinP              float64 // 0 = all
 	RepetitionPenalty float64 // 0 = 1
 	Seed              uint64
-	Compute           Compute // "" = as the model was loaded
-	KeepLogits        bool    // Result.Logits holds every position computed
+	Stop              []string // texts that end the answer, and are not part of it
+	Compute           Compute  // "" = as the model was loaded
+	KeepLogits        bool     // Result.Logits holds every position computed
 }
 
 // Token is one generated token and the text that became certain with it. Texts
-// never end inside a character; special tokens have none.
+// never end inside a character, nor inside what may become a stop string; special
+// tokens have none.
 type Token struct {
 	ID   int    `json:"id"`
 	Text string `json:"text"`
@@ -88,9 +98,10 @@ type Token struct {
 type Result struct {
 	IDs          []int // generated, the one that stopped it included
 	Text         string
-	FinishReason string // "stop", "length", "context", "cancelled"
+	FinishReason string // "stop", "stop_string", "length", "context", "cancelled"
 	PromptIDs    []int
 	PromptTokens int
+	Reused       int // of them, those computed by an earlier turn of a conversation
 	Prefill      time.Duration
 	Decode       time.Duration
 	Logits       []float32 // [positions, vocab] when KeepLogits

@@ -20,6 +20,7 @@ type Model struct {
 	files   *model.Checkpoint
 	threads int
 	compute Compute
+	memory  int64 // for sessions; 0 = unknown
 	eos     map[int]bool
 
 	// A checkpoint without a usable tokenizer still runs from token ids, so these
@@ -35,7 +36,7 @@ type Model struct {
 // that there is none. A missing or bad tokenizer or template is reported when it
 // is first needed.
 func Load(ctx context.Context, files Files, o LoadOptions) (*Model, error) {
-	m := &Model{threads: o.Threads, compute: o.Compute, eos: make(map[int]bool)}
+	m := &Model{threads: o.Threads, compute: o.Compute, memory: o.Memory, eos: make(map[int]bool)}
 	if m.threads <= 0 {
 		m.threads = runtime.GOMAXPROCS(0)
 	}
@@ -58,7 +59,7 @@ func Load(ctx context.Context, files Files, o LoadOptions) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := m.loadText(files); err != nil {
+	if err := m.loadText(files, o.PromptTemplate); err != nil {
 		return nil, err
 	}
 	if err := m.loadEOS(files, config); err != nil {
@@ -92,9 +93,11 @@ func (m *Model) Info() Info {
 		GroupSize:    m.model.GroupSize,
 		WeightBytes:  m.files.Bytes(),
 		Threads:      m.threads,
+		Experts:      c.Experts,
 	}
 	if m.template != nil {
 		info.Template = m.template.From()
+		info.Formatted = info.Template != chat.NoFormat && info.Template != chat.DefaultChatML
 	}
 	return info
 }
@@ -114,7 +117,7 @@ func (m *Model) NewSession(o SessionOptions) *model.Session {
 
 // loadText reads tokenizer and template. The error is of reading files; that a
 // file is bad is kept for later.
-func (m *Model) loadText(files Files) error {
+func (m *Model) loadText(files Files, card string) error {
 	var err error
 	var bad *model.Error
 	if m.tok, err = LoadTokenizer(files); errors.As(err, &bad) {
@@ -123,7 +126,7 @@ func (m *Model) loadText(files Files) error {
 	} else if err != nil {
 		return err
 	}
-	source := chat.Source{HasToken: m.hasToken}
+	source := chat.Source{HasToken: m.hasToken, Card: card}
 	for _, f := range []struct {
 		name string
 		to   *[]byte
@@ -168,8 +171,11 @@ func (m *Model) loadEOS(files Files, config []byte) error {
 			m.eos[id] = true
 		}
 	}
-	if m.template != nil && m.tok != nil {
-		if id, ok := m.tok.TokenID(m.template.SpecialToken("eos_token")); ok {
+	if m.template == nil || m.tok == nil {
+		return nil
+	}
+	for _, name := range append(m.template.TurnEnds(), m.template.SpecialToken("eos_token")) {
+		if id, ok := m.tok.TokenID(name); ok {
 			m.eos[id] = true
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/qbranch/qbranch/infer/chat/jinja"
@@ -21,13 +22,16 @@ type Source struct {
 	Jinja    []byte                 // chat_template.jinja
 	Config   []byte                 // tokenizer_config.json
 	Special  []byte                 // special_tokens_map.json
+	Card     string                 // the prompt template that the model card shows
 	HasToken func(name string) bool // of the tokenizer
 }
 
 // Template renders chats. It is immutable and safe for concurrent use.
 type Template struct {
 	from    string
-	tmpl    *jinja.Template // nil for the plain default
+	tmpl    *jinja.Template // nil: card, or the plain default
+	card    *cardFormat
+	source  string // of any form
 	special map[string]string
 	now     func() time.Time
 }
@@ -67,23 +71,41 @@ func New(s Source) (*Template, error) {
 	if err := t.readSpecial(s); err != nil {
 		return nil, &Error{err}
 	}
-	source := string(s.Jinja)
-	t.from = "chat_template.jinja"
+	t.source, t.from = string(s.Jinja), "chat_template.jinja"
 	if len(s.Jinja) == 0 {
-		source, t.from = config.Template.source, "tokenizer_config.json"
+		t.source, t.from = config.Template.source, "tokenizer_config.json"
 	}
-	if source == "" {
-		if s.HasToken == nil || !s.HasToken("<|im_start|>") || !s.HasToken("<|im_end|>") {
-			t.from = "none: plain text"
+	if t.source == "" {
+		if f, ok := parseCard(s.Card, t.special["eos_token"]); ok {
+			t.card, t.source, t.from = &f, s.Card, "the model card"
 			return t, nil
 		}
-		source, t.from = chatML, "none: ChatML, after the tokenizer's tokens"
+		if s.HasToken == nil || !s.HasToken("<|im_start|>") || !s.HasToken("<|im_end|>") {
+			t.from = NoFormat
+			return t, nil
+		}
+		t.source, t.from = chatML, DefaultChatML
 	}
 	var err error
-	if t.tmpl, err = jinja.Parse(source); err != nil {
+	if t.tmpl, err = jinja.Parse(t.source); err != nil {
 		return nil, &Error{fmt.Errorf("reading %s: %w", t.from, err)}
 	}
 	return t, nil
+}
+
+// What From says of a repository that has no format of its own.
+const (
+	NoFormat      = "none: plain text"
+	DefaultChatML = "none: ChatML, after the tokenizer's tokens"
+)
+
+// turnEnds are tokens that end a turn, of which many repositories name only the
+// one that ends a text.
+var turnEnds = []string{"<|im_end|>", "<|eot_id|>", "<|eot|>", "<|end|>", "<|end_of_turn|>", "<end_of_turn>", "<|END_OF_TURN_TOKEN|>"}
+
+// TurnEnds returns the tokens that end a turn in this format.
+func (t *Template) TurnEnds() []string {
+	return slices.DeleteFunc(slices.Clone(turnEnds), func(name string) bool { return !strings.Contains(t.source, name) })
 }
 
 // From says where the template was found.
@@ -96,6 +118,9 @@ func (t *Template) SpecialToken(name string) string { return t.special[name] }
 // Render makes the prompt after which the assistant's answer begins. The error is
 // an *Error or ctx's.
 func (t *Template) Render(ctx context.Context, messages []Message) ([]tokenizer.Segment, error) {
+	if t.card != nil {
+		return t.card.render(messages), nil
+	}
 	var prompt []tokenizer.Segment
 	if t.tmpl == nil {
 		for i, m := range messages {

@@ -3,9 +3,9 @@
 //
 // The template is looked for where transformers does: chat_template.jinja, then
 // chat_template in tokenizer_config.json (a string, or a list of named ones of
-// which "default" is taken, else the first). A repository without one gets ChatML
-// if its tokenizer has <|im_start|> and <|im_end|>, else the plain texts with a
-// blank line between.
+// which "default" is taken, else the first); then the prompt template that the
+// model card shows. A repository without any gets ChatML if its tokenizer has
+// <|im_start|> and <|im_end|>, else the plain texts with a blank line between.
 //
 // A prompt comes in segments: what users and systems wrote is literal, so that
 // the name of a control token inside it is encoded as the characters it is made

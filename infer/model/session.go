@@ -82,6 +82,24 @@ func (s *Session) Close() { s.pool.Close() }
 // Position is the number of positions computed so far.
 func (s *Session) Position() int { return s.pos }
 
+// Rewind forgets the positions from n on.
+func (s *Session) Rewind(n int) { s.pos = min(max(n, 0), s.pos) }
+
+// SessionBytes is the memory that a session of o.Capacity positions takes beside
+// the mapped weights: keys and values, and buffers.
+func (m *Model) SessionBytes(o SessionOptions) int64 {
+	c := m.Config
+	positions := int64(min(max(o.Capacity, 1), c.Context))
+	batch := int64(min(MaxBatch, c.Context))
+	kv, heads := int64(c.KVHeads*c.HeadDim), int64(c.Heads*c.HeadDim)
+	perPosition := 2*kv*int64(c.Layers) + int64(c.Heads) // keys and values, scores
+	perToken := 3*int64(c.Hidden) + 2*kv + 2*heads + 2*int64(c.Intermediate) + int64(c.HeadDim)
+	if c.Experts > 0 {
+		perToken += 2 * (int64(c.Hidden) + 2*int64(c.Intermediate))
+	}
+	return 4 * (positions*perPosition + batch*perToken + int64(c.Vocab))
+}
+
 // grow makes room for at least n positions.
 func (s *Session) grow(n int) {
 	if n <= s.room {

@@ -11,6 +11,12 @@ import (
 // most is more memory than any machine has: 2⁵⁶ bytes.
 const most = 1 << 56
 
+// MainMemory finds out about main memory alone. What cannot be found out is nil.
+func MainMemory(ctx context.Context, sys System) Memory {
+	d := &detection{sys: sys}
+	return d.memory(ctx)
+}
+
 // memory finds out about main memory.
 func (d *detection) memory(ctx context.Context) Memory {
 	switch d.sys.OS() {

@@ -45,6 +45,8 @@ type (
 	Range = store.Range
 	// Request is one generation.
 	Request = infer.Request
+	// Compute is the arithmetic of a generation.
+	Compute = infer.Compute
 	// Token is one generated token.
 	Token = infer.Token
 	// Generation is a finished generation.
@@ -167,6 +169,9 @@ func storeDir(configured string) string {
 	}
 	return filepath.Join(data, "qbranch")
 }
+
+// ParseCompute reads a user's choice of arithmetic: float32, int16 or int8.
+func ParseCompute(s string) (Compute, error) { return infer.ParseCompute(s) }
 
 // DefaultEndpoint is the public hub.
 const DefaultEndpoint = hub.DefaultEndpoint

@@ -32,14 +32,14 @@ const (
 	FailureLocked              // another process is writing it
 	FailureOffline             // offline, and the store does not have it
 	FailureUnsupported         // the runner cannot run it
-	FailureNothingFits         // no branch fits
+	FailureNothingFits         // no branch fits, or main memory does not hold what the runner needs
 )
 
 // FailureOf is the one place where errors become kinds. The first match wins:
 // damage is graver than the failure to reach the hub that would repair it.
 func FailureOf(err error) Failure {
 	switch {
-	case isA[*NothingFitsError](err):
+	case isA[*NothingFitsError](err), errors.Is(err, infer.ErrMemory):
 		return FailureNothingFits
 	case isA[*unprovenError](err):
 		return FailureUnsupported
