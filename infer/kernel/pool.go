@@ -41,127 +41,191 @@ func faultOf(r any) error {
 
 // Pool runs tasks on a fixed number of goroutines, the caller's being one of
 // them. It is for one caller at a time. Close ends the goroutines.
+//
+// A task is a number of parts that goroutines take one by one. The caller takes
+// parts like the others, and at the end waits only for parts that somebody has
+// begun, never for a goroutine that the system has not scheduled: where other
+// programs use the processor, the caller does most of the work itself. Whoever
+// waits spins for a moment, since the next task mostly follows within
+// microseconds, and then sleeps, which also gives the processor to a goroutine
+// that has a part and is not running.
 type Pool struct {
-	spaces []scratch // per goroutine, the caller's first
-	wake   []chan struct{}
-	exited sync.WaitGroup
+	compute Compute
+	isa     *instructions
 
-	// The task at hand: parts are taken from next.
+	spaces  []scratch // per goroutine, the caller's first
+	workers []sleeper // the others
+	caller  sleeper
+	closed  atomic.Bool
+	exited  sync.WaitGroup
+
+	// The task at hand. Whoever has taken a part may read it, because the task
+	// then lasts until that part is done.
 	task  func(part int)
-	parts int
-	next  atomic.Int64
-	busy  sync.WaitGroup
+	state atomic.Uint64 // how often a task was begun, its parts, parts taken
+	done  atomic.Int64  // parts finished
 	fault atomic.Pointer[error]
 
-	compute Compute
-	job     product // arguments of Mul
+	finished func() bool // whether the task is done; made once
+
+	job product // arguments of Mul
 }
 
-// Output is a matrix and where its product goes.
-type Output struct {
-	M *Matrix
-	Y []float32 // (tokens, M.N)
-}
+// The fields of Pool.state.
+const (
+	countBits = 20
+	countMask = 1<<countBits - 1
+)
 
-type product struct {
-	m      *Matrix
-	x, y   []float32
-	tokens int
-}
+// spins is how often something is looked at before sleeping: about 50 µs.
+const spins = 20000
 
 // NewPool starts threads−1 goroutines; threads is at least 1. An empty compute is
 // the default.
 func NewPool(threads int, compute Compute) *Pool {
+	return newPool(threads, compute, fastest)
+}
+
+func newPool(threads int, compute Compute, isa *instructions) *Pool {
 	threads = max(threads, 1)
 	if compute == "" {
 		compute = Int16
 	}
-	p := &Pool{spaces: make([]scratch, threads), compute: compute}
-	for i := 1; i < threads; i++ {
-		wake := make(chan struct{})
-		p.wake = append(p.wake, wake)
+	p := &Pool{compute: compute, isa: isa, spaces: make([]scratch, threads), workers: make([]sleeper, threads-1)}
+	p.caller.wake = make(chan struct{}, 1)
+	p.finished = func() bool { return p.done.Load() == int64(p.state.Load()>>countBits&countMask) }
+	for i := range p.workers {
+		p.workers[i].wake = make(chan struct{}, 1)
 		p.exited.Add(1)
-		go func() {
-			defer p.exited.Done()
-			debug.SetPanicOnFault(true)
-			for range wake {
-				p.help(&p.spaces[i])
-			}
-		}()
+		go p.worker(&p.workers[i], &p.spaces[i+1])
 	}
 	return p
 }
 
 // Close ends the goroutines and waits for them. No task may be running.
 func (p *Pool) Close() {
-	for _, wake := range p.wake {
-		close(wake)
+	p.closed.Store(true)
+	for i := range p.workers {
+		p.workers[i].rouse()
 	}
-	p.wake = nil
 	p.exited.Wait()
 }
 
-// Run calls task for every part from 0 on, on all goroutines, and returns when
-// all are done, or ErrFault.
-func (p *Pool) Run(parts int, task func(part int)) error {
-	p.task, p.parts = task, parts
-	defer func() { p.task = nil }()
-	return p.run()
+func (p *Pool) worker(me *sleeper, s *scratch) {
+	defer p.exited.Done()
+	debug.SetPanicOnFault(true)
+	ready := func() bool {
+		v := p.state.Load()
+		return v&countMask < v>>countBits&countMask || p.closed.Load()
+	}
+	for !p.closed.Load() {
+		me.await(ready)
+		p.loop(s)
+	}
 }
 
-// Mul sets Y[t] = x[t]·W + bias for t < tokens and each of the outputs, which
-// share the input x, (tokens, K). The error is ErrFault.
-func (p *Pool) Mul(x []float32, tokens int, outs ...Output) error {
-	for _, o := range outs {
-		p.job = product{o.M, x[:tokens*o.M.K], o.Y[:tokens*o.M.N], tokens}
-		p.parts = o.M.blocks()
-		if err := p.run(); err != nil {
-			return err
+// Run calls task for every part from 0 on, at most a million, on all goroutines,
+// and returns when all are done, or ErrFault.
+func (p *Pool) Run(parts int, task func(part int)) error {
+	p.task = task
+	defer func() { p.task = nil }()
+	return p.run(parts)
+}
+
+func (p *Pool) run(parts int) error {
+	if parts == 0 {
+		return nil
+	}
+	p.done.Store(0)
+	epoch := p.state.Load()>>(2*countBits) + 1
+	p.state.Store(epoch<<(2*countBits) | uint64(parts)<<countBits)
+	for i := range min(len(p.workers), parts-1) {
+		p.workers[i].rouse()
+	}
+	old := debug.SetPanicOnFault(true)
+	p.loop(&p.spaces[0])
+	debug.SetPanicOnFault(old)
+	if p.done.Load() != int64(parts) {
+		p.caller.await(p.finished)
+	}
+	if p.fault.Load() == nil {
+		return nil
+	}
+	return *p.fault.Swap(nil)
+}
+
+// loop takes parts until none is left.
+func (p *Pool) loop(s *scratch) {
+	for {
+		v := p.state.Load()
+		part, parts := v&countMask, v>>countBits&countMask
+		if part >= parts {
+			return
+		}
+		if p.state.CompareAndSwap(v, v+1) {
+			p.part(s, int(part), int64(parts))
 		}
 	}
-	return nil
 }
 
-func (p *Pool) run() error {
-	p.next.Store(0)
-	helpers := min(len(p.wake), p.parts-1)
-	p.busy.Add(max(helpers, 0))
-	for i := range helpers {
-		p.wake[i] <- struct{}{}
-	}
-	p.loop(&p.spaces[0])
-	p.busy.Wait()
-	if fault := p.fault.Swap(nil); fault != nil {
-		return *fault
-	}
-	return nil
-}
-
-// help is a goroutine's share of a task.
-func (p *Pool) help(s *scratch) {
-	defer p.busy.Done()
-	p.loop(s)
-}
-
-// loop takes parts until none is left. A fault ends the whole task.
-func (p *Pool) loop(s *scratch) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+// part does one part. A fault ends the whole task.
+func (p *Pool) part(s *scratch, part int, parts int64) {
 	defer func() {
+		finished := int64(1)
 		if err := faultOf(recover()); err != nil {
 			fault := err // its own variable, so that only a fault allocates
 			p.fault.Store(&fault)
-			p.next.Store(int64(p.parts))
+			finished += p.dropRest()
+		}
+		if p.done.Add(finished) == parts {
+			p.caller.rouse()
 		}
 	}()
+	if p.task != nil {
+		p.task(part)
+	} else {
+		p.job.part(s, part)
+	}
+}
+
+// dropRest takes all parts that are left, and says how many they were.
+func (p *Pool) dropRest() int64 {
 	for {
-		part := int(p.next.Add(1) - 1)
-		if part >= p.parts {
+		v := p.state.Load()
+		part, parts := v&countMask, v>>countBits&countMask
+		if part >= parts {
+			return 0
+		}
+		if p.state.CompareAndSwap(v, v+parts-part) {
+			return int64(parts - part)
+		}
+	}
+}
+
+// sleeper is a goroutine that waits for something, spinning at first.
+type sleeper struct {
+	asleep atomic.Bool
+	wake   chan struct{} // holds one
+}
+
+// await returns when ready does hold. Who makes it hold calls rouse after that.
+func (s *sleeper) await(ready func() bool) {
+	for {
+		for range spins {
+			if ready() {
+				return
+			}
+		}
+		s.asleep.Store(true)
+		if ready() && s.asleep.CompareAndSwap(true, false) {
 			return
 		}
-		if p.task != nil {
-			p.task(part)
-		} else {
-			p.job.m.mulBlock(s, p.job.x, p.job.y, p.job.tokens, part)
-		}
+		<-s.wake // rouse has been called, or will be
+	}
+}
+
+func (s *sleeper) rouse() {
+	if s.asleep.Load() && s.asleep.CompareAndSwap(true, false) {
+		s.wake <- struct{}{}
 	}
 }

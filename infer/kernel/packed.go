@@ -1,0 +1,182 @@
+package kernel
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"github.com/qbranch/qbranch/quant/gptq"
+)
+
+// packed is a quantised matrix as the integer kernels read it: words of 2, 4 or 8
+// bits, inputs sorted by group, every group beginning a word. Most files are
+// like that and are read where they lie. Act-order with groups and 3 bits are
+// not; their codes are moved once, 3 bits into 4.
+type packed struct {
+	in    *inputs
+	n     int
+	words []byte     // (in.rows, n) uint32
+	q     *Quantized // scales and zeros
+	zero  int32      // that of every group and column; −1 = they differ
+}
+
+// inputs is the order in which a matrix takes its inputs, slot by slot, and how
+// slots are divided.
+type inputs struct {
+	bits   int     // of a slot's code
+	k      int     // inputs
+	rows   int     // of words, of 32/bits slots each
+	perm   []int32 // (slots) the input of each slot, −1 = none; nil = slot i is input i
+	blocks []block
+}
+
+// block is what is summed in one go: rows of words that lie in one group and in
+// one container.
+type block struct{ row, rows, group int32 }
+
+// containerSlots is how many slots share one scale of their activations.
+const containerSlots = 128
+
+func (in *inputs) perWord() int    { return 32 / in.bits }
+func (in *inputs) slots() int      { return in.rows * in.perWord() }
+func (in *inputs) containers() int { return (in.slots() + containerSlots - 1) / containerSlots }
+
+// container is where a block's activations are: the container, and the row in it.
+func (in *inputs) container(b block) (c, row int) {
+	rows := containerSlots / in.perWord()
+	return int(b.row) / rows, int(b.row) % rows
+}
+
+// Prepare makes a quantised matrix ready for integer products. Mul does it where
+// it was not done before.
+func (m *Matrix) Prepare() *packed {
+	m.once.Do(func() { m.packed = pack(m.q) })
+	return m.packed
+}
+
+func pack(q *Quantized) *packed {
+	p := &packed{n: q.N, q: q, zero: q.uniformZero()}
+	if q.Bits != 3 && sorted(q.groups, 32/q.Bits) {
+		p.in = &inputs{bits: q.Bits, k: q.K, rows: gptq.Words(q.K, q.Bits)}
+		p.in.divide(q.groups)
+		p.words = q.QWeight
+		return p
+	}
+	p.in = regroup(q)
+	p.words = make([]byte, 4*p.in.rows*p.n)
+	p.moveCodes()
+	return p
+}
+
+// sorted reports whether groups follow each other, and change only between words.
+func sorted(groups []int32, perWord int) bool {
+	for k := 1; k < len(groups); k++ {
+		if groups[k] < groups[k-1] || groups[k] != groups[k-1] && k%perWord != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// regroup sorts inputs by group, and lets each group begin a word.
+func regroup(q *Quantized) *inputs {
+	in := &inputs{bits: max(q.Bits, 4), k: q.K}
+	if q.Bits == 2 {
+		in.bits = 2
+	}
+	members := make([][]int32, q.G)
+	for k, g := range q.groups {
+		members[g] = append(members[g], int32(k))
+	}
+	var groups []int32 // of each slot
+	for g, list := range members {
+		for len(list)%in.perWord() != 0 {
+			list = append(list, -1)
+		}
+		in.perm = append(in.perm, list...)
+		groups = append(groups, slices.Repeat([]int32{int32(g)}, len(list))...)
+	}
+	in.rows = len(in.perm) / in.perWord()
+	in.divide(groups)
+	return in
+}
+
+// divide makes blocks; groups are of each slot.
+func (in *inputs) divide(groups []int32) {
+	perWord := in.perWord()
+	for row := range in.rows {
+		g := groups[row*perWord]
+		n := len(in.blocks)
+		if n > 0 && in.blocks[n-1].group == g && row*perWord%containerSlots != 0 {
+			in.blocks[n-1].rows++
+			continue
+		}
+		in.blocks = append(in.blocks, block{row: int32(row), rows: 1, group: g})
+	}
+}
+
+// moveCodes fills words from the file's.
+func (p *packed) moveCodes() {
+	q, perWord := p.q, p.in.perWord()
+	mask := uint32(1)<<q.Bits - 1
+	for slot, k := range p.in.perm {
+		if k < 0 {
+			continue
+		}
+		dst := p.words[slot/perWord*4*p.n:][:4*p.n]
+		to := slot % perWord * p.in.bits
+		word, shift := int(k)*q.Bits/32, int(k)*q.Bits%32
+		src := q.QWeight[4*word*p.n:]
+		moveBits(dst, src[:4*p.n], shift, mask, to)
+		if over := shift + q.Bits - 32; over > 0 { // the code ends in the next word
+			moveBits(dst, src[4*p.n:][:4*p.n], 0, mask>>(q.Bits-over), to+q.Bits-over)
+		}
+	}
+}
+
+// moveBits is dst |= (src >> shift & mask) << to, word by word.
+func moveBits(dst, src []byte, shift int, mask uint32, to int) {
+	for i := 0; i < len(dst); i += 4 {
+		v := binary.LittleEndian.Uint32(src[i:]) >> (shift & 31) & mask << (to & 31)
+		binary.LittleEndian.PutUint32(dst[i:], binary.LittleEndian.Uint32(dst[i:])|v)
+	}
+}
+
+// uniformZero returns the zero point where all groups and columns have the same,
+// as in every symmetric checkpoint, else −1.
+func (q *Quantized) uniformZero() int32 {
+	var first [32]int32
+	n := min(q.N, len(first))
+	q.readZeros(first[:n], 0, 0)
+	for _, z := range first[1:n] {
+		if z != first[0] {
+			return -1
+		}
+	}
+	// All words are then the first one, or the three that hold 32 fields of 3 bits;
+	// a last word that is not full may hold anything and costs a slower path.
+	period := 4 * gptq.Words(32, q.Bits)
+	if q.Bits != 3 {
+		period = 4
+	}
+	if len(q.QZeros) < period || !repeats(q.QZeros, period) {
+		return -1
+	}
+	return first[0]
+}
+
+// repeats reports whether data repeats its first period bytes.
+func repeats(data []byte, period int) bool {
+	const chunk = 3 << 12
+	first := data[:min(chunk, len(data))/period*period]
+	for i := period; i < len(first); i++ {
+		if first[i] != first[i-period] {
+			return false
+		}
+	}
+	for ; len(data) > len(first); data = data[len(first):] {
+		if string(data[:len(first)]) != string(first) {
+			return false
+		}
+	}
+	return string(data) == string(first[:len(data)])
+}
