@@ -148,7 +148,7 @@ func TestBadCheckpoints(t *testing.T) {
 		kind error
 		says string
 	}{
-		{"unknown architecture", func(c *checkpoint) { c.replace(config, "LlamaForCausalLM", "FalconForCausalLM") }, infer.ErrUnsupported, "FalconForCausalLM"},
+		{"unknown architecture", func(c *checkpoint) { c.replace(config, "LlamaForCausalLM", "OPTForCausalLM") }, infer.ErrUnsupported, "OPTForCausalLM"},
 		{"unknown model type", func(c *checkpoint) {
 			c.replace(config, `"architectures": \[[^]]*\],`, "")
 			c.replace(config, `"model_type": "llama"`, `"model_type": "rwkv"`)
@@ -160,7 +160,7 @@ func TestBadCheckpoints(t *testing.T) {
 		{"no layers", func(c *checkpoint) { c.replace(config, `"num_hidden_layers": 2`, `"num_hidden_layers": 0`) }, infer.ErrCheckpoint, "num_hidden_layers is 0"},
 		{"a billion layers", func(c *checkpoint) { c.replace(config, `"num_hidden_layers": 2`, `"num_hidden_layers": 1000000000`) }, infer.ErrCheckpoint, "num_hidden_layers"},
 		{"heads that do not divide", func(c *checkpoint) { c.replace(config, `"num_key_value_heads": 4`, `"num_key_value_heads": 3`) }, infer.ErrCheckpoint, "do not divide"},
-		{"another activation", func(c *checkpoint) { c.replace(config, `"silu"`, `"gelu"`) }, infer.ErrUnsupported, "gelu"},
+		{"another activation", func(c *checkpoint) { c.replace(config, `"silu"`, `"relu6"`) }, infer.ErrUnsupported, "relu6"},
 		{"another rope", func(c *checkpoint) {
 			c.replace(config, `"rope_scaling": null`, `"rope_scaling": {"type": "su", "factor": 2.0}`)
 		}, infer.ErrUnsupported, "su"},

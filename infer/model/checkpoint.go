@@ -95,6 +95,11 @@ func (c *Checkpoint) has(name string) bool {
 	return ok
 }
 
+// hasLinear says that a Linear of this name is there, quantised or not.
+func (c *Checkpoint) hasLinear(name string) bool {
+	return c.has(name+".qweight") || c.has(name+".weight")
+}
+
 func (c *Checkpoint) get(name string) (Tensor, error) {
 	t, ok := c.tensors[name]
 	if !ok {

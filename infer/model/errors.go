@@ -65,10 +65,6 @@ func (e *Error) Hint() string {
 	return "verify the files against the hub, and fetch again those that differ"
 }
 
-func badConfig(format string, args ...any) *Error {
-	return &Error{Kind: ErrCheckpoint, File: "config.json", Reason: fmt.Sprintf(format, args...)}
-}
-
 func badTensor(t Tensor, format string, args ...any) *Error {
 	return &Error{Kind: ErrCheckpoint, File: t.File, Tensor: t.Name, Reason: fmt.Sprintf(format, args...)}
 }

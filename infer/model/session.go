@@ -19,6 +19,7 @@ type Session struct {
 	pool *kernel.Pool
 	pos  int // positions computed
 	room int // positions for which the caches have room
+	text int // length of the text that is known, computed or announced
 
 	keys, values []*kernel.KV // per layer
 
@@ -27,17 +28,19 @@ type Session struct {
 	norm     []float32 // (tokens, hidden)
 	q        []float32 // (tokens, heads·headDim)
 	k, v     []float32 // (tokens, kvHeads·headDim)
+	fused    []float32 // (tokens, the widest of several matrices in one)
 	att      []float32 // (tokens, heads·headDim)
 	out      []float32 // (tokens, hidden)
-	gate, up []float32 // (tokens, intermediate)
-	cos, sin []float32 // (tokens, headDim/2)
+	gate, up []float32 // (tokens, the widest feed-forward)
 	scores   []float32 // (heads, room)
 	logits   []float32 // (positions asked for, vocab)
-	moe      mixture
+	rope     rotation
+	routing  routing
+	outs     []kernel.Output // of a multiplication by many matrices
 
-	attention func(head int) // the part that runs in the pool, made once
-	layer     int            // its arguments
-	tokens    int
+	tokens     int            // of the batch
+	attendHead func(head int) // the part of attention that runs in the pool, made once
+	attending  *attention     // its argument
 }
 
 // Trace is shown the hidden states (tokens, hidden) of a batch: level 0 is the
@@ -54,7 +57,7 @@ type SessionOptions struct {
 
 // NewSession starts a generation.
 func (m *Model) NewSession(o SessionOptions) *Session {
-	c := m.Config
+	c := &m.Config
 	s := &Session{m: m, pool: kernel.NewPool(o.Threads, o.Compute)}
 	for range c.Layers {
 		s.keys = append(s.keys, kernel.NewKV(o.Compute, c.KVHeads, c.HeadDim))
@@ -63,16 +66,21 @@ func (m *Model) NewSession(o SessionOptions) *Session {
 	s.grow(min(max(o.Capacity, 1), c.Context))
 
 	batch := min(MaxBatch, c.Context)
-	heads := c.Heads * c.HeadDim
-	s.h, s.norm, s.out = make([]float32, batch*c.Hidden), make([]float32, batch*c.Hidden), make([]float32, batch*c.Hidden)
-	s.k, s.v = make([]float32, batch*c.KVHeads*c.HeadDim), make([]float32, batch*c.KVHeads*c.HeadDim)
-	s.q, s.att = make([]float32, batch*heads), make([]float32, batch*heads)
-	s.gate, s.up = make([]float32, batch*c.Intermediate), make([]float32, batch*c.Intermediate)
-	s.cos, s.sin = make([]float32, batch*c.HeadDim/2), make([]float32, batch*c.HeadDim/2)
+	rows := func(width int) []float32 { return make([]float32, batch*width) }
+	s.h, s.norm, s.out = rows(c.Hidden), rows(c.Hidden), rows(c.Hidden)
+	s.q, s.att = rows(c.Heads*c.HeadDim), rows(c.Heads*c.HeadDim)
+	s.k, s.v = rows(c.KVHeads*c.HeadDim), rows(c.KVHeads*c.HeadDim)
+	s.fused = rows(m.fused)
+	s.gate, s.up = rows(m.wide), rows(m.wide)
+	s.rope = newRotation(&c.Rope, batch)
 	if c.Experts > 0 {
-		s.moe = newMixture(c, batch)
+		s.routing = newRouting(c, batch)
+		if n := c.ExpertsPerToken * c.ExpertWidth; n > len(s.gate) { // a token's experts side by side
+			s.gate, s.up = make([]float32, n), make([]float32, n)
+		}
+		s.outs = make([]kernel.Output, 0, 2*c.ExpertsPerToken)
 	}
-	s.attention = s.attend
+	s.attendHead = s.attend
 	return s
 }
 
@@ -83,7 +91,16 @@ func (s *Session) Close() { s.pool.Close() }
 func (s *Session) Position() int { return s.pos }
 
 // Rewind forgets the positions from n on.
-func (s *Session) Rewind(n int) { s.pos = min(max(n, 0), s.pos) }
+func (s *Session) Rewind(n int) {
+	s.pos = min(max(n, 0), s.pos)
+	s.text = s.pos
+}
+
+// Announce says that the next n tokens are one text, though they come in several
+// batches. Rotary embeddings whose frequencies depend on the length of the text
+// ("dynamic" and "longrope") are then those of the whole text, as in the
+// reference, which computes a prompt at once.
+func (s *Session) Announce(n int) { s.text = max(s.text, s.pos+n) }
 
 // SessionBytes is the memory that a session of o.Capacity positions takes beside
 // the mapped weights: keys and values, and buffers.
@@ -93,9 +110,9 @@ func (m *Model) SessionBytes(o SessionOptions) int64 {
 	batch := int64(min(MaxBatch, c.Context))
 	kv, heads := int64(c.KVHeads*c.HeadDim), int64(c.Heads*c.HeadDim)
 	perPosition := 2*kv*int64(c.Layers) + int64(c.Heads) // keys and values, scores
-	perToken := 3*int64(c.Hidden) + 2*kv + 2*heads + 2*int64(c.Intermediate) + int64(c.HeadDim)
+	perToken := 3*int64(c.Hidden) + 2*kv + 2*heads + 2*int64(m.wide) + int64(m.fused) + int64(c.Rope.Dim)
 	if c.Experts > 0 {
-		perToken += 2 * (int64(c.Hidden) + 2*int64(c.Intermediate))
+		perToken += 2*int64(c.Hidden) + int64(c.Experts) + 2*int64(c.ExpertsPerToken)
 	}
 	return 4 * (positions*perPosition + batch*perToken + int64(c.Vocab))
 }
@@ -105,7 +122,7 @@ func (s *Session) grow(n int) {
 	if n <= s.room {
 		return
 	}
-	c := s.m.Config
+	c := &s.m.Config
 	n = min(max(n, 2*s.room), c.Context)
 	for i := range s.keys {
 		s.keys[i].Grow(n)
@@ -120,7 +137,7 @@ func (s *Session) grow(n int) {
 // trace may be nil. Errors: of ctx, of a token outside the vocabulary, of a
 // position beyond the context, and ErrCheckpoint when a file changed under it.
 func (s *Session) Forward(ctx context.Context, tokens []int, want int, trace Trace) ([]float32, error) {
-	c := s.m.Config
+	c := &s.m.Config
 	switch {
 	case len(tokens) == 0 || len(tokens) > MaxBatch || want < 0 || want > len(tokens):
 		return nil, fmt.Errorf("a batch of %d tokens and %d logits", len(tokens), want)
@@ -148,37 +165,45 @@ func (s *Session) Forward(ctx context.Context, tokens []int, want int, trace Tra
 }
 
 func (s *Session) forward(ctx context.Context, tokens []int, want int, trace Trace) error {
-	c := s.m.Config
+	c := &s.m.Config
 	n := len(tokens)
 	s.tokens = n
 	h := s.h[:n*c.Hidden]
 	for t, id := range tokens {
 		s.m.embed.Read(h[t*c.Hidden:][:c.Hidden], id*c.Hidden)
-		half := c.HeadDim / 2
-		c.Rope.angles(s.cos[t*half:][:half], s.sin[t*half:][:half], s.m.freqs, s.pos+t)
 	}
-	for i := range s.m.layers {
+	if scale := s.m.embedScale; scale != 0 {
+		for i := range h {
+			h[i] *= scale
+		}
+	}
+	s.text = max(s.text, s.pos+n)
+	s.rope.turn(s.pos, n, s.text)
+	for i := range c.Layers {
 		if trace != nil {
 			trace(i, h)
 		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		s.layer = i
-		if err := s.attentionBlock(&s.m.layers[i], h); err != nil {
-			return err
-		}
-		if err := s.feedForward(&s.m.layers[i], h); err != nil {
+		if err := s.m.layers.layer(s, i, h); err != nil {
 			return err
 		}
 	}
 	norm := s.norm[:n*c.Hidden]
-	kernel.RMSNorm(norm, h, s.m.norm, c.Eps)
+	s.m.norm.apply(norm, h)
 	if trace != nil {
 		trace(c.Layers, norm)
 	}
 	if want == 0 {
 		return nil
 	}
-	return s.pool.Mul(norm[(n-want)*c.Hidden:], want, kernel.Output{M: s.m.head, Y: s.logits})
+	logits := s.logits[:want*c.Vocab]
+	if err := s.pool.Mul(norm[(n-want)*c.Hidden:], want, kernel.Output{M: s.m.head, Y: logits}); err != nil {
+		return err
+	}
+	if c.LogitCap > 0 {
+		kernel.SoftCap(logits, float32(c.LogitCap))
+	}
+	return nil
 }
