@@ -149,8 +149,7 @@ func (g *generation) run(ctx context.Context, prompt []int) error {
 	for {
 		id, err := g.sampler.Next(logits)
 		if err != nil {
-			return &model.Error{Kind: ErrCheckpoint, Reason: fmt.Sprintf("computing position %d", g.session.Position()), Err: err,
-				Help: "the weights are damaged or misread: verify the files against the hub"}
+			return damaged(g.session.Position(), err)
 		}
 		if err := g.take(id); err != nil || g.result.FinishReason != "" {
 			return err
@@ -159,6 +158,12 @@ func (g *generation) run(ctx context.Context, prompt []int) error {
 			return err
 		}
 	}
+}
+
+// damaged is what logits that are no numbers mean.
+func damaged(position int, err error) error {
+	return &model.Error{Kind: ErrCheckpoint, Reason: fmt.Sprintf("computing position %d", position), Err: err,
+		Help: "the weights are damaged or misread: verify the files against the hub"}
 }
 
 // forward computes a batch. The logits of its last position are wanted for the

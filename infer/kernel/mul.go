@@ -30,6 +30,7 @@ func (p *Pool) Mul(x []float32, tokens int, outs ...Output) error {
 	j := &p.job
 	j.isa, j.x, j.tokens, j.outs, j.used = p.isa, x, tokens, j.outs[:0], 0
 	for _, o := range outs {
+		p.touched += o.M.bytes(p.compute)
 		out := output{m: o.M, y: o.Y[:tokens*o.M.N], acts: -1, cols: blockCols}
 		if o.M.q != nil && p.compute != Float32 {
 			packed := o.M.Prepare()

@@ -68,7 +68,8 @@ type Pool struct {
 
 	finished func() bool // whether the task is done; made once
 
-	job product // arguments of Mul
+	job     product // arguments of Mul
+	touched int64   // bytes of the matrices multiplied
 }
 
 // The fields of Pool.state.

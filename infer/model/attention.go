@@ -58,6 +58,7 @@ func (a *attention) forward(s *Session, x, out []float32) error {
 	s.rope.apply(k, s.tokens, c.KVHeads, c.HeadDim)
 	s.keys[a.layer].Put(s.pos, k)
 	s.values[a.layer].Put(s.pos, v)
+	s.touchKV(a)
 	s.attending = a
 	if err := s.pool.Run(c.Heads, s.attendHead); err != nil {
 		return err

@@ -25,6 +25,8 @@ type Model struct {
 
 	wide  int // the widest feed-forward
 	fused int // the widest matrix that is several in one
+
+	norms int64 // bytes of the weights of all norms
 }
 
 // loader builds a Model from tensors. Its methods do nothing once err is set, so
@@ -109,12 +111,13 @@ func (l *loader) head(needBias bool, names ...string) {
 	}
 }
 
-// vector reads n small values.
+// vector reads the n weights or biases of a norm.
 func (l *loader) vector(name string, n int) []float32 {
 	if l.err != nil {
 		return nil
 	}
 	v, err := l.files.vector(name, n)
 	l.err = err
+	l.model.norms += 4 * int64(n)
 	return v
 }

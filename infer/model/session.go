@@ -37,6 +37,7 @@ type Session struct {
 	rope     rotation
 	routing  routing
 	outs     []kernel.Output // of a multiplication by many matrices
+	touched  Touched         // all but the matrices
 
 	tokens     int            // of the batch
 	attendHead func(head int) // the part of attention that runs in the pool, made once
@@ -160,6 +161,8 @@ func (s *Session) Forward(ctx context.Context, tokens []int, want int, trace Tra
 	if err != nil {
 		return nil, err
 	}
+	s.touched.Embedding += int64(len(tokens)) * s.m.embed.Bytes() / int64(c.Vocab)
+	s.touched.Norms += s.m.norms
 	s.pos += len(tokens)
 	return s.logits[:want*c.Vocab], nil
 }

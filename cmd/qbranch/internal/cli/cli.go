@@ -122,7 +122,7 @@ A REF is owner/name, owner/name:branch, owner/name@commit or the page's URL.`,
 	f.BoolVar(&r.offline, "offline", false, "use no network: the store, and what the cache knows")
 	f.StringVar(&r.tokenFile, "token-file", "", "read the access token from `FILE` (default $HF_TOKEN, …)")
 	root.AddCommand(r.lsCommand(), r.showCommand(), r.diffCommand(), r.fitCommand(), r.pickCommand(), r.getCommand(), r.cardCommand(),
-		r.verifyCommand(), r.proveCommand(), r.genCommand(), r.tokensCommand(), r.storeCommand(), r.cacheCommand(), r.authCommand(), r.doctorCommand(), r.gpuCommand(),
+		r.verifyCommand(), r.proveCommand(), r.genCommand(), r.tokensCommand(), r.benchCommand(), r.storeCommand(), r.cacheCommand(), r.authCommand(), r.doctorCommand(), r.gpuCommand(),
 		r.demoCommand(), r.tuiCommand(), r.versionCommand())
 	return root
 }
