@@ -22,7 +22,8 @@ func TestInterruptible(t *testing.T) {
 		{syscall.SIGTERM, 143},
 		{syscall.SIGHUP, 129},
 	} {
-		ctx, stop := interruptible(context.Background())
+		in := interruptible(context.Background())
+		ctx := in.ctx
 		if ctx.Err() != nil {
 			t.Fatalf("cancelled before any signal: %v", ctx.Err())
 		}
@@ -34,6 +35,33 @@ func TestInterruptible(t *testing.T) {
 		if !errors.As(context.Cause(ctx), &cause) || cause.ExitCode() != tc.want {
 			t.Errorf("%v: cause %v, want exit code %d", tc.signal, context.Cause(ctx), tc.want)
 		}
-		stop()
+		in.stop()
 	}
+}
+
+// An interrupt that a command deals with itself does not end it, and one that it
+// leaves alone does. Other signals are not offered.
+func TestCatchInterrupt(t *testing.T) {
+	in := interruptible(context.Background())
+	defer in.stop()
+	caught := make(chan bool)
+	first := true
+	in.catchInterrupt(func() bool {
+		mine := first
+		first = false
+		caught <- mine
+		return mine
+	})
+	for _, want := range []bool{true, false} {
+		if err := syscall.Kill(syscall.Getpid(), syscall.SIGINT); err != nil {
+			t.Fatal(err)
+		}
+		if got := <-caught; got != want {
+			t.Fatalf("dealt with: got %v, want %v", got, want)
+		}
+		if want && in.ctx.Err() != nil {
+			t.Fatal("cancelled by an interrupt that was dealt with")
+		}
+	}
+	<-in.ctx.Done()
 }

@@ -26,6 +26,9 @@ type Program struct {
 	Err     io.Writer           // progress and messages
 	Getenv  func(string) string // the environment
 	Version string              // set when the program was linked; "" = ask the build info
+	// CatchInterrupt offers every interrupt to f, which says whether it has dealt
+	// with it; otherwise ctx is cancelled. f nil ends that. CatchInterrupt may be nil.
+	CatchInterrupt func(f func() bool)
 }
 
 // Main runs a command line and returns its exit code (docs/output.md). When

@@ -195,17 +195,25 @@ func TestVerifyTold(t *testing.T) {
 }
 
 func TestGenOutput(t *testing.T) {
-	g := &app.Generation{IDs: []int{5, 9}, Text: "Once", FinishReason: "stop", PromptTokens: 30, Prefill: time.Second, Decode: 500 * time.Millisecond}
-	for reason, want := range map[string]string{"stop": "finished", "length": "stopped at -n 2", "context": "stopped where the model's context ends"} {
-		g := *g
-		g.FinishReason = reason
-		if got, want := speedText(&g, 2), want+"; prompt 30 tokens at 30 tokens/s, 2 generated at 4 tokens/s"; got != want {
+	res := &app.Generation{IDs: []int{5, 9}, Text: "Once", FinishReason: "stop", PromptTokens: 30, Reused: 10, Prefill: time.Second, Decode: 500 * time.Millisecond}
+	g := &genRun{run: &run{}, target: app.Target{Ref: ref(t, "o/n:main")}, load: 250 * time.Millisecond}
+	g.flags.request.MaxTokens, g.flags.request.Compute = 2, "int16"
+	for reason, want := range map[string]string{"stop": "finished", "length": "stopped at -n 2", "context": "stopped where the model's context ends",
+		"stop_string": "stopped at a --stop text", "cancelled": "interrupted"} {
+		res := *res
+		res.FinishReason = reason
+		if got, want := g.speedText(&res), want+"; prompt 30 tokens at 20 tokens/s, 2 generated at 4 tokens/s"; got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}
+	g.format = "tokenizer_config.json"
+	if got, want := g.speedText(res), "finished; prompt 30 tokens at 20 tokens/s, 2 generated at 4 tokens/s; prompt format: tokenizer_config.json"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
 	want := `{"type":"summary","schema":"qbranch/gen/v1","target":"o/n:main","ids":[5,9],"text":"Once","finish_reason":"stop",` +
-		`"prompt_tokens":30,"prefill_tokens_per_second":30,"decode_tokens_per_second":4}`
-	if got := marshal(t, genJSON(app.Target{Ref: ref(t, "o/n:main")}, g)); got != want {
+		`"prompt_tokens":30,"reused_tokens":10,"prefill_tokens_per_second":20,"decode_tokens_per_second":4,"compute":"int16",` +
+		`"prompt_format":"tokenizer_config.json","load_seconds":0.25}`
+	if got := marshal(t, g.object(res)); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 	if got, want := marshal(t, tokenObject{"token", app.Token{ID: 5, Text: "Once"}}), `{"type":"token","id":5,"text":"Once"}`; got != want {
