@@ -185,6 +185,10 @@ func (r *Rope) span(length int) int {
 	return 0
 }
 
+// SameSpan says whether texts of two lengths are rotated by the same frequencies,
+// so that keys of one can be used in the other.
+func (r *Rope) SameSpan(a, b int) bool { return r.span(a) == r.span(b) }
+
 // frequencies sets freqs to Dim/2 angles per position for texts of a span. They
 // are rounded to float32 where the reference rounds: an angle is frequency times
 // position, and at position 1000 the last bit of a frequency is 6e-5 of a turn's

@@ -111,10 +111,7 @@ func (m *Model) SessionBytes(o SessionOptions) int64 {
 	batch := int64(min(MaxBatch, c.Context))
 	kv, heads := int64(c.KVHeads*c.HeadDim), int64(c.Heads*c.HeadDim)
 	perPosition := 2*kv*int64(c.Layers) + int64(c.Heads) // keys and values, scores
-	perToken := 3*int64(c.Hidden) + 2*kv + 2*heads + 2*int64(m.wide) + int64(m.fused) + int64(c.Rope.Dim)
-	if c.Experts > 0 {
-		perToken += 2*int64(c.Hidden) + int64(c.Experts) + 2*int64(c.ExpertsPerToken)
-	}
+	perToken := 3*int64(c.Hidden) + 2*kv + 2*heads + int64(m.fused) + 2*int64(m.wide) + int64(c.HeadDim)
 	return 4 * (positions*perPosition + batch*perToken + int64(c.Vocab))
 }
 

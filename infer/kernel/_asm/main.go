@@ -9,12 +9,19 @@ import (
 
 func main() {
 	ConstraintExpr("amd64,!purego")
-	for _, v := range variants { dot4(v) }
+	for _, v := range variants {
+		dot4(v)
+	}
 	readLoop()
 	Generate()
 }
 
-type variant struct { name string; rows, pf int; next, t1 bool; vecs int }
+type variant struct {
+	name     string
+	rows, pf int
+	next, t1 bool
+	vecs     int
+}
 
 var variants = []variant{
 	{"v8", 8, 0, false, false, 4},
@@ -86,7 +93,11 @@ func dot4(vv variant) {
 				pm = Mem{Base: t}
 			}
 			for i := range 4 {
-				if vv.t1 { PREFETCHT1(pm.Offset(64*i)) } else { PREFETCHT0(pm.Offset(64*i)) }
+				if vv.t1 {
+					PREFETCHT1(pm.Offset(64 * i))
+				} else {
+					PREFETCHT0(pm.Offset(64 * i))
+				}
 			}
 		}
 		for v := range 4 {
