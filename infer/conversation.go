@@ -107,6 +107,7 @@ func (c *Chat) generate(ctx context.Context, prompt []int, emit func(Token) erro
 		c.shortest = len(prompt)
 	}
 	c.session.Rewind(same)
+	same = c.session.Announce(len(prompt))
 	c.sampler.Forget()
 	g := &generation{m: c.m, request: c.request, emit: emit, sampler: c.sampler, session: c.session,
 		stop: stopper{stops: c.request.Stop}, result: &Result{PromptIDs: prompt, PromptTokens: len(prompt), Reused: same}}

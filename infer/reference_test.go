@@ -33,7 +33,7 @@ func TestCheckpoints(t *testing.T) {
 	for _, dir := range dirs {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
 			t.Parallel()
-			infertest.CheckReference(t, checkpointFiles(t, dir), dir)
+			infertest.CheckReference(t, checkpointFiles(t, dir), dir, infertest.Exact, infertest.Rounded)
 		})
 	}
 }

@@ -72,6 +72,18 @@ type declared struct {
 	known           bool // every rule could be read, and there were not too many of them
 }
 
+// ByModule returns a function that gives the bits and the group size declared for a
+// module, which a rule of dynamic may change; 0 is what is not known.
+func (c Config) ByModule() func(name string) (bits, groupSize int) {
+	rules := c.rules()
+	return func(name string) (int, int) {
+		if d := rules.forModule(name); d.known && d.quantised {
+			return d.bits, d.groupSize
+		}
+		return 0, 0
+	}
+}
+
 // forModule is what a module should be.
 func (b *ruleBook) forModule(name string) declared {
 	c := b.cfg

@@ -17,16 +17,27 @@ import (
 	"github.com/qbranch/qbranch/quant/safetensors"
 )
 
-// Tolerance is how far a logit may be off, relative to the largest of its
-// prompt, and a hidden state, relative to the largest of its layer. Two float32
-// runs that add in different orders differ by about 1e-6.
-const Tolerance = 1e-5
+// Bound is an arithmetic and how far a logit may be off with it, relative to the
+// largest of its prompt, and a hidden state, relative to the largest of its layer.
+type Bound struct {
+	Compute   infer.Compute
+	Tolerance float64
+}
+
+// Exact is the path that does as the reference does. Two float32 runs that add in
+// different orders differ by about 1e-6.
+var Exact = Bound{infer.Float32, 1e-5}
+
+// Rounded is the default path on random weights, which round worse than trained
+// ones: simulated, 14 bits for 128 inputs cost 3 to 6e-4.
+var Rounded = Bound{infer.Int16, 1e-3}
 
 // CheckReference loads a checkpoint and compares it with refDir/reference.safetensors:
 // logits and hidden states of every prompt at every position, computed as a
-// batch and token by token, and the greedy continuation of prompt 0 to its last
-// token.
-func CheckReference(t testing.TB, files infer.Files, refDir string) {
+// batch and token by token, and the greedy continuation of prompt 0, token for
+// token wherever the reference's two best are further apart than the bound; all
+// of it for each bound.
+func CheckReference(t testing.TB, files infer.Files, refDir string, bounds ...Bound) {
 	t.Helper()
 	m, err := infer.Load(context.Background(), files, infer.LoadOptions{Threads: 2})
 	if err != nil {
@@ -34,24 +45,27 @@ func CheckReference(t testing.TB, files infer.Files, refDir string) {
 	}
 	defer m.Close()
 	ref := open(t, filepath.Join(refDir, "reference.safetensors"))
-	prompts := 0
-	for ; ref.has(fmt.Sprintf("prompt.%d.ids", prompts)); prompts++ {
-		for _, batch := range []int{model.MaxBatch, 1} {
-			checkPrompt(t, m, ref, prompts, batch)
+	for _, b := range bounds {
+		prompts := 0
+		for ; ref.has(fmt.Sprintf("prompt.%d.ids", prompts)); prompts++ {
+			for _, batch := range []int{model.MaxBatch, 1} {
+				checkPrompt(t, m, ref, b, prompts, batch)
+			}
 		}
+		if prompts == 0 {
+			t.Error("the reference has no prompts")
+		}
+		checkGreedy(t, m, ref, b)
 	}
-	if prompts == 0 {
-		t.Error("the reference has no prompts")
-	}
-	checkGreedy(t, m, ref)
 }
 
 // checkPrompt compares one prompt, computed batch tokens at a time.
-func checkPrompt(t testing.TB, m *infer.Model, ref reference, prompt, batch int) {
+func checkPrompt(t testing.TB, m *infer.Model, ref reference, b Bound, prompt, batch int) {
 	t.Helper()
 	ids := ref.ints(t, fmt.Sprintf("prompt.%d.ids", prompt))
-	s := m.NewSession(infer.SessionOptions{Capacity: len(ids), Compute: infer.Float32})
+	s := m.NewSession(infer.SessionOptions{Capacity: len(ids), Compute: b.Compute})
 	defer s.Close()
+	s.Announce(len(ids))
 	hidden := make([][]float32, m.Info().Layers+1)
 	trace := func(level int, h []float32) { hidden[level] = append(hidden[level], h...) }
 	var logits []float32
@@ -63,40 +77,43 @@ func checkPrompt(t testing.TB, m *infer.Model, ref reference, prompt, batch int)
 		logits = append(logits, l...)
 	}
 	name := fmt.Sprintf("prompt.%d.logits", prompt)
-	compare(t, fmt.Sprintf("%s, %d at a time", name, batch), logits, ref.floats(t, name))
+	compare(t, fmt.Sprintf("%s, %d at a time", name, batch), logits, ref.floats(t, name), b)
 	for level, h := range hidden {
 		name := fmt.Sprintf("prompt.%d.hidden.%d", prompt, level)
 		if level == 0 && !ref.has(name) {
 			break // recorded for some prompts only
 		}
-		compare(t, fmt.Sprintf("%s, %d at a time", name, batch), h, ref.floats(t, name))
+		compare(t, fmt.Sprintf("%s, %d at a time", name, batch), h, ref.floats(t, name), b)
 	}
 }
 
-func compare(t testing.TB, name string, got, want []float32) {
+func compare(t testing.TB, name string, got, want []float32, b Bound) {
 	t.Helper()
 	if len(got) != len(want) {
 		t.Errorf("%s: %d values, want %d", name, len(got), len(want))
 		return
 	}
-	var largest, off float64
+	largest := largestOf(want)
+	var off float64
 	for i, w := range want {
-		largest = max(largest, math.Abs(float64(w)))
 		if d := math.Abs(float64(got[i]) - float64(w)); !(d <= off) { // NaN is off
 			off = d
 		}
 	}
-	if !(off <= Tolerance*largest) {
-		t.Errorf("%s: off by %g of the largest, allowed %g", name, off/largest, Tolerance)
+	if !(off <= b.Tolerance*largest) {
+		t.Errorf("%s, %s: off by %g of the largest, allowed %g", b.Compute, name, off/largest, b.Tolerance)
 	}
 }
 
-// checkGreedy continues prompt 0 with the largest logit each time.
-func checkGreedy(t testing.TB, m *infer.Model, ref reference) {
+// checkGreedy continues prompt 0 with the reference's tokens, each of which must
+// have the largest logit.
+func checkGreedy(t testing.TB, m *infer.Model, ref reference, b Bound) {
 	t.Helper()
-	prompt, want := ref.ints(t, "prompt.0.ids"), ref.ints(t, "greedy.ids")
-	s := m.NewSession(infer.SessionOptions{Capacity: len(prompt) + len(want), Compute: infer.Float32})
+	prompt, want, margins := ref.ints(t, "prompt.0.ids"), ref.ints(t, "greedy.ids"), ref.floats(t, "greedy.margin")
+	close := float32(b.Tolerance * largestOf(ref.floats(t, "prompt.0.logits")))
+	s := m.NewSession(infer.SessionOptions{Capacity: len(prompt) + len(want), Compute: b.Compute})
 	defer s.Close()
+	s.Announce(len(prompt))
 	next := prompt
 	for i, id := range want {
 		logits, err := s.Forward(context.Background(), next, 1, nil)
@@ -109,12 +126,20 @@ func checkGreedy(t testing.TB, m *infer.Model, ref reference) {
 				best = j
 			}
 		}
-		if best != id {
-			t.Errorf("greedy token %d: got %d, want %d", i, best, id)
+		if best != id && margins[i] > close {
+			t.Errorf("%s: greedy token %d: got %d, want %d, which is %g above the next", b.Compute, i, best, id, margins[i])
 			return
 		}
-		next = []int{best}
+		next = []int{id}
 	}
+}
+
+func largestOf(values []float32) float64 {
+	var largest float64
+	for _, v := range values {
+		largest = max(largest, math.Abs(float64(v)))
+	}
+	return largest
 }
 
 // reference is an opened reference file.

@@ -83,13 +83,14 @@ func (l *loader) quantized(name string, k, n int, bias []float32) (*kernel.Matri
 		return nil, &Error{Kind: ErrUnsupported, File: qweight.File, Tensor: qweight.Name,
 			Reason: fmt.Sprintf("%d-bit codes are not supported, only 2, 3, 4 and 8", shape.Bits)}
 	}
-	if declared := l.quant.Bits; declared != 0 && declared != shape.Bits && len(l.quant.Dynamic) == 0 {
+	bits, groupSize := l.declared(name)
+	if bits != 0 && bits != shape.Bits {
 		// The tensors could be run all the same, but a checkpoint that contradicts
 		// itself is not proved by a text.
-		return nil, badTensor(qweight, "%d-bit codes, but %s says bits %d", shape.Bits, l.quant.File, declared)
+		return nil, badTensor(qweight, "%d-bit codes, but %s says bits %d", shape.Bits, l.quant.File, bits)
 	}
 	q.Bits, q.K, q.N, q.G = shape.Bits, shape.K, shape.N, shape.G
-	if q.GroupSize = l.quant.GroupSize; !shape.Fits(q.GroupSize) {
+	if q.GroupSize = groupSize; !shape.Fits(q.GroupSize) {
 		q.GroupSize = shape.GroupSize()
 	}
 	if q.Zeros, err = l.zeroFormat(qzeros, shape); err != nil {

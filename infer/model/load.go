@@ -37,14 +37,20 @@ type loader struct {
 	files *Checkpoint
 	model *Model
 	err   error
-	data  [][]byte // the stored bytes of every matrix read, until somebody clears it
+
+	declared func(module string) (bits, groupSize int) // by the quantisation
+	data     [][]byte                                  // the stored bytes of every matrix read, until somebody clears it
+}
+
+func newLoader(cfg Config, q quant.Config, files *Checkpoint) *loader {
+	return &loader{Config: cfg, quant: q, files: files, model: &Model{Config: cfg}, declared: q.ByModule()}
 }
 
 // Load builds a model from a checkpoint, which must stay open as long as the
 // model is used. q is the quantisation as declared; the tensors' own shapes
 // decide where the two differ.
 func Load(ctx context.Context, cfg Config, q quant.Config, files *Checkpoint) (*Model, error) {
-	l := &loader{Config: cfg, quant: q, files: files, model: &Model{Config: cfg}}
+	l := newLoader(cfg, q, files)
 	i := slices.IndexFunc(families, func(f family) bool { return f.architecture == cfg.Architecture })
 	if i < 0 {
 		return nil, unsupportedConfig("architecture %q is not supported", cfg.Architecture)

@@ -87,7 +87,7 @@ func TestDenseMatrices(t *testing.T) {
 			if !ok {
 				continue
 			}
-			l := &loader{Config: cfg, quant: q, files: files, model: &Model{}}
+			l := newLoader(cfg, q, files)
 			if !files.hasLinear(module) { // the reference may have newer names than the file
 				module = strings.NewReplacer(".mlp.", ".block_sparse_moe.", "down_proj", "w2").Replace(module)
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/qbranch/qbranch/infer/kernel"
 )
@@ -17,9 +18,10 @@ const MaxBatch = 64
 type Session struct {
 	m    *Model
 	pool *kernel.Pool
-	pos  int // positions computed
-	room int // positions for which the caches have room
-	text int // length of the text that is known, computed or announced
+	pos  int   // positions computed
+	room int   // positions for which the caches have room
+	text int   // length of the text that is known, computed or announced
+	held []int // the tokens so far, for "longrope" alone
 
 	keys, values []*kernel.KV // per layer
 
@@ -97,11 +99,18 @@ func (s *Session) Rewind(n int) {
 	s.text = s.pos
 }
 
-// Announce says that the next n tokens are one text, though they come in several
-// batches. Rotary embeddings whose frequencies depend on the length of the text
-// ("dynamic" and "longrope") are then those of the whole text, as in the
-// reference, which computes a prompt at once.
-func (s *Session) Announce(n int) { s.text = max(s.text, s.pos+n) }
+// Announce says how long the text will be, which may come in several batches, and
+// returns the position to go on from. Rotary embeddings whose frequencies depend
+// on the length of the text ("dynamic" and "longrope") are then those of the whole
+// text from the start, as in the reference, which computes a prompt at once; what
+// was computed with others is forgotten.
+func (s *Session) Announce(length int) int {
+	if s.pos > 0 && s.rope.rope.span(length) != s.rope.span {
+		s.Rewind(0)
+	}
+	s.text = max(s.text, length)
+	return s.pos
+}
 
 // SessionBytes is the memory that a session of o.Capacity positions takes beside
 // the mapped weights: keys and values, and buffers.
@@ -151,7 +160,12 @@ func (s *Session) Forward(ctx context.Context, tokens []int, want int, trace Tra
 	if len(s.logits) < want*c.Vocab {
 		s.logits = make([]float32, want*c.Vocab)
 	}
-	err := kernel.Catch(func() error { return s.forward(ctx, tokens, want, trace) })
+	err := kernel.Catch(func() error {
+		if err := s.recompute(ctx, len(tokens)); err != nil {
+			return err
+		}
+		return s.forward(ctx, tokens, want, trace)
+	})
 	if errors.Is(err, kernel.ErrFault) {
 		err = shrunk(err)
 	}
@@ -162,6 +176,24 @@ func (s *Session) Forward(ctx context.Context, tokens []int, want int, trace Tra
 	s.touched.Norms += s.m.norms
 	s.pos += len(tokens)
 	return s.logits[:want*c.Vocab], nil
+}
+
+// recompute starts again when n more tokens make the text one that "longrope"
+// turns by its other set of frequencies: the reference does so too.
+func (s *Session) recompute(ctx context.Context, n int) error {
+	r := s.rope.rope
+	if r.Type != "longrope" || s.pos == 0 || r.span(max(s.text, s.pos+n)) == s.rope.span {
+		return nil
+	}
+	held := s.held[:s.pos]
+	s.text, s.pos = s.pos+n, 0
+	for part := range slices.Chunk(held, MaxBatch) {
+		if err := s.forward(ctx, part, 0, nil); err != nil {
+			return err
+		}
+		s.pos += len(part)
+	}
+	return nil
 }
 
 func (s *Session) forward(ctx context.Context, tokens []int, want int, trace Trace) error {
@@ -176,6 +208,9 @@ func (s *Session) forward(ctx context.Context, tokens []int, want int, trace Tra
 		for i := range h {
 			h[i] *= scale
 		}
+	}
+	if c.Rope.Type == "longrope" {
+		s.held = append(s.held[:s.pos], tokens...)
 	}
 	s.text = max(s.text, s.pos+n)
 	s.rope.turn(s.pos, n, s.text)

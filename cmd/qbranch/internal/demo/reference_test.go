@@ -30,7 +30,8 @@ func TestBranchesMatchReferences(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			infertest.CheckReference(t, files, filepath.Join("..", "..", "..", "..", "infer", "testdata", "demo", branch))
+			infertest.CheckReference(t, files, filepath.Join("..", "..", "..", "..", "infer", "testdata", "demo", branch), infertest.Exact,
+				infertest.Bound{Compute: infer.Int16, Tolerance: 3e-4})
 		})
 	}
 }
