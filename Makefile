@@ -46,8 +46,9 @@ race: export CGO_ENABLED := 1
 race:
 	$(GO) test -race -short ./...
 
-bench: ## run the benchmarks
+bench: ## run the benchmarks; with QBRANCH_LLAMA_PYTHON=python also beside llama.cpp
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+	$(GO) run ./cmd/peerbench runner
 
 screens: ## draw the pictures of docs/screens anew (needs tmux)
 	$(GO) test ./cmd/qbranch -run TestBrowser -count 1 -args -pictures $(CURDIR)/docs/screens

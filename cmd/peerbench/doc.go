@@ -16,6 +16,11 @@
 // to the kernel. Of bytes in a connection that a killed client leaves, some
 // were never received; they count as sent.
 //
+// "peerbench runner" measures running a model instead: qbranch bench beside
+// llama.cpp, on models of the same shape with random weights (cmd/gptqmake,
+// llama.py), in turn, on one and two threads, and beside a busy process. Its
+// Python is named by $QBRANCH_LLAMA_PYTHON; without one nothing is measured.
+//
 // Not given: the peers' best possible settings (each is run as its own manual
 // advises for large files, the command lines are printed), a network with real
 // packets (loopback; rates and round trips are the hub's, see hub/hubtest),

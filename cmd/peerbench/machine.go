@@ -16,20 +16,21 @@ type machine struct {
 	CPU     string
 	Cores   int
 	System  string
-	Fast    string // where "tmpfs" was
+	Fast    string // where "tmpfs" was; "" = nowhere
 	Disk    string
 	Load    string   // before the first row
 	Tools   []string // name: version
 	Absent  []string
 }
 
-func (m *machine) look(b *bench) {
+// look fills in what the machine says of itself.
+func (m *machine) look() {
 	m.CPU, m.Cores = processor(), runtime.NumCPU()
 	m.System = runtime.GOOS + "/" + runtime.GOARCH
 	if release, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
 		m.System += " " + strings.TrimSpace(string(release))
 	}
-	m.Fast, m.Disk, m.Load = fileSystem(b.fast), fileSystem(b.disk), load()
+	m.Load = load()
 }
 
 // processor is the CPU's name as Linux has it.
@@ -83,8 +84,12 @@ func kindOf(mounts, dir string) string {
 }
 
 func (m machine) print(w io.Writer) error {
-	_, err := fmt.Fprintf(w, "`%s`, %s: %s, %d cores, %s; tmpfs rows on %s, disk rows on %s; load %s before.\n\n%s.",
-		strings.TrimSpace(m.Command), m.Date, m.CPU, m.Cores, m.System, m.Fast, m.Disk, m.Load, strings.Join(m.Tools, "; "))
+	disks := ""
+	if m.Fast != "" {
+		disks = fmt.Sprintf(" tmpfs rows on %s, disk rows on %s;", m.Fast, m.Disk)
+	}
+	_, err := fmt.Fprintf(w, "`%s`, %s: %s, %d cores, %s;%s load %s before.\n\n%s.",
+		strings.TrimSpace(m.Command), m.Date, m.CPU, m.Cores, m.System, disks, m.Load, strings.Join(m.Tools, "; "))
 	if err == nil && len(m.Absent) > 0 {
 		_, err = fmt.Fprintf(w, " Not here, so left out: %s.", strings.Join(m.Absent, ", "))
 	}

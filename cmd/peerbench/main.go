@@ -71,7 +71,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.StringVar(&o.disk, "dir", os.TempDir(), "`folder` for the rows with a disk")
 	f.BoolVar(&o.json, "json", false, "print the lines as JSON, one object a line, instead of the table")
 	f.Usage = func() {
-		fmt.Fprintf(stderr, "peerbench measures qbranch against the other downloaders on this machine and prints a table.\n\nFlags:\n")
+		fmt.Fprintf(stderr, "peerbench measures qbranch against the other downloaders on this machine and prints a table.\n\"peerbench runner --help\": the same for running a model.\n\nFlags:\n")
 		f.PrintDefaults()
 	}
 	if err := f.Parse(args); err != nil {
@@ -146,8 +146,16 @@ func main() {
 	if len(os.Args) == 2 && os.Args[1] == hubArgument {
 		os.Exit(hubMain())
 	}
+	if len(os.Args) == 2 && os.Args[1] == busyArgument {
+		busy()
+		return
+	}
+	mode, args := run, os.Args[1:]
+	if len(args) > 0 && args[0] == runnerArgument {
+		mode, args = runRunner, args[1:]
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	err := mode(ctx, args, os.Stdout, os.Stderr)
 	stop()
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -174,7 +182,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	}
 	defer remove()
 	if o.qbranch == "" {
-		if o.qbranch, err = build(ctx, b.disk); err != nil {
+		if o.qbranch, err = build(ctx, b.disk, ours); err != nil {
 			return err
 		}
 	}
@@ -186,7 +194,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return err
 	}
 	defer func() { err = errors.Join(err, b.hub.close()) }()
-	m.look(b)
+	m.look()
+	m.Fast, m.Disk = fileSystem(b.fast), fileSystem(b.disk)
 	lines, err := b.measure(ctx, rows)
 	if err != nil {
 		return err
@@ -212,16 +221,16 @@ func (b *bench) makeFolders(o options) (remove func(), err error) {
 	}, nil
 }
 
-// build compiles qbranch as a release is.
-func build(ctx context.Context, dir string) (string, error) {
-	name := filepath.Join(dir, "qbranch")
+// build compiles one of this repository's commands as a release is.
+func build(ctx context.Context, dir, command string) (string, error) {
+	name := filepath.Join(dir, command)
 	if runtime.GOOS == "windows" {
 		name += ".exe"
 	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", name, "github.com/qbranch/qbranch/cmd/qbranch")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", name, "github.com/qbranch/qbranch/cmd/"+command)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build qbranch (run this inside the repository, or give --qbranch): %w: %s", err, out)
+		return "", fmt.Errorf("build %s (run this inside the repository, or give --qbranch): %w: %s", command, err, out)
 	}
 	return name, nil
 }
