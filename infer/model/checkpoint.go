@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"github.com/qbranch/qbranch/infer/kernel"
+	"github.com/qbranch/qbranch/infer/mapfile"
 	"github.com/qbranch/qbranch/quant/safetensors"
 )
 
@@ -20,14 +21,8 @@ type Tensor struct {
 // Checkpoint is a set of mapped safetensors files.
 type Checkpoint struct {
 	tensors map[string]Tensor
-	maps    []mapping
+	maps    []*mapfile.File
 	bytes   int64
-}
-
-// mapping is a file mapped read-only.
-type mapping struct {
-	data    []byte
-	release func() error
 }
 
 // WeightFile names one file of a checkpoint and where it lies.
@@ -62,7 +57,7 @@ func (c *Checkpoint) add(w WeightFile) error {
 	if err != nil {
 		return &Error{Kind: ErrCheckpoint, File: w.Name, Err: err}
 	}
-	m, err := mapFile(f, int(info.Size()))
+	m, err := mapfile.Map(f, int(info.Size()))
 	if err != nil {
 		return fmt.Errorf("mapping %s: %w", w.Name, err)
 	}
@@ -71,7 +66,7 @@ func (c *Checkpoint) add(w WeightFile) error {
 		if other, ok := c.tensors[t.Name]; ok {
 			return &Error{Kind: ErrCheckpoint, File: w.Name, Tensor: t.Name, Reason: "also in " + other.File}
 		}
-		c.tensors[t.Name] = Tensor{t, w.Name, m.data[t.Offset : t.Offset+t.Size : t.Offset+t.Size]}
+		c.tensors[t.Name] = Tensor{t, w.Name, m.Data[t.Offset : t.Offset+t.Size : t.Offset+t.Size]}
 		c.bytes += t.Size
 	}
 	return nil
@@ -81,7 +76,7 @@ func (c *Checkpoint) add(w WeightFile) error {
 func (c *Checkpoint) Close() error {
 	var errs []error
 	for _, m := range c.maps {
-		errs = append(errs, m.release())
+		errs = append(errs, m.Close())
 	}
 	c.maps, c.tensors = nil, nil
 	return errors.Join(errs...)

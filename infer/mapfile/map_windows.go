@@ -1,4 +1,4 @@
-package model
+package mapfile
 
 import (
 	"errors"
@@ -8,15 +8,15 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// mapFile maps a file of size bytes, at least one, read-only.
-func mapFile(f *os.File, size int) (mapping, error) {
+// Map maps the first size bytes of a file, at least one.
+func Map(f *os.File, size int) (*File, error) {
 	handle, err := windows.CreateFileMapping(windows.Handle(f.Fd()), nil, windows.PAGE_READONLY, 0, 0, nil)
 	if err != nil {
-		return mapping{}, err
+		return nil, err
 	}
 	addr, err := windows.MapViewOfFile(handle, windows.FILE_MAP_READ, 0, 0, uintptr(size))
 	if err != nil {
-		return mapping{}, errors.Join(err, windows.CloseHandle(handle))
+		return nil, errors.Join(err, windows.CloseHandle(handle))
 	}
 	// The address is not Go memory, so the collector has no interest in it; the
 	// detour keeps vet from taking it for a pointer that may move.
@@ -24,5 +24,5 @@ func mapFile(f *os.File, size int) (mapping, error) {
 	release := func() error {
 		return errors.Join(windows.UnmapViewOfFile(addr), windows.CloseHandle(handle))
 	}
-	return mapping{data, release}, nil
+	return &File{data, release}, nil
 }
