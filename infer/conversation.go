@@ -22,10 +22,8 @@ type Chat struct {
 	request Request // its options
 	sampler *sample.Sampler
 	session *model.Session
+	held    []int // the tokens whose positions the session has
 	turns   []chat.Message
-
-	held     []int // the tokens whose positions the session has
-	shortest int   // the length of the text when the first of them were computed
 }
 
 // NewChat begins a conversation with the options and the system message of r.
@@ -97,14 +95,6 @@ func (c *Chat) generate(ctx context.Context, prompt []int, emit func(Token) erro
 	same := 0
 	for same < min(len(c.held), len(prompt)-1) && c.held[same] == prompt[same] { // the last one is computed for its logits
 		same++
-	}
-	// Some rotary embeddings depend on the length of the text: then what was kept
-	// is right only for a text as long.
-	if rope := &c.m.model.Config.Rope; !rope.SameSpan(c.shortest, len(prompt)) || !rope.SameSpan(len(c.held), len(prompt)) {
-		same = 0
-	}
-	if same == 0 {
-		c.shortest = len(prompt)
 	}
 	c.session.Rewind(same)
 	same = c.session.Announce(len(prompt))

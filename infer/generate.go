@@ -136,7 +136,6 @@ func (g *generation) run(ctx context.Context, prompt []int) error {
 	start := time.Now()
 	g.sampler.Observe(prompt...)
 	var logits []float32
-	g.session.Announce(len(prompt) - g.session.Position())
 	for batch := range slices.Chunk(prompt[g.session.Position():], model.MaxBatch) {
 		last := g.session.Position()+len(batch) == len(prompt)
 		var err error

@@ -115,10 +115,13 @@ func checkGreedy(t testing.TB, m *infer.Model, ref reference, b Bound) {
 	defer s.Close()
 	s.Announce(len(prompt))
 	next := prompt
+	var err error
 	for i, id := range want {
-		logits, err := s.Forward(context.Background(), next, 1, nil)
-		if err != nil {
-			t.Fatal(err)
+		var logits []float32
+		for part := range slices.Chunk(next, model.MaxBatch) {
+			if logits, err = s.Forward(context.Background(), part, 1, nil); err != nil {
+				t.Fatal(err)
+			}
 		}
 		best := 0
 		for j, v := range logits {

@@ -1,27 +1,43 @@
-// Package model is the decoder of the Llama family (Llama, Mistral, Mixtral) run
-// from a checkpoint's own tensors.
+// Package model is decoder-only transformers run from a checkpoint's own tensors.
 //
-//	config.go      config.json of both generations → Config
-//	checkpoint.go  safetensors files, mapped → Checkpoint, tensors by name
-//	load.go        Config + Checkpoint → Model, every shape and index checked
-//	rope.go        rotary embeddings and their scalings
-//	session.go     KV cache and buffers of one generation, the forward pass
-//	block.go       attention, feed-forward, mixture of experts
+//	config.json → Config      fields.go, config.go, families.go, rope.go
+//	files       → Checkpoint  checkpoint.go: mapped, tensors by name
+//	both        → Model       load.go, linear.go: every shape and index checked
+//	tokens      → logits      session.go: KV cache, buffers, the forward pass
 //
-// One layer is
+// A family is one file that reads from top to bottom: what of config.json is its
+// own, which weights it has, how a layer computes.
+//
+//	llama.go     Llama, Mistral
+//	mixtral.go   Mixtral
+//	qwen.go      Qwen 1.5, 2, 2.5 and 3
+//	qwenmoe.go   their mixtures of experts
+//	gemma.go     Gemma, Gemma 2
+//	phi.go       Phi 1, 1.5, 2
+//	phi3.go      Phi 3, Phi 4
+//	neox.go      GPT-NeoX
+//	falcon.go    Falcon
+//	stablelm.go  StableLM
+//
+// They are put together from norm.go, attention.go, mlp.go and experts.go. A new
+// one is a file and a row of the table in families.go. Most are of the form
 //
 //	h += o(attention(rope(q(n)), rope(k(n)), v(n)))   n = norm(h)
-//	h += down(silu(gate(n)) · up(n))                  n = norm(h)
+//	h += down(act(gate(n)) · up(n))                   n = norm(h)
 //
-// where a Mixtral layer does the second line with the two experts its router
-// prefers, weighted. Arithmetic is float32, as a float32 run of the reference
-// implementation (transformers) does it, so that logits agree within 1e-5 of the
+// and differ in the norms, in what is turned, capped or biased, and in whether the
+// two lines follow one another or stand side by side.
+//
+// With kernel.Float32 arithmetic is float32, as a float32 run of the reference
+// implementation (transformers 5) does it, so that logits agree within 1e-5 of the
 // largest; positions are turned into angles in float32 on purpose, because the
 // reference does and the difference is visible.
 //
-// Guaranteed: loading checks everything that an index is later taken from, so a
-// hostile file gives an error and never a panic; a file that shrinks while it is
-// mapped gives ErrCheckpoint; logits do not depend on threads or batching.
+// Guaranteed: a setting of config.json that changes the arithmetic is followed or
+// refused by name; loading checks everything that an index is later taken from, so
+// that a hostile file gives an error and never a panic; a file that shrinks while
+// it is mapped gives ErrCheckpoint; logits do not depend on threads or batching; a
+// token allocates nothing.
 //
 // Not guaranteed: the values of embeddings and of a dense lm_head are not read at
 // load, so NaN in them shows only in the logits.

@@ -185,10 +185,6 @@ func (r *Rope) span(length int) int {
 	return 0
 }
 
-// SameSpan says whether texts of two lengths are rotated by the same frequencies,
-// so that keys of one can be used in the other.
-func (r *Rope) SameSpan(a, b int) bool { return r.span(a) == r.span(b) }
-
 // frequencies sets freqs to Dim/2 angles per position for texts of a span. They
 // are rounded to float32 where the reference rounds: an angle is frequency times
 // position, and at position 1000 the last bit of a frequency is 6e-5 of a turn's
@@ -278,9 +274,10 @@ func newRotation(r *Rope, batch int) rotation {
 }
 
 // turn computes the angles of tokens positions from pos on, in a text that is
-// length long so far.
-func (r *rotation) turn(pos, tokens, length int) {
-	if span := r.rope.span(length); span != r.span {
+// length long so far, and says whether the frequencies are not what they were.
+func (r *rotation) turn(pos, tokens, length int) (changed bool) {
+	span := r.rope.span(length)
+	if changed = span != r.span; changed {
 		r.rope.frequencies(r.freqs, span)
 		r.span = span
 	}
@@ -293,6 +290,7 @@ func (r *rotation) turn(pos, tokens, length int) {
 			cos[i], sin[i] = float32(c)*scale, float32(s)*scale
 		}
 	}
+	return changed
 }
 
 // apply turns the first Dim values of each head of x, (tokens, heads, dim), whose

@@ -16,12 +16,13 @@ const MaxBatch = 64
 // Session is the state of one generation: the keys and values of the positions
 // so far, and buffers. Close it.
 type Session struct {
-	m    *Model
-	pool *kernel.Pool
-	pos  int   // positions computed
-	room int   // positions for which the caches have room
-	text int   // length of the text that is known, computed or announced
-	held []int // the tokens so far, for "longrope" alone
+	m     *Model
+	pool  *kernel.Pool
+	pos   int   // positions computed
+	room  int   // positions for which the caches have room
+	text  int   // length of the text that is known, computed or announced
+	mixed bool  // positions have been turned by different frequencies, as the text grew
+	held  []int // the tokens so far, for "longrope" alone
 
 	keys, values []*kernel.KV // per layer
 
@@ -97,6 +98,7 @@ func (s *Session) Position() int { return s.pos }
 func (s *Session) Rewind(n int) {
 	s.pos = min(max(n, 0), s.pos)
 	s.text = s.pos
+	s.mixed = s.mixed && s.pos > 0
 }
 
 // Announce says how long the text will be, which may come in several batches, and
@@ -105,7 +107,7 @@ func (s *Session) Rewind(n int) {
 // text from the start, as in the reference, which computes a prompt at once; what
 // was computed with others is forgotten.
 func (s *Session) Announce(length int) int {
-	if s.pos > 0 && s.rope.rope.span(length) != s.rope.span {
+	if s.pos > 0 && (s.mixed || s.rope.rope.span(length) != s.rope.span) {
 		s.Rewind(0)
 	}
 	s.text = max(s.text, length)
@@ -186,7 +188,7 @@ func (s *Session) recompute(ctx context.Context, n int) error {
 		return nil
 	}
 	held := s.held[:s.pos]
-	s.text, s.pos = s.pos+n, 0
+	s.text, s.pos, s.mixed = s.pos+n, 0, false
 	for part := range slices.Chunk(held, MaxBatch) {
 		if err := s.forward(ctx, part, 0, nil); err != nil {
 			return err
@@ -213,7 +215,9 @@ func (s *Session) forward(ctx context.Context, tokens []int, want int, trace Tra
 		s.held = append(s.held[:s.pos], tokens...)
 	}
 	s.text = max(s.text, s.pos+n)
-	s.rope.turn(s.pos, n, s.text)
+	if s.rope.turn(s.pos, n, s.text) && s.pos > 0 {
+		s.mixed = true
+	}
 	for i := range c.Layers {
 		if trace != nil {
 			trace(i, h)
