@@ -317,7 +317,7 @@ func TestBadText(t *testing.T) {
 	}{
 		{"no tokenizer", "tokenizer.json", "", true, infer.ErrUnsupported, "tokenizer.json: missing"},
 		{"tokenizer not JSON", "tokenizer.json", "{", true, infer.ErrCheckpoint, "tokenizer.json"},
-		{"unknown tokenizer", "tokenizer.json", `{"model": {"type": "WordLevel", "vocab": {}}}`, true, infer.ErrUnsupported, "WordLevel"},
+		{"unknown tokenizer", "tokenizer.json", `{"model": {"type": "Neural", "vocab": {}}}`, true, infer.ErrUnsupported, "Neural"},
 		{"a template that fails", "chat_template.jinja", "{{ nope.x }}", false, nil, "nope"},
 		{"a template that does not parse", "chat_template.jinja", "{% nope %}", false, nil, "nope"},
 		{"tokenizer_config not JSON", "tokenizer_config.json", "{", false, nil, "tokenizer_config.json"},

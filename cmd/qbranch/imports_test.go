@@ -68,6 +68,7 @@ var theirs = map[string][]string{
 	"github.com/klauspost/compress":         {"cmd/qbranch/internal/demo", "store/bundle"},
 	"github.com/mattn/go-runewidth":         {"cmd/qbranch/internal/cli", "cmd/qbranch/internal/tui", "cmd/termsvg"},
 	"github.com/muesli/termenv":             {"cmd/qbranch/internal/tui"},
+	"github.com/rivo/uniseg":                {"infer/tokenizer"},
 	"github.com/spf13":                      {"cmd/qbranch/internal/cli"},
 	"github.com/yuin/goldmark":              {"quant/card"},
 	"github.com/zeebo/blake3":               {"cmd/peerbench", "store"},

@@ -16,16 +16,11 @@ type addedToken struct {
 	Special    bool   `json:"special"`
 }
 
-// matcher finds the names of added tokens in a text: a trie over bytes, walked
-// from each place, the longest name winning.
+// matcher finds the names of added tokens in a text, at each place the longest.
 type matcher struct {
-	nodes  []trieNode
+	names  trie // name → index into tokens
 	tokens []addedToken
-}
-
-type trieNode struct {
-	next  map[byte]int32
-	token int32 // index into tokens, -1 for none
+	begins [256]bool // the bytes that a name begins with
 }
 
 // add enters a token under a name, which differs from its content where the
@@ -34,24 +29,9 @@ func (m *matcher) add(name string, tok addedToken) {
 	if name == "" {
 		return
 	}
-	if len(m.nodes) == 0 {
-		m.nodes = append(m.nodes, trieNode{token: -1})
-	}
-	at := int32(0)
-	for i := 0; i < len(name); i++ {
-		next, ok := m.nodes[at].next[name[i]]
-		if !ok {
-			next = int32(len(m.nodes))
-			m.nodes = append(m.nodes, trieNode{token: -1})
-			if m.nodes[at].next == nil {
-				m.nodes[at].next = make(map[byte]int32, 1)
-			}
-			m.nodes[at].next[name[i]] = next
-		}
-		at = next
-	}
-	m.nodes[at].token = int32(len(m.tokens))
+	m.names.add(name, int32(len(m.tokens)))
 	m.tokens = append(m.tokens, tok)
+	m.begins[name[0]] = true
 }
 
 // cutPart is a stretch of text (id -1) or an added token.
@@ -65,7 +45,11 @@ type cutPart struct {
 func (m *matcher) cut(in input) []cutPart {
 	var parts []cutPart
 	done, at := 0, 0
-	for len(m.nodes) > 0 && at < len(in.text) {
+	for len(m.tokens) > 0 && at < len(in.text) {
+		if !m.begins[in.text[at]] {
+			at++
+			continue
+		}
 		tok, end := m.longest(in, at)
 		if tok == nil {
 			at++
@@ -95,20 +79,12 @@ func (m *matcher) cut(in input) []cutPart {
 }
 
 // longest returns the longest allowed token whose name begins at a place.
-func (m *matcher) longest(in input, at int) (*addedToken, int) {
-	var found *addedToken
-	end := at
-	node := int32(0)
-	for i := at; i < len(in.text); i++ {
-		next, ok := m.nodes[node].next[in.text[i]]
-		if !ok {
-			break
+func (m *matcher) longest(in input, at int) (found *addedToken, end int) {
+	m.names.prefixes(in.text[at:], func(n int, k int32) {
+		if in.allows(m.tokens[k].ID, at, at+n) {
+			found, end = &m.tokens[k], at+n
 		}
-		node = next
-		if k := m.nodes[node].token; k >= 0 && in.allows(m.tokens[k].ID, at, i+1) {
-			found, end = &m.tokens[k], i+1
-		}
-	}
+	})
 	return found, end
 }
 

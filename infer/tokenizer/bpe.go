@@ -1,14 +1,13 @@
 package tokenizer
 
-import "fmt"
+import "unicode/utf8"
 
 // bpe is byte-pair encoding as the tokenizers library does it: characters first,
 // then the pair of lowest rank is joined, the leftmost of equals, again and again.
 type bpe struct {
-	vocab        map[string]int32
-	tokens       []string // by id; "" for ids that are not the model's
+	*vocabulary
 	merges       map[uint64]merge
-	unk          int32 // -1 for none
+	unk          unknown
 	fuseUnk      bool
 	byteFallback bool
 	ignoreMerges bool
@@ -21,36 +20,22 @@ type merge struct{ rank, id int32 }
 
 func pairKey(left, right int32) uint64 { return uint64(uint32(left))<<32 | uint64(uint32(right)) }
 
-func (m *bpe) token(id int) (string, bool) {
-	if id < 0 || id >= len(m.tokens) || m.tokens[id] == "" {
-		return "", false
-	}
-	return m.tokens[id], true
-}
-
-// findBytes looks up the tokens <0x00> … <0xFF>; -1 where one is missing.
-func (m *bpe) findBytes() {
-	for i := range m.bytes {
-		m.bytes[i] = -1
-		if id, ok := m.vocab[fmt.Sprintf("<0x%02X>", i)]; ok {
-			m.bytes[i] = id
-		}
-	}
-}
-
 // encode appends the ids of one word.
-func (m *bpe) encode(ids []int, text string) []int {
+func (m *bpe) encode(ids []int, text string) ([]int, error) {
 	if m.ignoreMerges {
-		if id, ok := m.vocab[text]; ok {
-			return append(ids, int(id))
+		if id, ok := m.lookup(text); ok {
+			return append(ids, int(id)), nil
 		}
 	}
-	symbols := m.symbols(text)
+	symbols, err := m.symbols(text)
+	if err != nil {
+		return nil, err
+	}
 	m.mergeAll(symbols)
 	for i := 0; i < len(symbols); i = symbols[i].next {
 		ids = append(ids, int(symbols[i].id))
 	}
-	return ids
+	return ids, nil
 }
 
 // symbol is an element of the linked list that merging works on. A symbol that
@@ -61,44 +46,48 @@ type symbol struct {
 }
 
 // symbols looks up each character of a word.
-func (m *bpe) symbols(text string) []symbol {
+func (m *bpe) symbols(text string) ([]symbol, error) {
 	symbols := make([]symbol, 0, len(text))
 	add := func(id int32) {
 		symbols = append(symbols, symbol{id: id, prev: len(symbols) - 1, next: len(symbols) + 1})
 	}
-	unk := int32(-1) // an unknown that is not yet added, so that it can be fused
+	pending := false // an unknown that is not yet added, so that it can be fused
 	for i, r := range text {
-		end := i + len(string(r))
-		if id, ok := m.lookup(text, i, end); ok {
-			if unk >= 0 {
-				add(unk)
-				unk = -1
+		s := m.spelling(text, i, i+utf8.RuneLen(r))
+		if id, ok := m.lookup(s); ok {
+			if pending {
+				add(m.unk.id)
+				pending = false
 			}
 			add(id)
 			continue
 		}
-		if m.byteFallback && m.allBytes(text[i:end]) {
+		if m.byteFallback && m.allBytes(s) {
 			// A pending unknown is not added before these: the library does it so.
-			for _, b := range []byte(text[i:end]) {
+			for _, b := range []byte(s) {
 				add(m.bytes[b])
 			}
 			continue
 		}
-		if m.unk < 0 {
+		if m.unk.name == "" {
 			continue // without an unknown token the character vanishes
 		}
-		if unk >= 0 && !m.fuseUnk {
-			add(unk)
+		if m.unk.id < 0 {
+			return nil, m.unk.missing(s)
 		}
-		unk = m.unk
+		if pending && !m.fuseUnk {
+			add(m.unk.id)
+		}
+		pending = true
 	}
-	if unk >= 0 {
-		add(unk)
+	if pending {
+		add(m.unk.id)
 	}
-	return symbols
+	return symbols, nil
 }
 
-func (m *bpe) lookup(text string, start, end int) (int32, bool) {
+// spelling is how the vocabulary spells the character text[start:end].
+func (m *bpe) spelling(text string, start, end int) string {
 	s := text[start:end]
 	if start > 0 && m.wordPrefix != "" {
 		s = m.wordPrefix + s
@@ -106,8 +95,7 @@ func (m *bpe) lookup(text string, start, end int) (int32, bool) {
 	if end == len(text) && m.wordSuffix != "" {
 		s += m.wordSuffix
 	}
-	id, ok := m.vocab[s]
-	return id, ok
+	return s
 }
 
 func (m *bpe) allBytes(s string) bool {

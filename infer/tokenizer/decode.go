@@ -94,61 +94,137 @@ func (t *Tokenizer) Decode(ids []int, skipSpecial bool) string {
 	return b.String()
 }
 
-// parseDecoder appends the stages of one entry, sequences flattened. fused says
-// whether the tokens were joined to one before: what comes then is one token
-// that arrives in parts.
-func parseDecoder(list []stageFunc, g *growth, fused *bool, data json.RawMessage, depth int) ([]stageFunc, error) {
+// parseDecoders returns the stages of the decoder section. Without one, tokens are
+// joined by blanks.
+func parseDecoders(data json.RawMessage) ([]stageFunc, error) {
+	if isNull(data) {
+		return []stageFunc{func() stage { return &joinBlank{} }}, nil
+	}
+	p := decoderParser{growth: new(growth)}
+	err := p.parse(data, 0)
+	return p.stages, err
+}
+
+// decoderParser collects the stages. fused says whether the tokens were joined to
+// one before: what comes then is one token that arrives in parts.
+type decoderParser struct {
+	stages []stageFunc
+	growth *growth
+	fused  bool
+}
+
+func (p *decoderParser) parse(data json.RawMessage, depth int) error {
 	c, err := parseComponent("decoder", data)
 	if c == nil || err != nil {
-		return list, err
+		return err
 	}
 	if depth > maxNesting {
-		return nil, formatError("decoder: nested more than %d deep", maxNesting)
-	}
-	if *fused && c.Type != "Strip" && c.Type != "Fuse" && c.Type != "Sequence" {
-		return nil, unsupported("decoder after Fuse", c.Type)
+		return formatError("decoder: nested more than %d deep", maxNesting)
 	}
 	switch c.Type {
 	case "Sequence":
 		for _, sub := range c.Decoders {
-			if list, err = parseDecoder(list, g, fused, sub, depth+1); err != nil {
-				return nil, err
+			if err := p.parse(sub, depth+1); err != nil {
+				return err
 			}
 		}
-		return list, nil
-	case "ByteLevel":
-		*fused = true
-		return append(list, func() stage { return &byteLevelStage{} }), nil
-	case "ByteFallback":
-		return append(list, func() stage { return &byteFallbackStage{} }), nil
+		return nil
 	case "Fuse":
-		*fused = true
-		return list, nil
+		p.fused = true
+		return nil
+	case "Strip":
+		if c.Start < 0 || c.Stop < 0 {
+			return formatError("decoder Strip: negative count")
+		}
+		if p.fused {
+			content, _ := utf8.DecodeRuneInString(c.Content)
+			p.stages = append(p.stages, func() stage { return &stripStage{content: content, start: c.Start, stop: c.Stop} })
+			return nil
+		}
+	}
+	if p.fused { // whatever it does to one token, it needs all of it
+		p.stages = append(p.stages, func() stage { return &wholeStage{} })
+	}
+	f, err := p.stage(c)
+	if err != nil {
+		return err
+	}
+	p.stages = append(p.stages, f)
+	if c.Type == "ByteLevel" {
+		p.fused = true
+	}
+	return nil
+}
+
+// stage makes a stage that is fed whole tokens.
+func (p *decoderParser) stage(c *component) (stageFunc, error) {
+	switch c.Type {
+	case "ByteLevel":
+		return func() stage { return &byteLevelStage{} }, nil
+	case "ByteFallback":
+		return func() stage { return &byteFallbackStage{} }, nil
 	case "Replace":
-		replace, err := replacer(c.Pattern, c.Content, g)
+		replace, err := replacer(c.Pattern, c.Content, p.growth)
 		if err != nil {
 			return nil, err
 		}
-		return append(list, mapStage(func(tok string, _ bool) string { return replace(tok) })), nil
-	case "Metaspace":
-		return append(list, metaspaceStage(c)), nil
-	case "BPEDecoder":
-		return append(list, func() stage { return &suffixStage{suffix: c.Suffix} }), nil
-	case "Strip":
-		if c.Start < 0 || c.Stop < 0 {
-			return nil, formatError("decoder Strip: negative count")
-		}
-		content, _ := utf8.DecodeRuneInString(c.Content)
-		if !*fused {
-			return append(list, mapStage(func(tok string, _ bool) string {
-				return stripCount(tok, content, c.Start, c.Stop)
-			})), nil
-		}
-		return append(list, func() stage {
-			return &stripStage{content: content, start: c.Start, stop: c.Stop}
+		return mapStage(func(tok string, _ bool) string {
+			out, err := replace(tok)
+			if err != nil {
+				return tok // a pattern that would search for ever in one token
+			}
+			return out
 		}), nil
+	case "Metaspace":
+		return metaspaceStage(c), nil
+	case "BPEDecoder":
+		return func() stage { return &suffixStage{suffix: c.Suffix} }, nil
+	case "WordPiece":
+		return wordPieceStage(c), nil
+	case "Strip":
+		content, _ := utf8.DecodeRuneInString(c.Content)
+		return mapStage(func(tok string, _ bool) string { return stripCount(tok, content, c.Start, c.Stop) }), nil
 	}
 	return nil, unsupported("decoder", c.Type)
+}
+
+// wholeStage joins the parts of a fused token.
+type wholeStage struct{ text strings.Builder }
+
+func (s *wholeStage) push(part string, _ func(string)) { s.text.WriteString(part) }
+
+func (s *wholeStage) flush(out func(string)) { out(s.text.String()) }
+
+// wordPieceStage joins tokens by blanks, unless they carry the mark of a word that
+// goes on, and moves punctuation to its word.
+func wordPieceStage(c *component) stageFunc {
+	clean := c.Cleanup == nil || *c.Cleanup
+	return mapStage(func(tok string, first bool) string {
+		tok = wordPieceJoin(tok, c.Prefix, first)
+		if clean {
+			return cleanUp(tok)
+		}
+		return tok
+	})
+}
+
+func wordPieceJoin(tok, prefix string, first bool) string {
+	if first {
+		return tok
+	}
+	if rest, ok := strings.CutPrefix(tok, prefix); ok {
+		return rest
+	}
+	return " " + tok
+}
+
+// cleanUp makes replacements one after another, as the library does.
+func cleanUp(s string) string {
+	for _, r := range [][2]string{{" .", "."}, {" ?", "?"}, {" !", "!"}, {" ,", ","}, {" ' ", "'"}, {" n't", "n't"},
+		{" 'm", "'m"}, {" do not", " don't"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}} {
+		s = strings.ReplaceAll(s, r[0], r[1])
+	}
+	return s
 }
 
 // joinBlank is the decoder of files without one: tokens with blanks between.
@@ -219,9 +295,6 @@ func (s *suffixStage) flush(out func(string)) {
 }
 
 func (s *suffixStage) replace(tok, by string) string {
-	if s.suffix == "" {
-		return tok
-	}
 	return strings.ReplaceAll(tok, s.suffix, by)
 }
 

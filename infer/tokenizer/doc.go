@@ -8,7 +8,9 @@
 //	normalizer     Prepend, Replace, NFC …; then added tokens that are marked
 //	               normalized are cut out of the result
 //	pre-tokenizer  ByteLevel, Split, Digits, Metaspace … cut words
-//	model          byte-pair merges inside each word (BPE)
+//	model          byte-pair merges inside each word (BPE), the best sum of
+//	               scores (Unigram), the longest prefix (WordPiece), or the
+//	               whole word (WordLevel)
 //	post-processor adds the tokens around a text, such as the one that begins it
 //
 // and ids go through the decoder, which is written as a chain of stages fed one
@@ -21,8 +23,8 @@
 // returns part of a character.
 //
 // Not guaranteed: the truncation and padding sections are ignored, as a program
-// that generates text ignores them; normalization follows the Unicode version of
-// golang.org/x/text, which knows characters newer than the library's tables do.
+// that generates text ignores them. Case folding in patterns knows the pairs of
+// Go's Unicode version alone. A library of another version than 0.23 may differ.
 //
 // A Tokenizer is immutable after Parse and safe for concurrent use.
 package tokenizer

@@ -8,8 +8,14 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// normalizer rewrites a stretch of text before it is cut into words.
-type normalizer func(string) string
+// normalizer rewrites a stretch of text before it is cut into words. The error is
+// ErrTooHard.
+type normalizer func(string) (string, error)
+
+// rewrite makes a normalizer of what cannot fail.
+func rewrite(f func(string) string) normalizer {
+	return func(s string) (string, error) { return f(s), nil }
+}
 
 // component is what every entry of the file's pipeline has: its kind, and fields
 // that depend on it.
@@ -41,7 +47,12 @@ type component struct {
 
 	IndividualDigits bool   `json:"individual_digits"`
 	Delimiter        string `json:"delimiter"`
-	Suffix           string `json:"suffix"`
+	Suffix           string `json:"suffix"` // BPEDecoder
+	Prefix           string `json:"prefix"` // WordPiece decoder
+	Cleanup          *bool  `json:"cleanup"`
+	Length           int    `json:"length"` // FixedLength
+
+	CharsMap string `json:"precompiled_charsmap"` // Precompiled, in base64
 }
 
 // pattern is the argument of Replace and Split.
@@ -51,7 +62,7 @@ type pattern struct {
 }
 
 func parseComponent(kind string, data json.RawMessage) (*component, error) {
-	if len(data) == 0 || string(data) == "null" {
+	if isNull(data) {
 		return nil, nil
 	}
 	var c component
@@ -82,12 +93,12 @@ func parseNormalizer(list []normalizer, g *growth, data json.RawMessage, depth i
 		if len(c.Prepend) > maxPrepend {
 			return nil, formatError("Prepend of %d bytes", len(c.Prepend))
 		}
-		return append(list, func(s string) string {
+		return append(list, rewrite(func(s string) string {
 			if s == "" {
 				return s
 			}
 			return c.Prepend + s
-		}), nil
+		})), nil
 	case "Replace":
 		replace, err := replacer(c.Pattern, c.Content, g)
 		if err != nil {
@@ -95,25 +106,71 @@ func parseNormalizer(list []normalizer, g *growth, data json.RawMessage, depth i
 		}
 		return append(list, replace), nil
 	case "NFC":
-		return append(list, normalForm{norm.NFC, norm.NFD, true}.normalize), nil
+		return append(list, rewrite(normalForm{norm.NFC, norm.NFD, true}.normalize)), nil
 	case "NFD":
-		return append(list, normalForm{norm.NFD, norm.NFD, false}.normalize), nil
+		return append(list, rewrite(normalForm{norm.NFD, norm.NFD, false}.normalize)), nil
 	case "NFKC":
-		return append(list, normalForm{norm.NFKC, norm.NFKD, true}.normalize), nil
+		return append(list, rewrite(normalForm{norm.NFKC, norm.NFKD, true}.normalize)), nil
 	case "NFKD":
-		return append(list, normalForm{norm.NFKD, norm.NFKD, false}.normalize), nil
+		return append(list, rewrite(normalForm{norm.NFKD, norm.NFKD, false}.normalize)), nil
 	case "Lowercase":
-		return append(list, strings.ToLower), nil
+		return append(list, rewrite(lowercase)), nil
 	case "Strip":
 		return append(list, stripNormalizer(c)), nil
+	case "StripAccents":
+		return append(list, rewrite(stripAccents)), nil
+	case "Nmt":
+		return append(list, rewrite(nmt)), nil
+	case "ByteLevel":
+		return append(list, rewrite(toByteLetters)), nil
+	case "Precompiled":
+		p, err := parsePrecompiled(c.CharsMap, g)
+		if err != nil {
+			return nil, err
+		}
+		return append(list, rewrite(p.normalize)), nil
 	}
 	return nil, unsupported("normalizer", c.Type)
+}
+
+// lowercase maps each character on its own, without regard to where in a word it
+// stands. Go knows one letter differently.
+func lowercase(s string) string {
+	if strings.Contains(s, "İ") {
+		s = strings.ReplaceAll(s, "İ", "i\u0307")
+	}
+	return strings.Map(lowerRune, s)
+}
+
+// stripAccents drops marks; a letter that carries one stays as it is, unless it
+// was decomposed before.
+func stripAccents(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 0x300 && isCombining(r) {
+			return -1
+		}
+		return r
+	}, s)
+}
+
+// nmt drops control characters and takes all kinds of blanks for blanks.
+func nmt(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case 1 <= r && r <= 8, r == 0x0B, 0x0E <= r && r <= 0x1F, r == 0x7F, r == 0x8F, r == 0x9F:
+			return -1
+		case r == '\t', r == '\n', r == '\f', r == '\r', r == 0x1680, 0x200B <= r && r <= 0x200F,
+			r == 0x2028, r == 0x2029, r == 0x2581, r == 0xFEFF, r == 0xFFFD:
+			return ' '
+		}
+		return r
+	}, s)
 }
 
 func stripNormalizer(c *component) normalizer {
 	left := c.StripLeft == nil || *c.StripLeft
 	right := c.StripRight == nil || *c.StripRight
-	return func(s string) string {
+	return rewrite(func(s string) string {
 		if left {
 			s = strings.TrimLeftFunc(s, unicode.IsSpace)
 		}
@@ -121,7 +178,7 @@ func stripNormalizer(c *component) normalizer {
 			s = strings.TrimRightFunc(s, unicode.IsSpace)
 		}
 		return s
-	}
+	})
 }
 
 // Bounds of what a file may make of a text. Real ones write ▁ for a blank, three
@@ -135,30 +192,47 @@ const (
 // growth is how many times longer the Replace stages so far can make a text.
 type growth float64
 
-func (g *growth) add(from, to string) error {
-	by := max(1, float64(len(to))/float64(len(from)))
+func (g *growth) add(by float64) error {
 	if *g == 0 {
 		*g = 1
 	}
-	if *g *= growth(by); *g > maxGrowth {
+	if *g *= growth(max(1, by)); *g > maxGrowth {
 		return formatError("its Replace stages make a text more than %d times longer", maxGrowth)
 	}
 	return nil
 }
 
-// replacer replaces every occurrence of a fixed text by another.
-func replacer(p *pattern, content string, g *growth) (func(string) string, error) {
-	switch {
-	case p != nil && p.String != nil && *p.String != "":
-		if err := g.add(*p.String, content); err != nil {
-			return nil, err
-		}
-		r := strings.NewReplacer(*p.String, content)
-		return r.Replace, nil
-	case p != nil && p.String != nil:
-		return func(s string) string { return s }, nil
-	case p != nil && p.Regex != nil:
-		return nil, unsupported("Replace by pattern", *p.Regex)
+// replacer replaces every match of a pattern by a text.
+func replacer(p *pattern, content string, g *growth) (normalizer, error) {
+	by := float64(len(content)) + 1 // a pattern may match nothing, beside every character
+	if p != nil && p.String != nil && *p.String != "" {
+		by = float64(len(content)) / float64(len(*p.String))
+	} else if content == "" {
+		by = 1
 	}
-	return nil, formatError("Replace without a pattern")
+	if err := g.add(by); err != nil {
+		return nil, err
+	}
+	if p != nil && p.String != nil && *p.String != "" {
+		return rewrite(strings.NewReplacer(*p.String, content).Replace), nil
+	}
+	find, err := p.finder("Replace")
+	if err != nil {
+		return nil, err
+	}
+	return func(s string) (string, error) {
+		found, err := find(s)
+		if len(found) == 0 || err != nil {
+			return s, err
+		}
+		var b strings.Builder
+		at := 0
+		for _, f := range found {
+			b.WriteString(s[at:f.start])
+			b.WriteString(content)
+			at = f.end
+		}
+		b.WriteString(s[at:])
+		return b.String(), nil
+	}, nil
 }

@@ -41,7 +41,7 @@ func parsePreTokenizer(list []splitter, data json.RawMessage, depth int) ([]spli
 	case "Metaspace":
 		return append(list, metaspace(c)), nil
 	case "Split":
-		find, err := c.Pattern.finder()
+		find, err := c.Pattern.finder("Split")
 		if err != nil {
 			return nil, err
 		}
@@ -63,11 +63,12 @@ func parsePreTokenizer(list []splitter, data json.RawMessage, depth int) ([]spli
 		delimiter, _ := utf8.DecodeRuneInString(c.Delimiter)
 		return appendSplit(list, eachRune(func(r rune) bool { return r == delimiter }), "Removed", false)
 	case "Whitespace":
-		re, err := compileRegex(`\w+|[^\w\s]+`)
-		if err != nil {
-			return nil, err
+		return append(list, splitBy(wordRuns, removeMatches, true)), nil
+	case "FixedLength":
+		if c.Length < 1 {
+			return nil, formatError("pre_tokenizer FixedLength: length %d", c.Length)
 		}
-		return appendSplit(list, re.findAll, "Removed", true)
+		return append(list, splitBy(everyNth(c.Length), func(p []piece) []piece { return p }, false)), nil
 	case "BertPreTokenizer":
 		if list, err = appendSplit(list, eachRune(unicode.IsSpace), "Removed", false); err != nil {
 			return nil, err
@@ -142,7 +143,7 @@ func eachWord(f func(word) string) splitter {
 // finder returns the matches of a pattern in a text, ascending, not overlapping.
 type finder func(string) ([]byteRange, error)
 
-func (p *pattern) finder() (finder, error) {
+func (p *pattern) finder(kind string) (finder, error) {
 	switch {
 	case p != nil && p.String != nil:
 		return literalFinder(*p.String), nil
@@ -153,22 +154,76 @@ func (p *pattern) finder() (finder, error) {
 		}
 		return re.findAll, nil
 	}
-	return nil, formatError("Split without a pattern")
+	return nil, formatError("%s without a pattern", kind)
 }
 
+// literalFinder matches a fixed text; the empty one between all characters.
 func literalFinder(name string) finder {
+	if name == "" {
+		return eachBorder
+	}
 	return func(s string) ([]byteRange, error) {
 		var found []byteRange
-		for at := 0; name != ""; {
+		for at := 0; ; {
 			i := strings.Index(s[at:], name)
 			if i < 0 {
-				break
+				return found, nil
 			}
 			found = append(found, byteRange{at + i, at + i + len(name)})
 			at += i + len(name)
 		}
+	}
+}
+
+func eachBorder(s string) ([]byteRange, error) {
+	found := make([]byteRange, 0, len(s)+1)
+	for i := range s {
+		found = append(found, byteRange{i, i})
+	}
+	return append(found, byteRange{len(s), len(s)}), nil
+}
+
+// everyNth matches n characters at a time.
+func everyNth(n int) finder {
+	return func(s string) ([]byteRange, error) {
+		var found []byteRange
+		start, count := 0, 0
+		for i := range s {
+			if count == n {
+				found = append(found, byteRange{start, i})
+				start, count = i, 0
+			}
+			count++
+		}
+		if start < len(s) {
+			found = append(found, byteRange{start, len(s)})
+		}
 		return found, nil
 	}
+}
+
+// wordRuns matches runs of word characters, and runs of what is neither these nor
+// blank.
+func wordRuns(s string) ([]byteRange, error) {
+	const none, blank, inWord, other = 0, 1, 2, 3
+	var found []byteRange
+	last := none
+	for i, r := range s {
+		kind := other
+		if isWord(r) {
+			kind = inWord
+		} else if unicode.IsSpace(r) {
+			kind = blank
+		}
+		end := i + utf8.RuneLen(r)
+		if kind == last && kind != blank {
+			found[len(found)-1].end = end
+		} else if kind != blank {
+			found = append(found, byteRange{i, end})
+		}
+		last = kind
+	}
+	return found, nil
 }
 
 // eachRune matches every character of a kind on its own.

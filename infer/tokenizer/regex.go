@@ -2,6 +2,8 @@ package tokenizer
 
 import (
 	"math"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -10,9 +12,9 @@ import (
 
 // The patterns of tokenizer.json are Oniguruma's. Go's regexp lacks the lookahead
 // that nearly all of them use, so this is a small backtracking matcher of the
-// part that occurs: alternation, groups, (?i:…), lookahead, classes with classes
-// inside, \s \d \w \p{…}, and the quantifiers in greedy, lazy and possessive form.
-// The rest is refused at load.
+// part that occurs: alternation, groups, options, lookahead and lookbehind, classes
+// with classes inside and &&, \s \d \w \p{…}, and the quantifiers in greedy, lazy
+// and possessive form. The rest is refused at load.
 
 const (
 	maxRegexSize   = 64 << 10 // bytes of a pattern
@@ -31,12 +33,26 @@ const (
 	opLook                    // lookahead: next … x is the inner program; neg inverts
 	opMatch                   // done
 	opAtomic                  // like a positive lookahead that keeps what it matched
+	opBehind                  // lookbehind of min to max characters; otherwise as opLook
+	opHere                    // the place that a lookbehind looks back from
+	opMark                    // remember the place in register x
+	opMoved                   // go on at x if the place is that in register min
 	opLineStart               // ^
 	opLineEnd                 // $
 	opTextStart               // \A
 	opTextEnd                 // \z
+	opLastLine                // \Z
 	opWordEdge                // \b, neg: \B
 )
+
+// jumps says whether x is a place in the program.
+func (op opcode) jumps() bool {
+	switch op {
+	case opSplit, opJump, opLook, opBehind, opAtomic, opMoved:
+		return true
+	}
+	return false
+}
 
 type inst struct {
 	op       opcode
@@ -56,6 +72,7 @@ const (
 type regex struct {
 	source string
 	prog   []inst
+	marks  int // registers
 }
 
 // regexParser compiles by recursive descent straight to instructions.
@@ -63,8 +80,11 @@ type regexParser struct {
 	src   string
 	at    int
 	prog  []inst
-	fold  bool
+	fold  bool // (?i)
+	lines bool // (?m): . matches a newline too
 	depth int
+	marks int
+	last  rune // the literal just read under (?i), 0 for none
 }
 
 func compileRegex(src string) (*regex, error) {
@@ -72,7 +92,6 @@ func compileRegex(src string) (*regex, error) {
 		return nil, formatError("a pattern of %d bytes", len(src))
 	}
 	p := &regexParser{src: src}
-	p.fold = p.accept("(?i)")
 	if err := p.alternation(); err != nil {
 		return nil, err
 	}
@@ -80,7 +99,7 @@ func compileRegex(src string) (*regex, error) {
 		return nil, p.refuse("unmatched )")
 	}
 	p.emit(inst{op: opMatch})
-	return &regex{src, p.prog}, nil
+	return &regex{src, p.prog, p.marks}, nil
 }
 
 func (p *regexParser) refuse(what string) error {
@@ -144,19 +163,23 @@ func (p *regexParser) insert(start int, in inst) {
 	copy(p.prog[start+1:], p.prog[start:])
 	p.prog[start] = in
 	for i := start + 1; i < len(p.prog); i++ {
-		switch p.prog[i].op {
-		case opSplit, opJump, opLook, opAtomic:
+		if p.prog[i].op.jumps() {
 			p.prog[i].x++
 		}
 	}
 }
 
 func (p *regexParser) sequence() error {
+	p.last = 0
 	for p.more() && p.peek() != '|' && p.peek() != ')' {
 		start := len(p.prog)
+		before := p.last
 		single, err := p.atom()
 		if err != nil {
 			return err
+		}
+		if p.last == before { // no literal
+			p.last = 0
 		}
 		if err := p.quantifier(start, single); err != nil {
 			return err
@@ -181,7 +204,11 @@ func (p *regexParser) atom() (single bool, err error) {
 		p.emit(inst{op: opSet, set: set.seal()})
 		return true, nil
 	case '.':
-		p.emit(inst{op: opSet, set: (&charSet{neg: true, ranges: []rune{'\n', '\n'}}).seal()})
+		any := &charSet{neg: true}
+		if !p.lines {
+			any.ranges = []rune{'\n', '\n'}
+		}
+		p.emit(inst{op: opSet, set: any.seal()})
 		return true, nil
 	case '^':
 		p.emit(inst{op: opLineStart})
@@ -194,24 +221,30 @@ func (p *regexParser) atom() (single bool, err error) {
 	case '\\':
 		return p.escape()
 	default:
-		p.emit(inst{op: opSet, set: p.literal(c).seal()})
-		return true, nil
+		return true, p.literal(c)
 	}
 }
 
-// literal is the set of one character, and of those that fold to it under (?i).
-func (p *regexParser) literal(c rune) *charSet {
-	set := &charSet{ranges: []rune{c, c}}
-	if p.fold {
-		for f := unicode.SimpleFold(c); f != c; f = unicode.SimpleFold(f) {
-			set.ranges = append(set.ranges, f, f)
-		}
+// literal compiles one character, and those that fold to it under (?i). Some
+// letters fold to two: what would have to match those is refused.
+func (p *regexParser) literal(c rune) error {
+	p.emit(inst{op: opSet, set: (&charSet{ranges: []rune{c, c}, fold: p.fold}).seal()})
+	if !p.fold {
+		return nil
 	}
-	return set
+	folded := unicode.ToLower(c)
+	if folded == 'ſ' {
+		folded = 's'
+	}
+	if strings.ContainsRune(longFolds, c) || p.last != 0 && slices.Contains([]string{"ss", "st", "ff", "fi", "fl", "ʼn"}, string(p.last)+string(folded)) {
+		return p.refuse("letters that fold to one under (?i)")
+	}
+	p.last = folded
+	return nil
 }
 
 func (p *regexParser) group() error {
-	look := inst{op: opLook}
+	look, behind := inst{op: opLook}, inst{op: opBehind}
 	switch {
 	case p.accept("?:"):
 		return p.body(nil)
@@ -220,18 +253,54 @@ func (p *regexParser) group() error {
 	case p.accept("?!"):
 		look.neg = true
 		return p.body(&look)
+	case p.accept("?<="):
+		return p.body(&behind)
+	case p.accept("?<!"):
+		behind.neg = true
+		return p.body(&behind)
 	case p.accept("?>"):
 		return p.body(&inst{op: opAtomic})
-	case p.accept("?i:"):
-		outer := p.fold
-		p.fold = true
-		err := p.body(nil)
-		p.fold = outer
-		return err
+	case p.accept("?#"):
+		end := strings.IndexByte(p.src[p.at:], ')')
+		if end < 0 {
+			return p.refuse("missing )")
+		}
+		p.at += end + 1
+		return nil
+	case p.accept("?<"):
+		end := strings.IndexByte(p.src[p.at:], '>')
+		if end < 1 {
+			return p.refuse("this kind of group")
+		}
+		p.at += end + 1
+		return p.body(nil)
 	case p.accept("?"):
-		return p.refuse("this kind of group")
+		return p.options()
 	}
 	return p.body(nil)
+}
+
+// options reads i and m, on or off, of (?i:…), or of (?i), which holds to the end
+// of the group around it, alternatives included.
+func (p *regexParser) options() error {
+	fold, lines := p.fold, p.lines
+	defer func() { p.fold, p.lines = fold, lines }()
+	for on := true; ; {
+		switch p.next() {
+		case '-':
+			on = false
+		case 'i':
+			p.fold = on
+		case 'm':
+			p.lines = on
+		case ':':
+			return p.body(nil)
+		case ')':
+			return p.alternation()
+		default:
+			return p.refuse("this kind of group")
+		}
+	}
 }
 
 // body compiles up to the closing parenthesis, inside wrap if there is one.
@@ -246,11 +315,78 @@ func (p *regexParser) body(wrap *inst) error {
 	if !p.accept(")") {
 		return p.refuse("missing )")
 	}
-	if wrap != nil {
-		p.emit(inst{op: opMatch})
-		p.prog[start].x = len(p.prog)
+	if wrap == nil {
+		return nil
 	}
+	if wrap.op == opBehind {
+		p.prog[start].max = longest(p.prog[start+1:], start+1)
+		p.emit(inst{op: opHere})
+	}
+	p.emit(inst{op: opMatch})
+	p.prog[start].x = len(p.prog)
 	return nil
+}
+
+// longest is the most characters that code, which lies at a place of its program,
+// can match; math.MaxInt for any number.
+func longest(code []inst, base int) int {
+	most := make([]int, len(code)+1)
+	add := func(n, m int) int {
+		if n > math.MaxInt-m {
+			return math.MaxInt
+		}
+		return n + m
+	}
+	for i := len(code) - 1; i >= 0; i-- {
+		in := code[i]
+		switch {
+		case in.op == opSet:
+			most[i] = add(most[i+1], 1)
+		case in.op == opRun:
+			most[i] = add(most[i+1], in.max)
+		case in.op == opJump && in.x-base <= i:
+			most[i] = math.MaxInt
+		case in.op == opJump, in.op == opLook, in.op == opBehind:
+			most[i] = most[in.x-base]
+		case in.op == opSplit, in.op == opMoved:
+			most[i] = max(most[i+1], most[in.x-base])
+		case in.op == opAtomic:
+			most[i] = add(most[i+1], most[in.x-base])
+		case in.op == opMatch: // of the atomic group that goes on behind it
+			most[i] = 0
+		default:
+			most[i] = most[i+1]
+		}
+	}
+	return most[0]
+}
+
+// nullable says whether code, which lies at a place of its program, can match
+// nothing.
+func nullable(code []inst, base int) bool {
+	seen := make([]bool, len(code)+1)
+	var reach func(i int) bool
+	reach = func(i int) bool {
+		if i >= len(code) {
+			return true
+		}
+		if seen[i] {
+			return false
+		}
+		seen[i] = true
+		switch in := code[i]; in.op {
+		case opSet:
+			return false
+		case opRun:
+			return in.min == 0 && reach(i+1)
+		case opJump, opLook, opBehind, opAtomic: // as if an atomic group could always be empty
+			return reach(in.x - base)
+		case opSplit, opMoved:
+			return reach(i+1) || reach(in.x-base)
+		}
+		return reach(i + 1)
+	}
+	return reach(0)
 }
 
 // escape compiles \x outside a class.
@@ -267,9 +403,23 @@ func (p *regexParser) escape() (single bool, err error) {
 		p.next()
 		p.emit(inst{op: opTextEnd})
 		return false, nil
+	case 'Z':
+		p.next()
+		p.emit(inst{op: opLastLine})
+		return false, nil
 	case 'b', 'B':
 		p.emit(inst{op: opWordEdge, neg: p.next() == 'B'})
 		return false, nil
+	case 'R': // \r\n is one, for good
+		p.next()
+		return false, p.insertSource(`(?>\r\n|[\n-\r\x{85}\x{2028}\x{2029}])`)
+	case 'N', 'O':
+		any := &charSet{neg: true}
+		if p.next() == 'N' {
+			any.ranges = []rune{'\n', '\n'}
+		}
+		p.emit(inst{op: opSet, set: any.seal()})
+		return true, nil
 	}
 	set := &charSet{}
 	r, isRune, err := p.classEscape(set)
@@ -277,25 +427,40 @@ func (p *regexParser) escape() (single bool, err error) {
 		return false, err
 	}
 	if isRune {
-		set = p.literal(r)
+		return true, p.literal(r)
 	}
 	p.emit(inst{op: opSet, set: set.seal()})
 	return true, nil
 }
 
-// quantifier wraps the code from start on, if a quantifier follows.
+// insertSource compiles another pattern in place.
+func (p *regexParser) insertSource(src string) error {
+	inner := &regexParser{src: src, prog: p.prog, depth: p.depth, marks: p.marks}
+	err := inner.alternation()
+	p.prog, p.marks = inner.prog, inner.marks
+	return err
+}
+
+// quantifier wraps the code from start on, if quantifiers follow. Those of a
+// quantified piece apply to it as to a group.
 func (p *regexParser) quantifier(start int, single bool) error {
 	for p.more() {
-		lo, hi, ok, err := p.counts()
+		lo, hi, braces, ok, err := p.counts()
 		if err != nil || !ok {
 			return err
 		}
+		if len(p.prog) == start || p.prog[start].op == opLook && p.prog[start].x == len(p.prog) || isAssertion(p.prog[start:]) {
+			return p.refuse("nothing to repeat")
+		}
 		mode := greedy
-		if p.accept("?") {
+		switch {
+		case braces && lo == hi: // {2}? is an optional {2}
+		case p.accept("?"):
 			mode = lazy
-		} else if p.accept("+") {
+		case !braces && p.accept("+"): // {1,3}+ is a repeated {1,3}
 			mode = possessive
 		}
+		p.last = 0
 		if single {
 			set := p.prog[start].set
 			p.prog[start] = inst{op: opRun, set: set, min: lo, max: hi, x: mode}
@@ -309,39 +474,45 @@ func (p *regexParser) quantifier(start int, single bool) error {
 	return nil
 }
 
-// counts reads * + ? or {m,n}.
-func (p *regexParser) counts() (lo, hi int, ok bool, err error) {
+// isAssertion says whether code is one instruction that matches nothing.
+func isAssertion(code []inst) bool {
+	switch code[0].op {
+	case opLineStart, opLineEnd, opTextStart, opTextEnd, opLastLine, opWordEdge:
+		return len(code) == 1
+	}
+	return false
+}
+
+var countSyntax = regexp.MustCompile(`^\{(\d{0,5})(?:(,)(\d{0,5}))?\}`)
+
+// counts reads * + ? or {m,n}. Braces that are not counts are characters.
+func (p *regexParser) counts() (lo, hi int, braces, ok bool, err error) {
 	switch {
 	case p.accept("*"):
-		return 0, math.MaxInt, true, nil
+		return 0, math.MaxInt, false, true, nil
 	case p.accept("+"):
-		return 1, math.MaxInt, true, nil
+		return 1, math.MaxInt, false, true, nil
 	case p.accept("?"):
-		return 0, 1, true, nil
-	case !strings.HasPrefix(p.src[p.at:], "{"):
-		return 0, 0, false, nil
+		return 0, 1, false, true, nil
 	}
-	end := strings.IndexByte(p.src[p.at:], '}')
-	if end < 0 {
-		return 0, 0, false, p.refuse("missing }")
+	m := countSyntax.FindStringSubmatch(p.src[p.at:])
+	if m == nil || m[1] == "" && m[3] == "" {
+		return 0, 0, false, false, nil
 	}
-	low, high, comma := strings.Cut(p.src[p.at+1:p.at+end], ",")
-	if low == "" {
-		low = "0"
-	}
-	lo, err = strconv.Atoi(low)
-	hi = lo
-	if err == nil && comma {
+	p.at += len(m[0])
+	lo, _ = strconv.Atoi(m[1]) // "" is 0
+	switch {
+	case m[2] == "":
+		hi = lo
+	case m[3] == "":
 		hi = math.MaxInt
-		if high != "" {
-			hi, err = strconv.Atoi(high)
-		}
+	default:
+		hi, _ = strconv.Atoi(m[3])
 	}
-	if err != nil || lo < 0 || hi < lo || lo > maxRepeat || hi > maxRepeat && hi != math.MaxInt {
-		return 0, 0, false, p.refuse("bad repeat count")
+	if hi < lo || lo > maxRepeat || hi > maxRepeat && hi != math.MaxInt {
+		return 0, 0, false, false, p.refuse("bad repeat count")
 	}
-	p.at += end + 1
-	return lo, hi, true, nil
+	return lo, hi, true, true, nil
 }
 
 // repeat writes the code of a group lo times, then optionally up to hi times.
@@ -357,8 +528,7 @@ func (p *regexParser) repeat(start, lo, hi, mode int) error {
 		}
 		shift := len(p.prog) - start
 		for _, in := range code {
-			switch in.op {
-			case opSplit, opJump, opLook, opAtomic:
+			if in.op.jumps() {
 				in.x += shift
 			}
 			p.prog = append(p.prog, in)
@@ -372,9 +542,19 @@ func (p *regexParser) repeat(start, lo, hi, mode int) error {
 	}
 	split := inst{op: opSplit, neg: mode == lazy}
 	if hi == math.MaxInt {
+		// A body that may match nothing could go round for ever: the loop is left
+		// when it did.
+		empty, mark := nullable(code, start), p.marks
 		loop := p.emit(split)
+		if empty {
+			p.marks++
+			p.emit(inst{op: opMark, x: mark})
+		}
 		if err := paste(); err != nil {
 			return err
+		}
+		if empty {
+			p.emit(inst{op: opMoved, min: mark, x: len(p.prog) + 2})
 		}
 		p.emit(inst{op: opJump, x: loop})
 		p.prog[loop].x = len(p.prog)

@@ -9,10 +9,12 @@ import (
 // charSet is a set of characters: ranges, properties and nested sets.
 type charSet struct {
 	neg    bool
+	fold   bool      // what folds to a member is one
 	ascii  [2]uint64 // membership of 0…127, after neg
 	ranges []rune    // pairs lo, hi
 	props  []func(rune) bool
 	subs   []*charSet
+	all    []*charSet // the operands of &&; the other fields are empty then
 }
 
 func (s *charSet) has(r rune) bool {
@@ -23,22 +25,41 @@ func (s *charSet) has(r rune) bool {
 }
 
 func (s *charSet) compute(r rune) bool {
+	if s.lists(r) {
+		return !s.neg
+	}
+	if s.fold {
+		for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
+			if s.lists(f) {
+				return !s.neg
+			}
+		}
+	}
+	return s.neg
+}
+
+func (s *charSet) lists(r rune) bool {
 	for i := 0; i < len(s.ranges); i += 2 {
 		if s.ranges[i] <= r && r <= s.ranges[i+1] {
-			return !s.neg
+			return true
 		}
 	}
 	for _, p := range s.props {
 		if p(r) {
-			return !s.neg
+			return true
 		}
 	}
 	for _, sub := range s.subs {
 		if sub.compute(r) {
-			return !s.neg
+			return true
 		}
 	}
-	return s.neg
+	for _, part := range s.all {
+		if !part.compute(r) {
+			return false
+		}
+	}
+	return len(s.all) > 0
 }
 
 func (s *charSet) seal() *charSet {
@@ -60,9 +81,11 @@ func (p *regexParser) classEscape(set *charSet) (r rune, isRune bool, err error)
 	case 's', 'S':
 		set.addClass(unicode.IsSpace, c == 'S')
 	case 'd', 'D':
-		set.addClass(func(r rune) bool { return unicode.Is(unicode.Nd, r) }, c == 'D')
+		set.addClass(property("Nd"), c == 'D')
 	case 'w', 'W':
-		set.addClass(isWord, c == 'W')
+		set.addClass(isPatternWord, c == 'W')
+	case 'h', 'H':
+		set.addClass(property("XDigit"), c == 'H')
 	case 'p', 'P':
 		is, err := p.property()
 		if err != nil {
@@ -141,16 +164,8 @@ func (p *regexParser) property() (func(rune) bool, error) {
 	p.at += end + 1
 	inverted := strings.HasPrefix(name, "^")
 	name = strings.TrimPrefix(name, "^")
-	long := map[string]string{"Letter": "L", "Mark": "M", "Number": "N", "Punctuation": "P", "Symbol": "S", "Separator": "Z"}
-	if short, ok := long[name]; ok {
-		name = short
-	}
-	var is func(rune) bool
-	if _, ok := unicode.Categories[name]; ok {
-		is = func(r rune) bool { return isProperty(name, r) }
-	} else if table, ok := unicode.Scripts[name]; ok {
-		is = func(r rune) bool { return unicode.Is(table, r) }
-	} else {
+	is := property(name)
+	if is == nil {
 		return nil, p.refuse("\\p{" + name + "}")
 	}
 	if inverted {
@@ -164,27 +179,30 @@ func (p *regexParser) class(depth int) (*charSet, error) {
 	if depth > maxNesting {
 		return nil, p.refuse("nesting too deep")
 	}
-	set := &charSet{neg: p.accept("^")}
+	neg := p.accept("^")
+	set := &charSet{}
+	var all []*charSet
 	for first := true; ; first = false {
 		if !p.more() {
 			return nil, p.refuse("missing ]")
 		}
 		if p.accept("&&") {
-			return nil, p.refuse("&&")
+			all = append(all, set)
+			set = &charSet{}
+			continue
 		}
 		lo, isRune := p.next(), true
 		switch {
 		case lo == ']' && !first:
+			if all != nil {
+				set = &charSet{all: append(all, set)}
+			}
+			set.neg, set.fold = neg, p.fold
 			return set, nil
 		case lo == '[':
-			if strings.HasPrefix(p.src[p.at:], ":") {
-				return nil, p.refuse("[:class:]")
-			}
-			sub, err := p.class(depth + 1)
-			if err != nil {
+			if err := p.nested(set, depth); err != nil {
 				return nil, err
 			}
-			set.subs = append(set.subs, sub)
 			continue
 		case lo == '\\':
 			var err error
@@ -192,12 +210,49 @@ func (p *regexParser) class(depth int) (*charSet, error) {
 				return nil, err
 			}
 		}
-		if isRune {
-			if err := p.classRange(set, lo); err != nil {
-				return nil, err
+		if !isRune {
+			if rest := p.src[p.at:]; len(rest) >= 2 && rest[0] == '-' && rest[1] != ']' {
+				return nil, p.refuse("a class at the start of a range")
 			}
+			continue
+		}
+		if err := p.classRange(set, lo); err != nil {
+			return nil, err
 		}
 	}
+}
+
+// nested reads what follows a bracket inside brackets: a set, or :name:] of POSIX.
+func (p *regexParser) nested(set *charSet, depth int) error {
+	rest := p.src[p.at:]
+	end := strings.Index(rest, ":]")
+	if !strings.HasPrefix(rest, ":") || end < 1 {
+		sub, err := p.class(depth + 1)
+		if err != nil {
+			return err
+		}
+		set.subs = append(set.subs, sub)
+		return nil
+	}
+	name, inverted := strings.CutPrefix(rest[1:end], "^")
+	is := posixClass(name)
+	if is == nil {
+		return p.refuse("[:" + name + ":]")
+	}
+	p.at += end + 2
+	set.addClass(is, inverted)
+	return nil
+}
+
+func posixClass(name string) func(rune) bool {
+	switch name {
+	case "alpha", "alnum", "upper", "lower", "digit", "space", "xdigit", "blank", "cntrl", "ascii":
+		return property(name)
+	case "punct":
+		punct, symbol := property("P"), property("S")
+		return func(r rune) bool { return punct(r) || symbol(r) }
+	}
+	return nil
 }
 
 // classRange adds lo, or lo-hi where a range follows.
@@ -224,19 +279,12 @@ func (p *regexParser) classRange(set *charSet, lo rune) error {
 	if hi < lo {
 		return p.refuse("an empty range")
 	}
-	set.ranges = append(set.ranges, lo, hi)
-	if p.fold {
-		p.foldRange(set, lo, hi)
+	if p.fold && hi-lo < 0x400 && strings.ContainsFunc(longFolds, func(r rune) bool { return lo <= r && r <= hi }) {
+		return p.refuse("a letter that stands for two under (?i)")
 	}
+	set.ranges = append(set.ranges, lo, hi)
 	return nil
 }
 
-// foldRange adds what the characters of a range fold to; large ranges are those
-// of scripts without case.
-func (p *regexParser) foldRange(set *charSet, lo, hi rune) {
-	for c := lo; c <= hi && c-lo < 1024; c++ {
-		for f := unicode.SimpleFold(c); f != c; f = unicode.SimpleFold(f) {
-			set.ranges = append(set.ranges, f, f)
-		}
-	}
-}
+// longFolds are the letters that fold to more than one, which is not done here.
+const longFolds = "ßẞŉǰΐΰևẖẗẘẙẚŉİﬀﬁﬂﬃﬄﬅﬆﬓﬔﬕﬖﬗ"

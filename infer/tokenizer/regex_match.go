@@ -9,6 +9,8 @@ type machine struct {
 	prog  []inst
 	text  string
 	stack []choice
+	marks []int // registers
+	here  int   // where the lookbehind that runs looks back from
 	steps int
 }
 
@@ -17,13 +19,14 @@ type machine struct {
 type choice struct {
 	pc, pos     int
 	least, most int
-	kind        uint8 // choicePoint, choiceShrink, choiceGrow
+	kind        uint8
 }
 
 const (
 	choicePoint = iota
 	choiceShrink
 	choiceGrow
+	choiceMark // not a choice: register pc was pos
 )
 
 const (
@@ -32,21 +35,26 @@ const (
 	maxChoices   = 1 << 20 // and the memory
 )
 
+// findAll returns the matches, from left to right. One that is empty counts,
+// unless it stands where the match before it ended.
 func (re *regex) findAll(text string) ([]byteRange, error) {
 	var found []byteRange
-	m := &machine{prog: re.prog, text: text, steps: 1<<16 + stepsPerByte*len(text)}
-	for at := 0; at < len(text); {
+	m := &machine{prog: re.prog, text: text, marks: make([]int, re.marks), steps: 1<<16 + stepsPerByte*len(text)}
+	for at, last := 0, -1; at <= len(text); {
 		end := m.run(0, at)
 		if m.steps <= 0 {
 			return nil, ErrTooHard
 		}
-		if end > at {
+		if end > at || end == at && at != last {
 			found = append(found, byteRange{at, end})
+			last = end
+		}
+		if end > at {
 			at = end
 			continue
 		}
 		_, n := utf8.DecodeRuneInString(text[at:])
-		at += n
+		at += max(n, 1)
 	}
 	return found, nil
 }
@@ -83,6 +91,21 @@ func (m *machine) run(pc, pos int) int {
 			}
 		case opRun:
 			pos, ok = m.repeat(in, pc, pos)
+		case opMark:
+			m.stack = append(m.stack, choice{pc: in.x, pos: m.marks[in.x], kind: choiceMark})
+			m.marks[in.x] = pos
+		case opMoved:
+			if m.marks[in.min] == pos {
+				pc = in.x
+				continue
+			}
+		case opHere:
+			ok = pos == m.here
+		case opBehind:
+			if ok = m.behind(in, pc, pos) != in.neg; ok {
+				pc = in.x
+				continue
+			}
 		case opLook, opAtomic:
 			end := m.run(pc+1, pos)
 			if ok = (end >= 0) != in.neg; ok {
@@ -102,6 +125,23 @@ func (m *machine) run(pc, pos int) int {
 		if pc, pos, ok = m.backtrack(base); !ok {
 			return -1
 		}
+	}
+}
+
+// behind says whether a lookbehind matches some text that ends at pos.
+func (m *machine) behind(in *inst, pc, pos int) bool {
+	outer := m.here
+	defer func() { m.here = outer }()
+	m.here = pos
+	for at, n := pos, 0; ; n++ {
+		if m.run(pc+1, at) >= 0 {
+			return true
+		}
+		if at == 0 || n >= in.max || m.steps <= 0 {
+			return false
+		}
+		_, size := utf8.DecodeLastRuneInString(m.text[:at])
+		at -= size
 	}
 }
 
@@ -171,6 +211,9 @@ func (m *machine) backtrack(base int) (pc, pos int, ok bool) {
 				return top.pc + 1, top.pos, true
 			}
 			m.stack = m.stack[:len(m.stack)-1]
+		case choiceMark:
+			m.marks[top.pc] = top.pos
+			m.stack = m.stack[:len(m.stack)-1]
 		}
 	}
 	return 0, 0, false
@@ -186,9 +229,11 @@ func (m *machine) assert(in *inst, pos int) bool {
 		return pos == 0
 	case opTextEnd:
 		return pos == len(m.text)
+	case opLastLine:
+		return pos == len(m.text) || m.text[pos:] == "\n"
 	}
 	before, _ := utf8.DecodeLastRuneInString(m.text[:pos])
 	after, _ := utf8.DecodeRuneInString(m.text[pos:])
-	edge := (pos > 0 && isWord(before)) != (pos < len(m.text) && isWord(after))
+	edge := (pos > 0 && isPatternWord(before)) != (pos < len(m.text) && isPatternWord(after))
 	return edge != in.neg
 }

@@ -52,7 +52,7 @@ func TestRegex(t *testing.T) {
 
 func TestRegexRefused(t *testing.T) {
 	for _, pattern := range []string{
-		`(?<=a)b`, `(?<!a)b`, `(?<name>a)`, `\1`, `[[:alpha:]]`, `[a&&b]`, `(`, `)`, `[a`, `*a`, `\`, `a{99999}`,
+		`\1`, `\k<a>`, `[[:nope:]]`, `(?=a)*`, `^*`, `[\d-z]`, `(?i)ss`, `(?i)ß`, `(?x)a`, `\X`, `(`, `)`, `[a`, `*a`, `\`, `a{99999}`,
 		`\p{Nope}`, `\pL`, `[b-a]`, `\x{110000}`, `\k`, strings.Repeat("(", 100), `(?:(?:(?:a{999}){999}){999}){999}`,
 	} {
 		if _, err := compileRegex(pattern); !errors.Is(err, ErrUnsupported) {

@@ -13,7 +13,9 @@ var (
 	ErrFormat      = errors.New("bad tokenizer.json")
 	ErrUnsupported = errors.New("not supported by the tokenizer")
 	// ErrTooHard ends a pattern that would search for ever on this text.
-	ErrTooHard = errors.New("a pattern of the pre-tokenizer takes too long on this text")
+	ErrTooHard = errors.New("a pattern of the tokenizer takes too long on this text")
+	// ErrUnknown is a text with something that the vocabulary has no token for.
+	ErrUnknown = errors.New("the vocabulary has no token for this")
 )
 
 // Tokenizer is a parsed tokenizer.json.
@@ -22,7 +24,8 @@ type Tokenizer struct {
 	normalized  matcher // those looked for in the normalized text
 	normalizers []normalizer
 	splitters   []splitter
-	model       *bpe
+	model       model
+	vocab       *vocabulary
 	prefix      []int // ids that the post-processor puts before a text
 	suffix      []int // and after it
 	decoder     []stageFunc
@@ -42,7 +45,7 @@ type Segment struct {
 
 // Encode returns the ids of text. Names of added tokens inside it are found.
 // special adds what the post-processor puts around a text. Invalid UTF-8 counts
-// as U+FFFD. The only error is ErrTooHard.
+// as U+FFFD. The errors are ErrTooHard and ErrUnknown.
 func (t *Tokenizer) Encode(text string, special bool) ([]int, error) {
 	return t.EncodeSegments([]Segment{{Text: text}}, special)
 }
@@ -79,7 +82,10 @@ func (t *Tokenizer) EncodeSegments(segments []Segment, special bool) ([]int, err
 
 // encodeStretch encodes what lies between two added tokens.
 func (t *Tokenizer) encodeStretch(ids []int, in input, part cutPart) ([]int, error) {
-	stretch := in.slice(part.start, part.end, t.normalize)
+	stretch, err := in.slice(part.start, part.end, t.normalize)
+	if err != nil {
+		return nil, err
+	}
 	for _, p := range t.normalized.cut(stretch) {
 		if p.id >= 0 {
 			ids = append(ids, p.id)
@@ -93,17 +99,23 @@ func (t *Tokenizer) encodeStretch(ids []int, in input, part cutPart) ([]int, err
 			}
 		}
 		for _, w := range words {
-			ids = t.model.encode(ids, w.text)
+			var err error
+			if ids, err = t.model.encode(ids, w.text); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return ids, nil
 }
 
-func (t *Tokenizer) normalize(s string) string {
+func (t *Tokenizer) normalize(s string) (string, error) {
 	for _, n := range t.normalizers {
-		s = n(s)
+		var err error
+		if s, err = n(s); err != nil {
+			return "", err
+		}
 	}
-	return s
+	return s, nil
 }
 
 // controlTokens returns the ids that literal segments may not contain.
@@ -130,7 +142,7 @@ func (t *Tokenizer) TokenID(name string) (int, bool) {
 	if id, ok := t.ids[name]; ok {
 		return id, true
 	}
-	id, ok := t.model.vocab[name]
+	id, ok := t.vocab.lookup(name)
 	return int(id), ok
 }
 
@@ -139,7 +151,7 @@ func (t *Tokenizer) Token(id int) (string, bool) {
 	if name, ok := t.names[id]; ok {
 		return name, true
 	}
-	return t.model.token(id)
+	return t.vocab.name(id)
 }
 
 // IsSpecial says whether the file marks a token as special.
@@ -192,27 +204,36 @@ func (in input) allows(id, start, end int) bool {
 // slice is the normalized stretch start:end. The borders of literal ranges are
 // mapped by normalizing what comes before them: exact for normalizers that work
 // from left to right, and off by blanks alone for those that trim.
-func (in input) slice(start, end int, normalize func(string) string) input {
+func (in input) slice(start, end int, normalize func(string) (string, error)) (input, error) {
 	raw := in.text[start:end]
-	out := input{text: normalize(raw), control: in.control}
+	whole, err := normalize(raw)
+	if err != nil {
+		return input{}, err
+	}
+	out := input{text: whole, control: in.control}
+	border := func(at int) int {
+		switch at {
+		case start:
+			return 0
+		case end:
+			return len(whole)
+		}
+		before, e := normalize(raw[:at-start])
+		if e != nil {
+			err = e
+		}
+		return min(len(before), len(whole))
+	}
 	for _, r := range in.literal {
 		a, b := max(r.start, start), min(r.end, end)
 		if a >= b {
 			continue
 		}
-		la := min(len(normalize(raw[:a-start])), len(out.text))
-		lb := min(len(normalize(raw[:b-start])), len(out.text))
-		if a == start {
-			la = 0
-		}
-		if b == end {
-			lb = len(out.text)
-		}
-		if la < lb {
+		if la, lb := border(a), border(b); la < lb {
 			out.literal = append(out.literal, byteRange{la, lb})
 		}
 	}
-	return out
+	return out, err
 }
 
 // formatError says what is wrong with a file, where.
