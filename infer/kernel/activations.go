@@ -126,6 +126,9 @@ func (a *activations) container(t, c int) *[containerBytes]byte {
 	return (*[containerBytes]byte)(a.bytes[(t*a.in.containers()+c)*containerBytes:])
 }
 
+// tiny is what is rounded to zero: its inverse could overflow.
+const tiny = 0x1p-100
+
 // roundGo rounds a container's values to integers of at most most, halves to the
 // even one, and returns their scale. A value that is no finite number makes the
 // scale NaN, and with it all that is computed from it.
@@ -138,7 +141,7 @@ func roundGo(ints *[containerSlots]int16, values *[containerSlots]float32, most 
 	switch top := math.Float32frombits(largest); {
 	case largest >= 0x7F800000:
 		return float32(math.NaN())
-	case top < 0x1p-100: // its inverse would overflow
+	case top < tiny:
 		return 0
 	default:
 		inverse := most / top

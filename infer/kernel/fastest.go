@@ -1,4 +1,9 @@
+//go:build !amd64 || purego
+
 package kernel
 
-// fastest is the fastest set of instructions this machine has.
+// fastest is the only set of instructions here.
 var fastest = goInstructions
+
+// sets are the sets of instructions this machine has, the slowest first.
+func sets() []*instructions { return []*instructions{goInstructions} }

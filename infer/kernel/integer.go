@@ -38,16 +38,17 @@ type instructions struct {
 
 // tileJob is what a tile is multiplied with; the fields are read by assembly.
 type tileJob struct {
-	regions  int // of a container, each rows·4 bytes of it being used
-	rows     int
-	tokens   int
-	xStride  int // bytes from a token's activations to the next one's
-	scale    []float32
-	sums     []int32
-	scales   []float32
-	zeros    []int32
-	sStride  int // values from a token's scale to the next one's
-	sumsStep int
+	regions     int // of a container, or of its planes
+	regionBytes int // from a region to the next one
+	rows        int // of words, 4 bytes in each region
+	tokens      int
+	xStride     int // bytes from a token's activations to the next one's
+	scaleStep   int // values from a token's scale to the next one's
+	sumStep     int
+	scale       []float32 // of the activations
+	sums        []int32   // of the activations
+	scales      []float32 // (64) of the matrix
+	zeros       []int32   // (64)
 }
 
 var goInstructions = &instructions{
@@ -251,8 +252,8 @@ func (p *packed) batchPart(isa *instructions, s *scratch, a *activations, y []fl
 	unpack := isa.unpack(p.in.bits)
 	stride, containers := 4*p.n, p.in.containers()
 	d := &c.tileJob
-	*d = tileJob{regions: isa.regions(p.in.bits), tokens: tokens, xStride: containers * containerBytes,
-		scales: c.scales, zeros: c.zeros, sStride: containers, sumsStep: len(p.in.blocks)}
+	*d = tileJob{regions: isa.regions(p.in.bits), regionBytes: 16 * p.in.bits, tokens: tokens, xStride: containers * containerBytes,
+		scales: c.scales, zeros: c.zeros, scaleStep: containers, sumStep: len(p.in.blocks)}
 	for i, b := range p.in.blocks {
 		p.loadGroup(isa, c, b.group, n0, cols)
 		container, row := p.in.container(b)

@@ -1,0 +1,91 @@
+//go:build amd64 && !purego
+
+package kernel
+
+import (
+	"math"
+	"os"
+	"unsafe"
+
+	"golang.org/x/sys/cpu"
+)
+
+// fastest is the fastest set of instructions this machine has, or the one that
+// the environment names: QBRANCH_CPU=go, avx2 or avx512.
+var fastest = choose(os.Getenv("QBRANCH_CPU"))
+
+// sets are the sets of instructions this machine has, the slowest first.
+func sets() []*instructions {
+	all := []*instructions{goInstructions}
+	if cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512VL && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512VNNI {
+		all = append(all, avx512)
+	}
+	return all
+}
+
+func choose(name string) *instructions {
+	all := sets()
+	for _, isa := range all {
+		if isa.name == name {
+			return isa
+		}
+	}
+	return all[len(all)-1]
+}
+
+var avx512 = &instructions{
+	name:    "avx512",
+	regions: func(bits int) int { return 8 / bits },
+	round: func(ints *[containerSlots]int16, values *[containerSlots]float32, most float32) float32 {
+		return roundWith(ints, values, most, maxAbsAVX512(values), roundIntsAVX512)
+	},
+	arrange: func(dst *[containerBytes]byte, ints *[containerSlots]int16, bits int) {
+		switch bits {
+		case 4:
+			arrange4AVX512(dst, ints)
+		case 8:
+			arrange8AVX512(dst, ints)
+		default:
+			arrangePlanesGo(dst, ints, bits)
+		}
+	},
+	dot: func(bits int) func([]int32, []byte, int, int, []byte, int) {
+		switch bits {
+		case 2:
+			return dot2AVX512
+		case 4:
+			return dot4AVX512
+		}
+		return dot8AVX512
+	},
+	finish: finishAVX512,
+	half:   halfAVX512,
+	unpack: func(bits int) func([]byte, []byte, int, int) {
+		switch bits {
+		case 2:
+			return unpack2AVX512
+		case 4:
+			return unpack4AVX512
+		}
+		return unpack8AVX512
+	},
+	tile: func(y []float32, tile, x []byte, d *tileJob) {
+		tileAVX512(y, tile, x, (*byte)(unsafe.Pointer(d)))
+	},
+}
+
+// roundWith is roundGo after its first step, with another's second one.
+func roundWith(ints *[containerSlots]int16, values *[containerSlots]float32, most float32, largest uint32,
+	round func(*[containerSlots]int16, *[containerSlots]float32, float32)) float32 {
+	top := math.Float32frombits(largest)
+	switch {
+	case largest >= 0x7F800000:
+		*ints = [containerSlots]int16{}
+		return float32(math.NaN())
+	case top < tiny:
+		*ints = [containerSlots]int16{}
+		return 0
+	}
+	round(ints, values, most/top)
+	return top / most
+}
