@@ -42,3 +42,45 @@ func arrange4AVX512(dst *[256]byte, ints *[128]int16)
 
 // arrange8AVX512 is arrangePlanesGo for 8 bits.
 func arrange8AVX512(dst *[256]byte, ints *[128]int16)
+
+// dotF32AVX512 is a kernel dot.
+func dotF32AVX512(a []float32, b []float32) float32
+
+// dotF16AVX512 is a kernel dot.
+func dotF16AVX512(a []float32, b []byte) float32
+
+// dotBF16AVX512 is a kernel dot.
+func dotBF16AVX512(a []float32, b []byte) float32
+
+// addAVX512 is the kernel add.
+func addAVX512(dst []float32, src []float32)
+
+// multiplyAVX512 is the kernel multiply.
+func multiplyAVX512(dst []float32, src []float32)
+
+// normAVX512 is the kernel norm.
+func normAVX512(dst []float32, src []float32, weight []float32, scale float32)
+
+// scaleAVX512 is the kernel scale.
+func scaleAVX512(x []float32, factor float32)
+
+// expSumAVX512 is the kernel expSum.
+func expSumAVX512(x []float32, top float32) float32
+
+// siluAVX512 is the kernel silu.
+func siluAVX512(x []float32)
+
+// keyDots1AVX512 is the kernel keyDots for 1 heads.
+func keyDots1AVX512(scores []float32, stride int, q []float32, dim int, keys []int16, scales []float32)
+
+// valueSum1AVX512 is the kernel valueSum for 1 heads.
+func valueSum1AVX512(out []float32, dim int, weights []float32, stride int, n int, values []int16)
+
+// keyDots4AVX512 is the kernel keyDots for 4 heads.
+func keyDots4AVX512(scores []float32, stride int, q []float32, dim int, keys []int16, scales []float32)
+
+// valueSum4AVX512 is the kernel valueSum for 4 heads.
+func valueSum4AVX512(out []float32, dim int, weights []float32, stride int, n int, values []int16)
+
+// readAVX512 reads all of p, a multiple of 512 bytes.
+func readAVX512(p []byte) byte

@@ -1145,3 +1145,871 @@ TEXT ·arrange8AVX512(SB), NOSPLIT, $0-16
 	VPMOVDB      Z1, 240(AX)
 	VZEROUPPER
 	RET
+
+// func dotF32AVX512(a []float32, b []float32) float32
+// Requires: AVX, AVX512F
+TEXT ·dotF32AVX512(SB), NOSPLIT, $0-52
+	MOVQ   a_base+0(FP), AX
+	MOVQ   a_len+8(FP), CX
+	MOVQ   b_base+24(FP), DX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+
+wide:
+	CMPQ        CX, $0x40
+	JL          rest
+	VMOVUPS     (DX), Z4
+	VFMADD231PS (AX), Z4, Z0
+	VMOVUPS     64(DX), Z4
+	VFMADD231PS 64(AX), Z4, Z1
+	VMOVUPS     128(DX), Z4
+	VFMADD231PS 128(AX), Z4, Z2
+	VMOVUPS     192(DX), Z4
+	VFMADD231PS 192(AX), Z4, Z3
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000100, DX
+	SUBQ        $0x40, CX
+	JMP         wide
+
+rest:
+	CMPQ        CX, $0x10
+	JL          done
+	VMOVUPS     (DX), Z4
+	VFMADD231PS (AX), Z4, Z0
+	SUBQ        $0x10, CX
+	CMPQ        CX, $0x10
+	JL          done
+	VMOVUPS     64(DX), Z4
+	VFMADD231PS 64(AX), Z4, Z1
+	SUBQ        $0x10, CX
+	CMPQ        CX, $0x10
+	JL          done
+	VMOVUPS     128(DX), Z4
+	VFMADD231PS 128(AX), Z4, Z2
+	SUBQ        $0x10, CX
+
+done:
+	VADDPS        Z1, Z0, Z0
+	VADDPS        Z3, Z2, Z2
+	VADDPS        Z2, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPS        Y1, Y0, Y1
+	VEXTRACTF128  $0x01, Y1, X0
+	VADDPS        X0, X1, X0
+	VPSHUFD       $0x4e, X0, X1
+	VADDPS        X1, X0, X0
+	VPSHUFD       $0xb1, X0, X1
+	VADDPS        X1, X0, X0
+	VMOVSS        X0, ret+48(FP)
+	VZEROUPPER
+	RET
+
+// func dotF16AVX512(a []float32, b []byte) float32
+// Requires: AVX, AVX512F, MMX+
+TEXT ·dotF16AVX512(SB), NOSPLIT, $0-52
+	MOVQ   a_base+0(FP), AX
+	MOVQ   a_len+8(FP), CX
+	MOVQ   b_base+24(FP), DX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+
+wide:
+	CMPQ        CX, $0x40
+	JL          rest
+	PREFETCHT0  1024(DX)
+	PREFETCHT0  1088(DX)
+	VCVTPH2PS   (DX), Z4
+	VFMADD231PS (AX), Z4, Z0
+	VCVTPH2PS   32(DX), Z4
+	VFMADD231PS 64(AX), Z4, Z1
+	VCVTPH2PS   64(DX), Z4
+	VFMADD231PS 128(AX), Z4, Z2
+	VCVTPH2PS   96(DX), Z4
+	VFMADD231PS 192(AX), Z4, Z3
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000080, DX
+	SUBQ        $0x40, CX
+	JMP         wide
+
+rest:
+	CMPQ        CX, $0x10
+	JL          done
+	VCVTPH2PS   (DX), Z4
+	VFMADD231PS (AX), Z4, Z0
+	SUBQ        $0x10, CX
+	CMPQ        CX, $0x10
+	JL          done
+	VCVTPH2PS   32(DX), Z4
+	VFMADD231PS 64(AX), Z4, Z1
+	SUBQ        $0x10, CX
+	CMPQ        CX, $0x10
+	JL          done
+	VCVTPH2PS   64(DX), Z4
+	VFMADD231PS 128(AX), Z4, Z2
+	SUBQ        $0x10, CX
+
+done:
+	VADDPS        Z1, Z0, Z0
+	VADDPS        Z3, Z2, Z2
+	VADDPS        Z2, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPS        Y1, Y0, Y1
+	VEXTRACTF128  $0x01, Y1, X0
+	VADDPS        X0, X1, X0
+	VPSHUFD       $0x4e, X0, X1
+	VADDPS        X1, X0, X0
+	VPSHUFD       $0xb1, X0, X1
+	VADDPS        X1, X0, X0
+	VMOVSS        X0, ret+48(FP)
+	VZEROUPPER
+	RET
+
+// func dotBF16AVX512(a []float32, b []byte) float32
+// Requires: AVX, AVX512F, MMX+
+TEXT ·dotBF16AVX512(SB), NOSPLIT, $0-52
+	MOVQ   a_base+0(FP), AX
+	MOVQ   a_len+8(FP), CX
+	MOVQ   b_base+24(FP), DX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+
+wide:
+	CMPQ        CX, $0x40
+	JL          rest
+	PREFETCHT0  1024(DX)
+	PREFETCHT0  1088(DX)
+	VPMOVZXWD   (DX), Z4
+	VPSLLD      $0x10, Z4, Z4
+	VFMADD231PS (AX), Z4, Z0
+	VPMOVZXWD   32(DX), Z4
+	VPSLLD      $0x10, Z4, Z4
+	VFMADD231PS 64(AX), Z4, Z1
+	VPMOVZXWD   64(DX), Z4
+	VPSLLD      $0x10, Z4, Z4
+	VFMADD231PS 128(AX), Z4, Z2
+	VPMOVZXWD   96(DX), Z4
+	VPSLLD      $0x10, Z4, Z4
+	VFMADD231PS 192(AX), Z4, Z3
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000080, DX
+	SUBQ        $0x40, CX
+	JMP         wide
+
+rest:
+	CMPQ        CX, $0x10
+	JL          done
+	VPMOVZXWD   (DX), Z4
+	VPSLLD      $0x10, Z4, Z4
+	VFMADD231PS (AX), Z4, Z0
+	SUBQ        $0x10, CX
+	CMPQ        CX, $0x10
+	JL          done
+	VPMOVZXWD   32(DX), Z4
+	VPSLLD      $0x10, Z4, Z4
+	VFMADD231PS 64(AX), Z4, Z1
+	SUBQ        $0x10, CX
+	CMPQ        CX, $0x10
+	JL          done
+	VPMOVZXWD   64(DX), Z4
+	VPSLLD      $0x10, Z4, Z4
+	VFMADD231PS 128(AX), Z4, Z2
+	SUBQ        $0x10, CX
+
+done:
+	VADDPS        Z1, Z0, Z0
+	VADDPS        Z3, Z2, Z2
+	VADDPS        Z2, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPS        Y1, Y0, Y1
+	VEXTRACTF128  $0x01, Y1, X0
+	VADDPS        X0, X1, X0
+	VPSHUFD       $0x4e, X0, X1
+	VADDPS        X1, X0, X0
+	VPSHUFD       $0xb1, X0, X1
+	VADDPS        X1, X0, X0
+	VMOVSS        X0, ret+48(FP)
+	VZEROUPPER
+	RET
+
+// func addAVX512(dst []float32, src []float32)
+// Requires: AVX, AVX512F
+TEXT ·addAVX512(SB), NOSPLIT, $0-48
+	MOVQ dst_base+0(FP), AX
+	MOVQ dst_len+8(FP), CX
+	MOVQ src_base+24(FP), DX
+
+loop:
+	VMOVUPS (AX), Z0
+	VADDPS  (DX), Z0, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    $0x40, AX
+	ADDQ    $0x40, DX
+	SUBQ    $0x10, CX
+	JG      loop
+	VZEROUPPER
+	RET
+
+// func multiplyAVX512(dst []float32, src []float32)
+// Requires: AVX, AVX512F
+TEXT ·multiplyAVX512(SB), NOSPLIT, $0-48
+	MOVQ dst_base+0(FP), AX
+	MOVQ dst_len+8(FP), CX
+	MOVQ src_base+24(FP), DX
+
+loop:
+	VMOVUPS (AX), Z0
+	VMULPS  (DX), Z0, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    $0x40, AX
+	ADDQ    $0x40, DX
+	SUBQ    $0x10, CX
+	JG      loop
+	VZEROUPPER
+	RET
+
+// func normAVX512(dst []float32, src []float32, weight []float32, scale float32)
+// Requires: AVX, AVX512F
+TEXT ·normAVX512(SB), NOSPLIT, $0-76
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         dst_len+8(FP), CX
+	MOVQ         src_base+24(FP), DX
+	MOVQ         weight_base+48(FP), BX
+	VBROADCASTSS scale+72(FP), Z0
+
+loop:
+	VMOVUPS (DX), Z1
+	VMULPS  Z0, Z1, Z1
+	VMULPS  (BX), Z1, Z1
+	VMOVUPS Z1, (AX)
+	ADDQ    $0x40, AX
+	ADDQ    $0x40, DX
+	ADDQ    $0x40, BX
+	SUBQ    $0x10, CX
+	JG      loop
+	VZEROUPPER
+	RET
+
+// func scaleAVX512(x []float32, factor float32)
+// Requires: AVX, AVX512F
+TEXT ·scaleAVX512(SB), NOSPLIT, $0-28
+	MOVQ         x_base+0(FP), AX
+	MOVQ         x_len+8(FP), CX
+	VBROADCASTSS factor+24(FP), Z0
+
+loop:
+	VMOVUPS (AX), Z1
+	VMULPS  Z0, Z1, Z1
+	VMOVUPS Z1, (AX)
+	ADDQ    $0x40, AX
+	SUBQ    $0x10, CX
+	JG      loop
+	VZEROUPPER
+	RET
+
+// func expSumAVX512(x []float32, top float32) float32
+// Requires: AVX, AVX512F
+TEXT ·expSumAVX512(SB), NOSPLIT, $0-36
+	MOVQ         x_base+0(FP), AX
+	MOVQ         x_len+8(FP), CX
+	VBROADCASTSS top+24(FP), Z0
+	MOVL         $0xc2ae0000, DX
+	VMOVD        DX, X1
+	VBROADCASTSS X1, Z1
+	MOVL         $0x42b00000, DX
+	VMOVD        DX, X3
+	VBROADCASTSS X3, Z3
+	MOVL         $0x3fb8aa3b, DX
+	VMOVD        DX, X4
+	VBROADCASTSS X4, Z4
+	MOVL         $0x3f800000, DX
+	VMOVD        DX, X5
+	VBROADCASTSS X5, Z5
+	MOVL         $0x3f317200, DX
+	VMOVD        DX, X6
+	VBROADCASTSS X6, Z6
+	MOVL         $0x35bfbe8e, DX
+	VMOVD        DX, X7
+	VBROADCASTSS X7, Z7
+	MOVL         $0x0000007f, DX
+	VMOVD        DX, X8
+	VBROADCASTSS X8, Z8
+	MOVL         $0x39500d01, DX
+	VMOVD        DX, X9
+	VBROADCASTSS X9, Z9
+	MOVL         $0x3ab60b61, DX
+	VMOVD        DX, X10
+	VBROADCASTSS X10, Z10
+	MOVL         $0x3c088889, DX
+	VMOVD        DX, X11
+	VBROADCASTSS X11, Z11
+	MOVL         $0x3d2aaaab, DX
+	VMOVD        DX, X12
+	VBROADCASTSS X12, Z12
+	MOVL         $0x3e2aaaab, DX
+	VMOVD        DX, X13
+	VBROADCASTSS X13, Z13
+	MOVL         $0x3f000000, DX
+	VMOVD        DX, X14
+	VBROADCASTSS X14, Z14
+	VPXORD       Z2, Z2, Z2
+
+loop:
+	VMOVUPS       (AX), Z15
+	VSUBPS        Z0, Z15, Z15
+	VMINPS        Z15, Z3, Z15
+	VMAXPS        Z15, Z1, Z15
+	VMULPS        Z4, Z15, Z16
+	VCVTPS2DQ     Z16, Z17
+	VCVTDQ2PS     Z17, Z16
+	VFNMADD231PS  Z6, Z16, Z15
+	VFNMADD231PS  Z7, Z16, Z15
+	VMOVAPS       Z9, Z16
+	VFMADD213PS   Z10, Z15, Z16
+	VFMADD213PS   Z11, Z15, Z16
+	VFMADD213PS   Z12, Z15, Z16
+	VFMADD213PS   Z13, Z15, Z16
+	VFMADD213PS   Z14, Z15, Z16
+	VFMADD213PS   Z5, Z15, Z16
+	VFMADD213PS   Z5, Z15, Z16
+	VPADDD        Z8, Z17, Z17
+	VPSLLD        $0x17, Z17, Z17
+	VMULPS        Z17, Z16, Z15
+	VMOVUPS       Z15, (AX)
+	VADDPS        Z15, Z2, Z2
+	ADDQ          $0x40, AX
+	SUBQ          $0x10, CX
+	JG            loop
+	VEXTRACTF64X4 $0x01, Z2, Y0
+	VADDPS        Y0, Y2, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VPSHUFD       $0x4e, X1, X0
+	VADDPS        X0, X1, X1
+	VPSHUFD       $0xb1, X1, X0
+	VADDPS        X0, X1, X1
+	VMOVSS        X1, ret+32(FP)
+	VZEROUPPER
+	RET
+
+// func siluAVX512(x []float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·siluAVX512(SB), NOSPLIT, $0-24
+	MOVQ         x_base+0(FP), AX
+	MOVQ         x_len+8(FP), CX
+	MOVL         $0xc2ae0000, DX
+	VMOVD        DX, X0
+	VBROADCASTSS X0, Z0
+	MOVL         $0x42b00000, DX
+	VMOVD        DX, X1
+	VBROADCASTSS X1, Z1
+	MOVL         $0x3fb8aa3b, DX
+	VMOVD        DX, X2
+	VBROADCASTSS X2, Z2
+	MOVL         $0x3f800000, DX
+	VMOVD        DX, X3
+	VBROADCASTSS X3, Z3
+	MOVL         $0x3f317200, DX
+	VMOVD        DX, X4
+	VBROADCASTSS X4, Z4
+	MOVL         $0x35bfbe8e, DX
+	VMOVD        DX, X5
+	VBROADCASTSS X5, Z5
+	MOVL         $0x0000007f, DX
+	VMOVD        DX, X6
+	VBROADCASTSS X6, Z6
+	MOVL         $0x39500d01, DX
+	VMOVD        DX, X7
+	VBROADCASTSS X7, Z7
+	MOVL         $0x3ab60b61, DX
+	VMOVD        DX, X8
+	VBROADCASTSS X8, Z8
+	MOVL         $0x3c088889, DX
+	VMOVD        DX, X9
+	VBROADCASTSS X9, Z9
+	MOVL         $0x3d2aaaab, DX
+	VMOVD        DX, X10
+	VBROADCASTSS X10, Z10
+	MOVL         $0x3e2aaaab, DX
+	VMOVD        DX, X11
+	VBROADCASTSS X11, Z11
+	MOVL         $0x3f000000, DX
+	VMOVD        DX, X12
+	VBROADCASTSS X12, Z12
+	MOVL         $0x80000000, DX
+	VMOVD        DX, X13
+	VBROADCASTSS X13, Z13
+
+loop:
+	VMOVUPS      (AX), Z14
+	VXORPS       Z13, Z14, Z15
+	VMINPS       Z15, Z1, Z15
+	VMAXPS       Z15, Z0, Z15
+	VMULPS       Z2, Z15, Z16
+	VCVTPS2DQ    Z16, Z17
+	VCVTDQ2PS    Z17, Z16
+	VFNMADD231PS Z4, Z16, Z15
+	VFNMADD231PS Z5, Z16, Z15
+	VMOVAPS      Z7, Z16
+	VFMADD213PS  Z8, Z15, Z16
+	VFMADD213PS  Z9, Z15, Z16
+	VFMADD213PS  Z10, Z15, Z16
+	VFMADD213PS  Z11, Z15, Z16
+	VFMADD213PS  Z12, Z15, Z16
+	VFMADD213PS  Z3, Z15, Z16
+	VFMADD213PS  Z3, Z15, Z16
+	VPADDD       Z6, Z17, Z17
+	VPSLLD       $0x17, Z17, Z17
+	VMULPS       Z17, Z16, Z15
+	VADDPS       Z3, Z15, Z15
+	VDIVPS       Z15, Z14, Z14
+	VMOVUPS      Z14, (AX)
+	ADDQ         $0x40, AX
+	SUBQ         $0x10, CX
+	JG           loop
+	VZEROUPPER
+	RET
+
+// func keyDots1AVX512(scores []float32, stride int, q []float32, dim int, keys []int16, scales []float32)
+// Requires: AVX, AVX512F
+TEXT ·keyDots1AVX512(SB), NOSPLIT, $0-112
+	MOVQ scores_base+0(FP), AX
+	MOVQ stride+24(FP), CX
+	MOVQ q_base+32(FP), DX
+	MOVQ dim+56(FP), BX
+	MOVQ keys_base+64(FP), SI
+	MOVQ scales_base+88(FP), DI
+	MOVQ scales_len+96(FP), R8
+	MOVQ BX, R9
+	SHLQ $0x02, R9
+	SHLQ $0x02, CX
+
+tile:
+	VPXORD  Z0, Z0, Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	MOVQ    DX, R10
+	MOVQ    SI, R11
+	MOVQ    BX, R12
+	LEAQ    (R9)(R9*2), R13
+
+dim0:
+	VPMOVSXWD    (R11), Z5
+	VCVTDQ2PS    Z5, Z5
+	VBROADCASTSS (R10), Z6
+	VFMADD231PS  Z6, Z5, Z1
+	VPMOVSXWD    32(R11), Z5
+	VCVTDQ2PS    Z5, Z5
+	VBROADCASTSS 4(R10), Z6
+	VFMADD231PS  Z6, Z5, Z2
+	VPMOVSXWD    64(R11), Z5
+	VCVTDQ2PS    Z5, Z5
+	VBROADCASTSS 8(R10), Z6
+	VFMADD231PS  Z6, Z5, Z3
+	VPMOVSXWD    96(R11), Z5
+	VCVTDQ2PS    Z5, Z5
+	VBROADCASTSS 12(R10), Z6
+	VFMADD231PS  Z6, Z5, Z4
+	ADDQ         $0x10, R10
+	ADDQ         $0x00000080, R11
+	SUBQ         $0x04, R12
+	JG           dim0
+	MOVQ         AX, R10
+	VADDPS       Z2, Z1, Z1
+	VADDPS       Z4, Z3, Z3
+	VADDPS       Z3, Z1, Z1
+	VMULPS       (DI), Z1, Z1
+	VMOVUPS      Z1, (R10)
+	ADDQ         CX, R10
+	MOVQ         BX, R10
+	SHLQ         $0x05, R10
+	ADDQ         R10, SI
+	ADDQ         $0x40, AX
+	ADDQ         $0x40, DI
+	SUBQ         $0x10, R8
+	JG           tile
+	VZEROUPPER
+	RET
+
+// func valueSum1AVX512(out []float32, dim int, weights []float32, stride int, n int, values []int16)
+// Requires: AVX, AVX512F
+TEXT ·valueSum1AVX512(SB), NOSPLIT, $0-96
+	MOVQ out_base+0(FP), AX
+	MOVQ dim+24(FP), CX
+	MOVQ weights_base+32(FP), DX
+	MOVQ stride+56(FP), BX
+	MOVQ n+64(FP), SI
+	MOVQ values_base+72(FP), DI
+	SHLQ $0x02, BX
+	LEAQ (BX)(BX*2), BX
+	MOVQ CX, BX
+	SHLQ $0x01, BX
+
+slab4:
+	CMPQ    CX, $0x40
+	JL      slab4_end
+	VPXORD  Z0, Z0, Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	MOVQ    DX, R8
+	MOVQ    DI, R9
+	MOVQ    SI, R10
+
+slab4_loop:
+	VBROADCASTSS (R8), Z5
+	VPMOVSXWD    (R9), Z6
+	VCVTDQ2PS    Z6, Z6
+	VFMADD231PS  Z5, Z6, Z1
+	VPMOVSXWD    32(R9), Z6
+	VCVTDQ2PS    Z6, Z6
+	VFMADD231PS  Z5, Z6, Z2
+	VPMOVSXWD    64(R9), Z6
+	VCVTDQ2PS    Z6, Z6
+	VFMADD231PS  Z5, Z6, Z3
+	VPMOVSXWD    96(R9), Z6
+	VCVTDQ2PS    Z6, Z6
+	VFMADD231PS  Z5, Z6, Z4
+	ADDQ         $0x04, R8
+	ADDQ         BX, R9
+	DECQ         R10
+	JNZ          slab4_loop
+	MOVQ         AX, R8
+	VMOVUPS      Z1, (R8)
+	VMOVUPS      Z2, 64(R8)
+	VMOVUPS      Z3, 128(R8)
+	VMOVUPS      Z4, 192(R8)
+	LEAQ         (R8)(BX*2), R8
+	ADDQ         $0x00000100, AX
+	ADDQ         $0x00000080, DI
+	SUBQ         $0x40, CX
+	JMP          slab4
+
+slab4_end:
+slab1:
+	CMPQ    CX, $0x10
+	JL      slab1_end
+	VPXORD  Z7, Z7, Z7
+	VMOVAPS Z7, Z0
+	MOVQ    DX, R8
+	MOVQ    DI, R9
+	MOVQ    SI, R10
+
+slab1_loop:
+	VBROADCASTSS (R8), Z1
+	VPMOVSXWD    (R9), Z2
+	VCVTDQ2PS    Z2, Z2
+	VFMADD231PS  Z1, Z2, Z0
+	ADDQ         $0x04, R8
+	ADDQ         BX, R9
+	DECQ         R10
+	JNZ          slab1_loop
+	MOVQ         AX, R8
+	VMOVUPS      Z0, (R8)
+	LEAQ         (R8)(BX*2), R8
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x00000020, DI
+	SUBQ         $0x10, CX
+	JMP          slab1
+
+slab1_end:
+	VZEROUPPER
+	RET
+
+// func keyDots4AVX512(scores []float32, stride int, q []float32, dim int, keys []int16, scales []float32)
+// Requires: AVX, AVX512F
+TEXT ·keyDots4AVX512(SB), NOSPLIT, $0-112
+	MOVQ scores_base+0(FP), AX
+	MOVQ stride+24(FP), CX
+	MOVQ q_base+32(FP), DX
+	MOVQ dim+56(FP), BX
+	MOVQ keys_base+64(FP), SI
+	MOVQ scales_base+88(FP), DI
+	MOVQ scales_len+96(FP), R8
+	MOVQ BX, R9
+	SHLQ $0x02, R9
+	SHLQ $0x02, CX
+
+tile:
+	VPXORD  Z0, Z0, Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z0, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z0, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z0, Z15
+	VMOVAPS Z0, Z16
+	MOVQ    DX, R10
+	MOVQ    SI, R11
+	MOVQ    BX, R12
+	LEAQ    (R9)(R9*2), R13
+
+dim0:
+	VPMOVSXWD    (R11), Z17
+	VCVTDQ2PS    Z17, Z17
+	VBROADCASTSS (R10), Z18
+	VFMADD231PS  Z18, Z17, Z1
+	VBROADCASTSS (R10)(R9*1), Z18
+	VFMADD231PS  Z18, Z17, Z2
+	VBROADCASTSS (R10)(R9*2), Z18
+	VFMADD231PS  Z18, Z17, Z3
+	VBROADCASTSS (R10)(R13*1), Z18
+	VFMADD231PS  Z18, Z17, Z4
+	VPMOVSXWD    32(R11), Z17
+	VCVTDQ2PS    Z17, Z17
+	VBROADCASTSS 4(R10), Z18
+	VFMADD231PS  Z18, Z17, Z5
+	VBROADCASTSS 4(R10)(R9*1), Z18
+	VFMADD231PS  Z18, Z17, Z6
+	VBROADCASTSS 4(R10)(R9*2), Z18
+	VFMADD231PS  Z18, Z17, Z7
+	VBROADCASTSS 4(R10)(R13*1), Z18
+	VFMADD231PS  Z18, Z17, Z8
+	VPMOVSXWD    64(R11), Z17
+	VCVTDQ2PS    Z17, Z17
+	VBROADCASTSS 8(R10), Z18
+	VFMADD231PS  Z18, Z17, Z9
+	VBROADCASTSS 8(R10)(R9*1), Z18
+	VFMADD231PS  Z18, Z17, Z10
+	VBROADCASTSS 8(R10)(R9*2), Z18
+	VFMADD231PS  Z18, Z17, Z11
+	VBROADCASTSS 8(R10)(R13*1), Z18
+	VFMADD231PS  Z18, Z17, Z12
+	VPMOVSXWD    96(R11), Z17
+	VCVTDQ2PS    Z17, Z17
+	VBROADCASTSS 12(R10), Z18
+	VFMADD231PS  Z18, Z17, Z13
+	VBROADCASTSS 12(R10)(R9*1), Z18
+	VFMADD231PS  Z18, Z17, Z14
+	VBROADCASTSS 12(R10)(R9*2), Z18
+	VFMADD231PS  Z18, Z17, Z15
+	VBROADCASTSS 12(R10)(R13*1), Z18
+	VFMADD231PS  Z18, Z17, Z16
+	ADDQ         $0x10, R10
+	ADDQ         $0x00000080, R11
+	SUBQ         $0x04, R12
+	JG           dim0
+	MOVQ         AX, R10
+	VADDPS       Z5, Z1, Z1
+	VADDPS       Z13, Z9, Z9
+	VADDPS       Z9, Z1, Z1
+	VMULPS       (DI), Z1, Z1
+	VMOVUPS      Z1, (R10)
+	ADDQ         CX, R10
+	VADDPS       Z6, Z2, Z2
+	VADDPS       Z14, Z10, Z10
+	VADDPS       Z10, Z2, Z2
+	VMULPS       (DI), Z2, Z2
+	VMOVUPS      Z2, (R10)
+	ADDQ         CX, R10
+	VADDPS       Z7, Z3, Z3
+	VADDPS       Z15, Z11, Z11
+	VADDPS       Z11, Z3, Z3
+	VMULPS       (DI), Z3, Z3
+	VMOVUPS      Z3, (R10)
+	ADDQ         CX, R10
+	VADDPS       Z8, Z4, Z4
+	VADDPS       Z16, Z12, Z12
+	VADDPS       Z12, Z4, Z4
+	VMULPS       (DI), Z4, Z4
+	VMOVUPS      Z4, (R10)
+	ADDQ         CX, R10
+	MOVQ         BX, R10
+	SHLQ         $0x05, R10
+	ADDQ         R10, SI
+	ADDQ         $0x40, AX
+	ADDQ         $0x40, DI
+	SUBQ         $0x10, R8
+	JG           tile
+	VZEROUPPER
+	RET
+
+// func valueSum4AVX512(out []float32, dim int, weights []float32, stride int, n int, values []int16)
+// Requires: AVX, AVX512F
+TEXT ·valueSum4AVX512(SB), NOSPLIT, $0-96
+	MOVQ out_base+0(FP), AX
+	MOVQ dim+24(FP), CX
+	MOVQ weights_base+32(FP), DX
+	MOVQ stride+56(FP), BX
+	MOVQ n+64(FP), SI
+	MOVQ values_base+72(FP), DI
+	SHLQ $0x02, BX
+	LEAQ (BX)(BX*2), R8
+	MOVQ CX, R9
+	SHLQ $0x01, R9
+
+slab4:
+	CMPQ    CX, $0x40
+	JL      slab4_end
+	VPXORD  Z0, Z0, Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z0, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z0, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z0, Z15
+	VMOVAPS Z0, Z16
+	MOVQ    DX, R10
+	MOVQ    DI, R11
+	MOVQ    SI, R12
+
+slab4_loop:
+	VBROADCASTSS (R10), Z17
+	VBROADCASTSS (R10)(BX*1), Z18
+	VBROADCASTSS (R10)(BX*2), Z19
+	VBROADCASTSS (R10)(R8*1), Z20
+	VPMOVSXWD    (R11), Z21
+	VCVTDQ2PS    Z21, Z21
+	VFMADD231PS  Z17, Z21, Z1
+	VFMADD231PS  Z18, Z21, Z2
+	VFMADD231PS  Z19, Z21, Z3
+	VFMADD231PS  Z20, Z21, Z4
+	VPMOVSXWD    32(R11), Z21
+	VCVTDQ2PS    Z21, Z21
+	VFMADD231PS  Z17, Z21, Z5
+	VFMADD231PS  Z18, Z21, Z6
+	VFMADD231PS  Z19, Z21, Z7
+	VFMADD231PS  Z20, Z21, Z8
+	VPMOVSXWD    64(R11), Z21
+	VCVTDQ2PS    Z21, Z21
+	VFMADD231PS  Z17, Z21, Z9
+	VFMADD231PS  Z18, Z21, Z10
+	VFMADD231PS  Z19, Z21, Z11
+	VFMADD231PS  Z20, Z21, Z12
+	VPMOVSXWD    96(R11), Z21
+	VCVTDQ2PS    Z21, Z21
+	VFMADD231PS  Z17, Z21, Z13
+	VFMADD231PS  Z18, Z21, Z14
+	VFMADD231PS  Z19, Z21, Z15
+	VFMADD231PS  Z20, Z21, Z16
+	ADDQ         $0x04, R10
+	ADDQ         R9, R11
+	DECQ         R12
+	JNZ          slab4_loop
+	MOVQ         AX, R10
+	VMOVUPS      Z1, (R10)
+	VMOVUPS      Z5, 64(R10)
+	VMOVUPS      Z9, 128(R10)
+	VMOVUPS      Z13, 192(R10)
+	LEAQ         (R10)(R9*2), R10
+	VMOVUPS      Z2, (R10)
+	VMOVUPS      Z6, 64(R10)
+	VMOVUPS      Z10, 128(R10)
+	VMOVUPS      Z14, 192(R10)
+	LEAQ         (R10)(R9*2), R10
+	VMOVUPS      Z3, (R10)
+	VMOVUPS      Z7, 64(R10)
+	VMOVUPS      Z11, 128(R10)
+	VMOVUPS      Z15, 192(R10)
+	LEAQ         (R10)(R9*2), R10
+	VMOVUPS      Z4, (R10)
+	VMOVUPS      Z8, 64(R10)
+	VMOVUPS      Z12, 128(R10)
+	VMOVUPS      Z16, 192(R10)
+	LEAQ         (R10)(R9*2), R10
+	ADDQ         $0x00000100, AX
+	ADDQ         $0x00000080, DI
+	SUBQ         $0x40, CX
+	JMP          slab4
+
+slab4_end:
+slab1:
+	CMPQ    CX, $0x10
+	JL      slab1_end
+	VPXORD  Z22, Z22, Z22
+	VMOVAPS Z22, Z0
+	VMOVAPS Z22, Z1
+	VMOVAPS Z22, Z2
+	VMOVAPS Z22, Z3
+	MOVQ    DX, R10
+	MOVQ    DI, R11
+	MOVQ    SI, R12
+
+slab1_loop:
+	VBROADCASTSS (R10), Z4
+	VBROADCASTSS (R10)(BX*1), Z5
+	VBROADCASTSS (R10)(BX*2), Z6
+	VBROADCASTSS (R10)(R8*1), Z7
+	VPMOVSXWD    (R11), Z8
+	VCVTDQ2PS    Z8, Z8
+	VFMADD231PS  Z4, Z8, Z0
+	VFMADD231PS  Z5, Z8, Z1
+	VFMADD231PS  Z6, Z8, Z2
+	VFMADD231PS  Z7, Z8, Z3
+	ADDQ         $0x04, R10
+	ADDQ         R9, R11
+	DECQ         R12
+	JNZ          slab1_loop
+	MOVQ         AX, R10
+	VMOVUPS      Z0, (R10)
+	LEAQ         (R10)(R9*2), R10
+	VMOVUPS      Z1, (R10)
+	LEAQ         (R10)(R9*2), R10
+	VMOVUPS      Z2, (R10)
+	LEAQ         (R10)(R9*2), R10
+	VMOVUPS      Z3, (R10)
+	LEAQ         (R10)(R9*2), R10
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x00000020, DI
+	SUBQ         $0x10, CX
+	JMP          slab1
+
+slab1_end:
+	VZEROUPPER
+	RET
+
+// func readAVX512(p []byte) byte
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·readAVX512(SB), NOSPLIT, $0-25
+	MOVQ   p_base+0(FP), AX
+	MOVQ   p_len+8(FP), CX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+
+loop:
+	VORPS (AX), Z0, Z0
+	VORPS 64(AX), Z1, Z1
+	VORPS 128(AX), Z2, Z2
+	VORPS 192(AX), Z3, Z3
+	VORPS 256(AX), Z0, Z0
+	VORPS 320(AX), Z1, Z1
+	VORPS 384(AX), Z2, Z2
+	VORPS 448(AX), Z3, Z3
+	ADDQ  $0x00000200, AX
+	SUBQ  $0x00000200, CX
+	JG    loop
+	VORPS Z1, Z0, Z0
+	VORPS Z2, Z0, Z0
+	VORPS Z3, Z0, Z0
+	VMOVD X0, AX
+	MOVB  AL, ret+24(FP)
+	VZEROUPPER
+	RET

@@ -10,6 +10,8 @@
 package main
 
 import (
+	"github.com/qbranch/qbranch/infer/kernel/asm/floats"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
@@ -35,6 +37,7 @@ func main() {
 	roundInts()
 	arrange4()
 	arrange8()
+	floats.Set{Name: "AVX512", Wide: true, Chunks: 4}.Generate()
 	Generate()
 }
 
@@ -244,7 +247,7 @@ func unpack(bits int) {
 // The fields of tileJob, which a test compares with the struct.
 const (
 	jobRegions, jobRegionBytes, jobRows, jobTokens, jobXStride, jobScaleStep, jobSumStep = 0, 8, 16, 24, 32, 40, 48
-	jobScale, jobSums, jobScales, jobZeros                                                = 56, 80, 104, 128
+	jobScale, jobSums, jobScales, jobZeros                                               = 56, 80, 104, 128
 )
 
 // tile multiplies 64 columns by every token, three at a time.

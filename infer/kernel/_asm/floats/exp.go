@@ -1,0 +1,99 @@
+package floats
+
+import (
+	"math"
+
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	. "github.com/mmcloughlin/avo/reg"
+)
+
+// exponential is what exp needs in registers.
+type exponential struct {
+	low, high, log2e, ln2High, ln2Low, one VecVirtual
+	poly                                   []VecVirtual // from the highest power down
+	bias                                   VecVirtual   // 127, an integer
+}
+
+// The numbers of exp32Go.
+var (
+	expLow, expHigh = float32(-87), float32(88)
+	expPoly         = []float32{1.0 / 5040, 1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6, 0.5}
+)
+
+func (s Set) exponential() exponential {
+	c := func(f float32) VecVirtual { return s.constant(math.Float32bits(f)) }
+	e := exponential{low: c(expLow), high: c(expHigh), log2e: c(math.Log2E), one: c(1),
+		ln2High: c(0.693145751953125), ln2Low: c(1.428606765330187e-06), bias: s.constant(127)}
+	for _, f := range expPoly {
+		e.poly = append(e.poly, c(f))
+	}
+	return e
+}
+
+// exp sets x to its exponential; NaN stays.
+func (s Set) exp(e exponential, x VecVirtual) {
+	VMINPS(x, e.high, x)
+	VMAXPS(x, e.low, x)
+	n, power := s.lanes()[0], s.lanes()[0]
+	VMULPS(e.log2e, x, n)
+	VCVTPS2DQ(n, power)
+	VCVTDQ2PS(power, n)
+	VFNMADD231PS(e.ln2High, n, x)
+	VFNMADD231PS(e.ln2Low, n, x)
+	p := s.lanes()[0]
+	VMOVAPS(e.poly[0], p)
+	for _, c := range append(e.poly[1:len(e.poly):len(e.poly)], e.one, e.one) {
+		VFMADD213PS(c, x, p)
+	}
+	VPADDD(e.bias, power, power)
+	VPSLLD(U8(23), power, power)
+	VMULPS(power, p, x)
+}
+
+func (s Set) expSum() {
+	TEXT("expSum"+s.Name, NOSPLIT, "func(x []float32, top float32) float32")
+	Doc("expSum" + s.Name + " is the kernel expSum.")
+	p, n := Load(Param("x").Base(), GP64()), Load(Param("x").Len(), GP64())
+	top := s.broadcast(param("top"))
+	e := s.exponential()
+	sum := s.zeroed()
+	Label("loop")
+	s.each(func(i, off int) {
+		v := s.lanes()[0]
+		VMOVUPS(Mem{Base: p}.Offset(off), v)
+		VSUBPS(top, v, v)
+		s.exp(e, v)
+		VMOVUPS(v, Mem{Base: p}.Offset(off))
+		VADDPS(v, sum[i], sum[i])
+	})
+	ADDQ(U8(64), p)
+	SUBQ(U8(16), n)
+	JG(LabelRef("loop"))
+	returnFloat(s.sum(sum))
+	VZEROUPPER()
+	RET()
+}
+
+func (s Set) silu() {
+	TEXT("silu"+s.Name, NOSPLIT, "func(x []float32)")
+	Doc("silu" + s.Name + " is the kernel silu.")
+	p, n := Load(Param("x").Base(), GP64()), Load(Param("x").Len(), GP64())
+	e := s.exponential()
+	minus := s.constant(0x80000000)
+	Label("loop")
+	s.each(func(i, off int) {
+		x, v := s.lanes()[0], s.lanes()[0]
+		VMOVUPS(Mem{Base: p}.Offset(off), x)
+		VXORPS(minus, x, v)
+		s.exp(e, v)
+		VADDPS(e.one, v, v)
+		VDIVPS(v, x, x)
+		VMOVUPS(x, Mem{Base: p}.Offset(off))
+	})
+	ADDQ(U8(64), p)
+	SUBQ(U8(16), n)
+	JG(LabelRef("loop"))
+	VZEROUPPER()
+	RET()
+}
