@@ -46,6 +46,9 @@ func arrange8AVX512(dst *[256]byte, ints *[128]int16)
 // dotF32AVX512 is a kernel dot.
 func dotF32AVX512(a []float32, b []float32) float32
 
+// dotRawF32AVX512 is a kernel dot.
+func dotRawF32AVX512(a []float32, b []byte) float32
+
 // dotF16AVX512 is a kernel dot.
 func dotF16AVX512(a []float32, b []byte) float32
 

@@ -1206,6 +1206,66 @@ done:
 	VZEROUPPER
 	RET
 
+// func dotRawF32AVX512(a []float32, b []byte) float32
+// Requires: AVX, AVX512F
+TEXT ·dotRawF32AVX512(SB), NOSPLIT, $0-52
+	MOVQ   a_base+0(FP), AX
+	MOVQ   a_len+8(FP), CX
+	MOVQ   b_base+24(FP), DX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+
+wide:
+	CMPQ        CX, $0x40
+	JL          rest
+	VMOVUPS     (DX), Z4
+	VFMADD231PS (AX), Z4, Z0
+	VMOVUPS     64(DX), Z4
+	VFMADD231PS 64(AX), Z4, Z1
+	VMOVUPS     128(DX), Z4
+	VFMADD231PS 128(AX), Z4, Z2
+	VMOVUPS     192(DX), Z4
+	VFMADD231PS 192(AX), Z4, Z3
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000100, DX
+	SUBQ        $0x40, CX
+	JMP         wide
+
+rest:
+	CMPQ        CX, $0x10
+	JL          done
+	VMOVUPS     (DX), Z4
+	VFMADD231PS (AX), Z4, Z0
+	SUBQ        $0x10, CX
+	CMPQ        CX, $0x10
+	JL          done
+	VMOVUPS     64(DX), Z4
+	VFMADD231PS 64(AX), Z4, Z1
+	SUBQ        $0x10, CX
+	CMPQ        CX, $0x10
+	JL          done
+	VMOVUPS     128(DX), Z4
+	VFMADD231PS 128(AX), Z4, Z2
+	SUBQ        $0x10, CX
+
+done:
+	VADDPS        Z1, Z0, Z0
+	VADDPS        Z3, Z2, Z2
+	VADDPS        Z2, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPS        Y1, Y0, Y1
+	VEXTRACTF128  $0x01, Y1, X0
+	VADDPS        X0, X1, X0
+	VPSHUFD       $0x4e, X0, X1
+	VADDPS        X1, X0, X0
+	VPSHUFD       $0xb1, X0, X1
+	VADDPS        X1, X0, X0
+	VMOVSS        X0, ret+48(FP)
+	VZEROUPPER
+	RET
+
 // func dotF16AVX512(a []float32, b []byte) float32
 // Requires: AVX, AVX512F, MMX+
 TEXT ·dotF16AVX512(SB), NOSPLIT, $0-52

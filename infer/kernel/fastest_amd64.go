@@ -59,7 +59,22 @@ var avx512 = &instructions{
 		return dot8AVX512
 	},
 	finish: finishAVX512,
-	half:   halfAVX512,
+	dotF32: dotF32AVX512, dotF16: dotF16AVX512, dotBF16: dotBF16AVX512, dotRawF32: dotRawF32AVX512,
+	add: addAVX512, multiply: multiplyAVX512, scale: scaleAVX512, norm: normAVX512, expSum: expSumAVX512, silu: siluAVX512,
+	keyDots: func(heads int) func([]float32, int, []float32, int, []int16, []float32) {
+		if heads == togetherHeads {
+			return keyDots4AVX512
+		}
+		return keyDots1AVX512
+	},
+	valueSum: func(heads int) func([]float32, int, []float32, int, int, []int16) {
+		if heads == togetherHeads {
+			return valueSum4AVX512
+		}
+		return valueSum1AVX512
+	},
+	read: readAVX512,
+	half: halfAVX512,
 	unpack: func(bits int) func([]byte, []byte, int, int) {
 		switch bits {
 		case 2:

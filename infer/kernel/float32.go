@@ -40,6 +40,12 @@ func (m *Matrix) floatPart(s *scratch, x, y []float32, tokens, n0, cols int) {
 }
 
 func (m *Matrix) denseBlock(s *floatScratch, x, y []float32, tokens, n0, cols int) {
+	if tokens == 1 {
+		for n := n0; n < n0+cols; n++ {
+			y[n] = m.d.dot(x[:m.K], n*m.K)
+		}
+		return
+	}
 	row := s.take(m.K)
 	for n := n0; n < n0+cols; n++ {
 		m.d.Read(row, n*m.K)
@@ -176,22 +182,4 @@ func addProduct(y, x, tile []float32) {
 			y[i] += float32(x[k] * w[i])
 		}
 	}
-}
-
-// Dot is the inner product of two vectors of the same length, in an order that
-// depends on the length alone.
-func Dot(a, b []float32) float32 {
-	b = b[:len(a)]
-	var s0, s1, s2, s3 float32
-	i := 0
-	for ; i+4 <= len(a); i += 4 {
-		s0 += float32(a[i] * b[i])
-		s1 += float32(a[i+1] * b[i+1])
-		s2 += float32(a[i+2] * b[i+2])
-		s3 += float32(a[i+3] * b[i+3])
-	}
-	for ; i < len(a); i++ {
-		s0 += float32(a[i] * b[i])
-	}
-	return (s0 + s1) + (s2 + s3)
 }

@@ -71,6 +71,44 @@ func (f Floats) Read(dst []float32, i int) {
 	}
 }
 
+// dot is Dot of x and the values from index i on.
+func (f Floats) dot(x []float32, i int) float32 {
+	n := len(x) / lanes * lanes
+	var sum float32
+	switch f.dtype {
+	case typeF16:
+		sum = fastest.dotF16(x[:n], f.raw[2*i:])
+	case typeBF16:
+		sum = fastest.dotBF16(x[:n], f.raw[2*i:])
+	default:
+		sum = fastest.dotRawF32(x[:n], f.raw[4*i:])
+	}
+	var rest [lanes]float32
+	f.Read(rest[:len(x)-n], i+n)
+	for j, v := range x[n:] {
+		sum = fma32(v, rest[j], sum)
+	}
+	return sum
+}
+
+// dotStored is dotGo of stored values.
+func dotStored(x []float32, raw []byte, typ floatType) float32 {
+	f := Floats{dtype: typ, raw: raw}
+	var acc [4][lanes]float32
+	var row [lanes]float32
+	for c := 0; c*lanes < len(x); c++ {
+		f.Read(row[:], c*lanes)
+		to := &acc[c%4]
+		for i, v := range x[c*lanes:][:lanes] {
+			to[i] = fma32(v, row[i], to[i])
+		}
+	}
+	for i := range lanes {
+		acc[0][i] = float32(acc[0][i]+acc[1][i]) + float32(acc[2][i]+acc[3][i])
+	}
+	return sumGo(&acc[0])
+}
+
 // half is gptq.F16ToF32 with one branch, for loops: the bits of a finite half,
 // moved to their place in a float32, are 2^112 too small.
 func half(h uint16) float32 {

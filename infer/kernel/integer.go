@@ -2,40 +2,6 @@ package kernel
 
 import "encoding/binary"
 
-// instructions are the integer kernels in one instruction set. Columns are given
-// and taken in multiples of 16. The plain Go ones are the slow twins of the rest:
-// integers are exact, and the few operations on floats follow one order, so all
-// sets give the same bits.
-type instructions struct {
-	name string
-
-	// round and arrange prepare a container of activations.
-	round   func(ints *[containerSlots]int16, values *[containerSlots]float32, most float32) float32
-	arrange func(dst *[containerBytes]byte, ints *[containerSlots]int16, bits int)
-
-	// dot adds the products of rows of words by a container's activations to acc;
-	// x begins at the row of the container. Rows lie stride bytes apart, and
-	// those ahead bytes further will be read next.
-	dot func(bits int) func(acc []int32, w []byte, stride, rows int, x []byte, ahead int)
-
-	// finish is y += (acc − zeros·sum)·scale·scales, and acc = 0.
-	finish func(y []float32, acc, zeros []int32, scales []float32, scale float32, sum int32)
-
-	// regions is how many stretches of a container hold what rows of words are
-	// multiplied with, four bytes a row in each; 0 = all that a row needs follows
-	// each other, two bytes a slot.
-	regions func(bits int) int
-
-	// half converts float16 values.
-	half func(dst []float32, src []byte)
-
-	// unpack and tile are for batches of tokens; nil = one by one. unpack writes
-	// the codes of rows of words in 64 columns, one byte or two each, and tile
-	// does dot and finish for every token with them.
-	unpack func(bits int) func(tile []byte, w []byte, stride, rows int)
-	tile   func(y []float32, tile []byte, x []byte, d *tileJob)
-}
-
 // tileJob is what a tile is multiplied with; the fields are read by assembly.
 type tileJob struct {
 	regions     int // of a container, or of its planes
@@ -49,19 +15,6 @@ type tileJob struct {
 	sums        []int32   // of the activations
 	scales      []float32 // (64) of the matrix
 	zeros       []int32   // (64)
-}
-
-var goInstructions = &instructions{
-	name: "go", regions: func(int) int { return 0 }, round: roundGo, arrange: arrangeGo, finish: finishGo, half: halfGo,
-	dot: func(bits int) func([]int32, []byte, int, int, []byte, int) {
-		switch bits {
-		case 2:
-			return dot2Go
-		case 4:
-			return dot4Go
-		}
-		return dot8Go
-	},
 }
 
 func dot4Go(acc []int32, w []byte, stride, rows int, x []byte, _ int) {

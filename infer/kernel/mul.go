@@ -84,4 +84,6 @@ func (j *product) part(s *scratch, part int) {
 type scratch struct {
 	float floatScratch
 	int   intScratch
+
+	scores []float32 // of attention
 }

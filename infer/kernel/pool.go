@@ -70,6 +70,8 @@ type Pool struct {
 
 	job     product // arguments of Mul
 	touched int64   // bytes of the matrices multiplied
+
+	attention *Attention // argument of Attend
 }
 
 // The fields of Pool.state.
@@ -79,7 +81,7 @@ const (
 )
 
 // spins is how often something is looked at before sleeping: about 50 µs.
-const spins = 20000
+const spins = 100000
 
 // NewPool starts threads−1 goroutines; threads is at least 1. An empty compute is
 // the default.
@@ -182,9 +184,12 @@ func (p *Pool) part(s *scratch, part int, parts int64) {
 			p.caller.rouse()
 		}
 	}()
-	if p.task != nil {
+	switch {
+	case p.task != nil:
 		p.task(part)
-	} else {
+	case p.attention != nil:
+		p.attention.part(p.isa, s, part)
+	default:
 		p.job.part(s, part)
 	}
 }

@@ -26,9 +26,6 @@ func (m *Matrix) bytes(c Compute) int64 {
 // Bytes is the size of the stored values.
 func (f Floats) Bytes() int64 { return int64(len(f.raw)) }
 
-// Bytes is what n positions take, all heads of them.
-func (c *KV) Bytes(n int) int64 { return 4 * int64(n) * int64(c.heads*c.dim) }
-
 // Touched is what multiplying has read of matrices so far, in bytes: each one as
 // often as it was multiplied, for whatever number of tokens.
 func (p *Pool) Touched() int64 { return p.touched }

@@ -59,8 +59,12 @@ func (a *attention) forward(s *Session, x, out []float32) error {
 	s.keys[a.layer].Put(s.pos, k)
 	s.values[a.layer].Put(s.pos, v)
 	s.touchKV(a)
-	s.attending = a
-	if err := s.pool.Run(c.Heads, s.attendHead); err != nil {
+	s.attending = kernel.Attention{
+		Keys: s.keys[a.layer], Values: s.values[a.layer],
+		Heads: c.Heads, Q: q, Out: s.att[:len(q)], Pos: s.pos, Tokens: s.tokens,
+		Window: a.window, Scale: float32(c.ScoreScale), Cap: float32(c.ScoreCap),
+	}
+	if err := s.pool.Attend(&s.attending); err != nil {
 		return err
 	}
 	return s.pool.Mul(s.att, s.tokens, kernel.Output{M: a.o, Y: out})
@@ -87,31 +91,4 @@ func (a *attention) project(s *Session, x, q, k, v []float32) error {
 		fused = fused[queries+2*keys:]
 	}
 	return nil
-}
-
-// attend computes one head for all tokens of the batch: each looks at the
-// positions up to its own, within the window.
-func (s *Session) attend(head int) {
-	c, a := &s.m.Config, s.attending
-	dim := c.HeadDim
-	shared := head / (c.Heads / c.KVHeads) // heads share keys and values
-	scale := float32(c.ScoreScale)
-	for t := range s.tokens {
-		last := s.pos + t
-		first := 0
-		if a.window > 0 {
-			first = max(0, last-a.window+1)
-		}
-		q := s.q[(t*c.Heads+head)*dim:][:dim]
-		scores := s.scores[head*s.room:][:last-first+1]
-		s.keys[a.layer].Dots(scores, q, shared, first)
-		for i := range scores {
-			scores[i] *= scale
-		}
-		if c.ScoreCap > 0 {
-			kernel.SoftCap(scores, float32(c.ScoreCap))
-		}
-		kernel.Softmax(scores)
-		s.values[a.layer].Sum(s.att[(t*c.Heads+head)*dim:][:dim], scores, shared, first)
-	}
 }

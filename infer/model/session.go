@@ -35,16 +35,14 @@ type Session struct {
 	att      []float32 // (tokens, heads·headDim)
 	out      []float32 // (tokens, hidden)
 	gate, up []float32 // (tokens, the widest feed-forward)
-	scores   []float32 // (heads, room)
 	logits   []float32 // (positions asked for, vocab)
 	rope     rotation
 	routing  routing
 	outs     []kernel.Output // of a multiplication by many matrices
 	touched  Touched         // all but the matrices
 
-	tokens     int            // of the batch
-	attendHead func(head int) // the part of attention that runs in the pool, made once
-	attending  *attention     // its argument
+	tokens    int // of the batch
+	attending kernel.Attention
 }
 
 // Trace is shown the hidden states (tokens, hidden) of a batch: level 0 is the
@@ -64,8 +62,8 @@ func (m *Model) NewSession(o SessionOptions) *Session {
 	c := &m.Config
 	s := &Session{m: m, pool: kernel.NewPool(o.Threads, o.Compute)}
 	for range c.Layers {
-		s.keys = append(s.keys, kernel.NewKV(o.Compute, c.KVHeads, c.HeadDim))
-		s.values = append(s.values, kernel.NewKV(o.Compute, c.KVHeads, c.HeadDim))
+		s.keys = append(s.keys, kernel.NewKeys(o.Compute, c.KVHeads, c.HeadDim))
+		s.values = append(s.values, kernel.NewValues(o.Compute, c.KVHeads, c.HeadDim))
 	}
 	s.grow(min(max(o.Capacity, 1), c.Context))
 
@@ -84,7 +82,6 @@ func (m *Model) NewSession(o SessionOptions) *Session {
 		}
 		s.outs = make([]kernel.Output, 0, 2*c.ExpertsPerToken)
 	}
-	s.attendHead = s.attend
 	return s
 }
 
@@ -118,12 +115,11 @@ func (s *Session) Announce(length int) int {
 // the mapped weights: keys and values, and buffers.
 func (m *Model) SessionBytes(o SessionOptions) int64 {
 	c := m.Config
-	positions := int64(min(max(o.Capacity, 1), c.Context))
+	positions := min(max(o.Capacity, 1), c.Context)
 	batch := int64(min(MaxBatch, c.Context))
 	kv, heads := int64(c.KVHeads*c.HeadDim), int64(c.Heads*c.HeadDim)
-	perPosition := 2*kv*int64(c.Layers) + int64(c.Heads) // keys and values, scores
 	perToken := 3*int64(c.Hidden) + 2*kv + 2*heads + int64(m.fused) + 2*int64(m.wide) + int64(c.HeadDim)
-	return 4 * (positions*perPosition + batch*perToken + int64(c.Vocab))
+	return 2*int64(c.Layers)*kernel.KVBytes(o.Compute == kernel.Float32, positions, c.KVHeads, c.HeadDim) + 4*(batch*perToken+int64(c.Vocab))
 }
 
 // grow makes room for at least n positions.
@@ -137,7 +133,6 @@ func (s *Session) grow(n int) {
 		s.keys[i].Grow(n)
 		s.values[i].Grow(n)
 	}
-	s.scores = make([]float32, c.Heads*n)
 	s.room = n
 }
 

@@ -157,6 +157,7 @@ func returnFloat(x VecVirtual) {
 // Generate writes all kernels.
 func (s Set) Generate() {
 	s.dot("dotF32", asF32)
+	s.dot("dotRawF32", asF32)
 	s.dot("dotF16", asF16)
 	s.dot("dotBF16", asBF16)
 	s.binary("add", func(dst, src Op, to VecVirtual) { VADDPS(src, dst, to) })
@@ -175,7 +176,7 @@ func (s Set) Generate() {
 // dot multiplies two vectors; chunk i of 16 products is added to sum i mod 4.
 func (s Set) dot(name string, typ int) {
 	b := "[]byte"
-	if typ == asF32 {
+	if name == "dotF32" {
 		b = "[]float32"
 	}
 	TEXT(name+s.Name, NOSPLIT, "func(a []float32, b "+b+") float32")
