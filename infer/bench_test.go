@@ -20,8 +20,8 @@ func TestBenchTraffic(t *testing.T) {
 		hidden int64
 		kv     int64 // bytes of keys and values a position has
 	}{
-		{"llama-4bit-32g-sym", 1, 128, 2 * 2 * 128 * 4},      // two layers, F32
-		{"mixtral-4bit-64g-sharded", 2, 128, 2 * 2 * 64 * 4}, // 2 of 4 experts, 2 of 4 heads
+		{"llama-4bit-32g-sym", 1, 128, 2 * 2 * (128*2 + 4*4)},      // two layers, 16 bits and a scale for each of 4 heads
+		{"mixtral-4bit-64g-sharded", 2, 128, 2 * 2 * (64*2 + 2*4)}, // 2 of 4 experts, 2 of 4 heads
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			files, err := infer.FilesInDir(filepath.Join("testdata/checkpoints", test.name))
