@@ -82,13 +82,16 @@ func readReference(t testing.TB) (reference, map[string]map[string]any) {
 	return ref, vars
 }
 
+// clock is that of reference.py.
+func clock() time.Time { return time.Date(2024, 7, 4, 9, 5, 3, 0, time.UTC) }
+
 func render(t testing.TB, src string, vars map[string]any) (string, error) {
 	t.Helper()
 	tmpl, err := Parse(src)
 	if err != nil {
 		return "", err
 	}
-	segments, err := tmpl.Render(context.Background(), vars, Options{})
+	segments, err := tmpl.Render(context.Background(), vars, Options{Now: clock})
 	var b strings.Builder
 	for _, s := range segments {
 		b.WriteString(s.Text)
@@ -271,7 +274,6 @@ func TestDataIsTracked(t *testing.T) {
 }
 
 func TestStrftime(t *testing.T) {
-	now := func() time.Time { return time.Date(2024, 7, 4, 9, 5, 3, 0, time.UTC) }
 	tests := []struct{ format, want string }{
 		{"%d %b %Y", "04 Jul 2024"},
 		{"%A, %B %-d, %y", "Thursday, July 4, 24"},
@@ -282,7 +284,7 @@ func TestStrftime(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := tmpl.Render(context.Background(), nil, Options{Now: now})
+		got, err := tmpl.Render(context.Background(), nil, Options{Now: clock})
 		if err != nil || len(got) != 1 || got[0].Text != test.want {
 			t.Errorf("%s: got %v, %v, want %q", test.format, got, err, test.want)
 		}
