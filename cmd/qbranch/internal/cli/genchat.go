@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/qbranch/qbranch/cmd/qbranch/internal/app"
@@ -15,6 +15,8 @@ import (
 
 // chatHelp is what /help says.
 const chatHelp = "every line is a turn; /reset begins anew, /quit or Ctrl-D ends; Ctrl-C stops an answer"
+
+const leaveHint = "Ctrl-C again or Ctrl-D ends the conversation"
 
 // conversation is a gen --chat.
 type conversation struct {
@@ -24,6 +26,42 @@ type conversation struct {
 	turns    int
 	tokens   int // generated
 	decoding time.Duration
+
+	mu      sync.Mutex         // guards what an interrupt looks at
+	stop    context.CancelFunc // ends the answer; nil between answers
+	leaving bool               // the next interrupt ends the conversation
+}
+
+// interrupted deals with an interrupt: the first ends the answer, or between
+// answers is a question whether somebody who types meant it; the second, with
+// nothing said between, is for the whole command.
+func (c *conversation) interrupted() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.leaving || c.stop == nil && !c.terminal {
+		return false
+	}
+	c.leaving = true
+	if c.stop != nil {
+		c.stop()
+		return true
+	}
+	fmt.Fprintf(c.Err, "\n(%s)\n> ", leaveHint)
+	return true
+}
+
+// answering says how an answer is ended, nil when it has ended.
+func (c *conversation) answering(stop context.CancelFunc) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stop = stop
+}
+
+// said begins a turn: an interrupt is the first again.
+func (c *conversation) said() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.leaving = false
 }
 
 // chat answers the lines of standard input, one by one.
@@ -38,6 +76,10 @@ func (g *genRun) chat(ctx context.Context) error {
 		info := g.model.Info()
 		g.note("%s, context %d, prompt format: %s", clean(info.Architecture), info.Context, clean(strings.TrimPrefix(info.Template, "none: ")))
 		g.note("%s", chatHelp)
+	}
+	if g.CatchInterrupt != nil {
+		g.CatchInterrupt(c.interrupted)
+		defer g.CatchInterrupt(nil)
 	}
 	err = c.loop(ctx)
 	if !g.json && c.turns > 0 {
@@ -69,6 +111,7 @@ func (c *conversation) loop(ctx context.Context) error {
 		case in.err != nil:
 			return fmt.Errorf("read the next turn: %w", in.err)
 		}
+		c.said()
 		switch text := strings.TrimSpace(in.text); text {
 		case "":
 		case "/quit", "/exit":
@@ -98,15 +141,8 @@ func (c *conversation) endLine() {
 func (c *conversation) answer(ctx context.Context, text string) error {
 	turn, cancel := context.WithCancel(ctx)
 	defer cancel()
-	if c.CatchInterrupt != nil {
-		var stopped atomic.Bool
-		c.CatchInterrupt(func() bool {
-			first := stopped.CompareAndSwap(false, true)
-			cancel()
-			return first // the second is for the whole command
-		})
-		defer c.CatchInterrupt(nil)
-	}
+	c.answering(cancel)
+	defer c.answering(nil)
 	w := c.newWaiting()
 	w.show("reading ...")
 	write := c.tokenWriter()
@@ -126,7 +162,9 @@ func (c *conversation) answer(ctx context.Context, text string) error {
 	switch {
 	case err == nil:
 	case ctx.Err() == nil && turn.Err() != nil:
-		c.note("(stopped)")
+		if c.terminal {
+			c.note("(stopped; %s)", leaveHint)
+		}
 	case c.terminal && ctx.Err() == nil && res == nil:
 		c.report(ctx, "", err)
 	default:
