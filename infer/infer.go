@@ -27,7 +27,10 @@ var (
 type LoadOptions struct {
 	Threads  int     // 0 = all cores
 	Compute  Compute // of generations that do not choose; "" = Int16
-	CacheDir string  // where matrices that had to be re-packed are kept; "" = nowhere
+	CacheDir string  // where matrices that had to be re-packed are kept, up to 32 GiB; "" = nowhere
+	// Digests are of weight files, by name, where they are known: what is kept in
+	// CacheDir then belongs to the contents, not to a file by its inode and time.
+	Digests map[string]string
 	// PromptTemplate is what the model card shows, for a repository without a chat
 	// template; "" = nothing.
 	PromptTemplate string

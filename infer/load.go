@@ -10,6 +10,7 @@ import (
 
 	"github.com/qbranch/qbranch/infer/chat"
 	"github.com/qbranch/qbranch/infer/model"
+	"github.com/qbranch/qbranch/infer/packfile"
 	"github.com/qbranch/qbranch/infer/tokenizer"
 )
 
@@ -18,6 +19,7 @@ import (
 type Model struct {
 	model   *model.Model
 	files   *model.Checkpoint
+	packed  *packfile.File // matrices whose codes were moved; nil = none
 	threads int
 	compute Compute
 	memory  int64 // for sessions; 0 = unknown
@@ -74,11 +76,20 @@ func Load(ctx context.Context, files Files, o LoadOptions) (*Model, error) {
 	if m.model, err = model.Load(ctx, cfg, q, m.files); err != nil {
 		return nil, errors.Join(err, m.files.Close())
 	}
+	if err := m.usePacked(ctx, weights, o, packedLeast); err != nil {
+		return nil, errors.Join(err, m.Close())
+	}
 	return m, nil
 }
 
 // Close unmaps the weights; no generation may be running.
-func (m *Model) Close() error { return m.files.Close() }
+func (m *Model) Close() error {
+	err := m.files.Close()
+	if m.packed != nil {
+		err = errors.Join(err, m.packed.Close())
+	}
+	return err
+}
 
 // Info returns what was loaded.
 func (m *Model) Info() Info {

@@ -16,8 +16,9 @@ type Matrix struct {
 	q    *Quantized
 	d    Floats // (N, K) when q is nil
 
-	once   sync.Once
-	packed *packed // of q, for integer products
+	mu     sync.Mutex
+	packed *packed       // of q, for integer products; nil until it is needed
+	stored func() []byte // codes that were moved before, see Stored
 }
 
 // Quantized describes a GPTQ Linear by its stored bytes, little-endian.

@@ -46,15 +46,61 @@ func (in *inputs) container(b block) (c, row int) {
 	return int(b.row) / rows, int(b.row) % rows
 }
 
+// MoveVersion changes with the places that codes are moved to: what was stored by
+// another version is of no use.
+const MoveVersion = 1
+
 // Prepare makes a quantised matrix ready for integer products. Mul does it where
-// it was not done before.
+// it was not done before. A memory fault on the way leaves it as it was.
 func (m *Matrix) Prepare() *packed {
-	m.once.Do(func() { m.packed = pack(m.q) })
-	return m.packed
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.packed != nil {
+		return m.packed
+	}
+	p := plan(m.q)
+	p.zero = m.q.uniformZero()
+	if p.words == nil && m.stored != nil {
+		if words := m.stored(); len(words) == p.size() {
+			p.words = words
+		}
+	}
+	if p.words == nil {
+		p.words = make([]byte, p.size())
+		p.moveCodes()
+	}
+	m.packed = p
+	return p
 }
 
-func pack(q *Quantized) *packed {
-	p := &packed{n: q.N, q: q, zero: q.uniformZero()}
+// MovedBytes is what the codes of a quantised matrix take once they are moved, 0
+// where they are read as they lie in the file.
+func (m *Matrix) MovedBytes() int {
+	if m.q == nil {
+		return 0
+	}
+	if p := plan(m.q); p.words == nil {
+		return p.size()
+	}
+	return 0
+}
+
+// Move writes the moved codes to dst, MovedBytes of it.
+func (m *Matrix) Move(dst []byte) {
+	p := plan(m.q)
+	clear(dst)
+	p.words = dst[:p.size()]
+	p.moveCodes()
+}
+
+// Stored gives what Move wrote before, to be read instead of moving codes again.
+// It is called when the matrix is first used, and may return nil.
+func (m *Matrix) Stored(words func() []byte) { m.stored = words }
+
+// plan is a packed matrix without its zero, and without words where codes have to
+// be moved.
+func plan(q *Quantized) *packed {
+	p := &packed{n: q.N, q: q}
 	if q.Bits != 3 && sorted(q.groups, 32/q.Bits) {
 		p.in = &inputs{bits: q.Bits, k: q.K, rows: gptq.Words(q.K, q.Bits)}
 		p.in.divide(q.groups)
@@ -62,10 +108,11 @@ func pack(q *Quantized) *packed {
 		return p
 	}
 	p.in = regroup(q)
-	p.words = make([]byte, 4*p.in.rows*p.n)
-	p.moveCodes()
 	return p
 }
+
+// size is the length of words.
+func (p *packed) size() int { return 4 * p.in.rows * p.n }
 
 // sorted reports whether groups follow each other, and change only between words.
 func sorted(groups []int32, perWord int) bool {

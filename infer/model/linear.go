@@ -18,6 +18,7 @@ func (l *loader) linear(name string, k, n int, needBias bool) *kernel.Matrix {
 		l.err = err
 		return nil
 	}
+	l.model.matrices = append(l.model.matrices, Named{name, m})
 	return m
 }
 

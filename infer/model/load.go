@@ -27,6 +27,26 @@ type Model struct {
 	fused int // the widest matrix that is several in one
 
 	norms int64 // bytes of the weights of all norms
+
+	matrices []Named
+}
+
+// Named is a matrix and the name of its module.
+type Named struct {
+	Name string
+	*kernel.Matrix
+}
+
+// Moved are the matrices whose codes are moved before they are used, and lie in
+// memory from then on if nobody has stored them.
+func (m *Model) Moved() []Named {
+	var moved []Named
+	for _, n := range m.matrices {
+		if n.MovedBytes() > 0 {
+			moved = append(moved, n)
+		}
+	}
+	return moved
 }
 
 // loader builds a Model from tensors. Its methods do nothing once err is set, so

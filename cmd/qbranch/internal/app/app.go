@@ -108,11 +108,12 @@ func (e *tokenFileError) Hint() string {
 
 // Config configures an App.
 type Config struct {
-	Hub      HubOptions
-	StoreDir string // "" = QBRANCH_STORE, else $XDG_DATA_HOME/qbranch
-	HFCache  string // the official client's cache, to be searched by Get; "" = none
-	Logger   *slog.Logger
-	Threads  int // of the runner and of verification; 0 = all cores
+	Hub       HubOptions
+	StoreDir  string // "" = QBRANCH_STORE, else $XDG_DATA_HOME/qbranch
+	HFCache   string // the official client's cache, to be searched by Get; "" = none
+	PackedDir string // of matrices that the runner had to re-pack; "" = they are kept nowhere
+	Logger    *slog.Logger
+	Threads   int // of the runner and of verification; 0 = all cores
 	// OnWait is told of pauses of 5 s and more that the hub asks for, but those of
 	// a Get, which are its events; nil = nobody listens.
 	OnWait func(Wait)

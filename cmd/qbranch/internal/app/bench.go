@@ -67,8 +67,10 @@ func (a *App) Bench(ctx context.Context, t Target, o BenchOptions) (*BenchReport
 	if err != nil {
 		return nil, err
 	}
+	load := a.loadOptions(t)
+	load.Compute = compute
 	r, err := infer.Bench(ctx, files, infer.BenchOptions{
-		LoadOptions: infer.LoadOptions{Threads: a.threads, Compute: compute},
+		LoadOptions: load,
 		Prompt:      o.Prompt, Tokens: o.Tokens, Read: o.Read, Notify: o.Notify,
 	})
 	if err != nil {

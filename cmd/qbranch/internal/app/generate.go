@@ -67,7 +67,8 @@ func (a *App) LoadModel(ctx context.Context, t Target) (*Model, error) {
 		return nil, err
 	}
 	memory := gpu.MainMemory(ctx, gpu.Machine{})
-	o := infer.LoadOptions{Threads: a.threads, PromptTemplate: promptTemplate(files)}
+	o := a.loadOptions(t)
+	o.PromptTemplate = promptTemplate(files)
 	if memory.Available != nil {
 		o.Memory = *memory.Available
 	}

@@ -15,7 +15,9 @@ func (r *run) cacheCommand() *cobra.Command {
 		Short:   "See where answers of the hub are kept, and remove them",
 		Long: `Listings and small files that the hub sent are kept, so that they need not be asked for
 again and 'qbranch ls --offline' can say what it knew. No weights are there: those are in
-the store.`,
+the store. Beside it, in "packed", lie matrices that 'qbranch gen' had to re-pack to run them
+fast (act-order with groups, and 3 bits), up to 32 GiB, those that were not used for the
+longest time going first.`,
 		Example: "  qbranch cache path\n  qbranch cache clear",
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -42,7 +44,7 @@ func (r *run) cacheClearCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "clear",
 		Short:   "Remove what the cache holds",
-		Long:    "Remove what the cache holds. Nothing is lost with it: the hub is asked again.",
+		Long:    "Remove what the cache holds. Nothing is lost with it: the hub is asked again, and matrices\nare re-packed when they are needed.",
 		Example: "  qbranch cache clear",
 		Args:    args(0, 0, ""),
 		RunE: func(*cobra.Command, []string) error {
@@ -51,10 +53,17 @@ func (r *run) cacheClearCommand() *cobra.Command {
 			if err != nil {
 				return &storageError{err}
 			}
+			packed, packedSize, err := app.ClearPacked(app.PackedDir(r.Getenv))
+			if err != nil {
+				return &storageError{err}
+			}
 			if r.json {
-				return r.emit(cacheObject{"qbranch/cache-clear/v1", dir, n, size})
+				return r.emit(cacheObject{"qbranch/cache-clear/v1", dir, n, size, packed, packedSize})
 			}
 			r.note("removed %d cached answers, %s", n, app.BytesText(size))
+			if packed > 0 {
+				r.note("removed the re-packed matrices of %s, %s", plural(packed, "model"), app.BytesText(packedSize))
+			}
 			return nil
 		},
 	}
@@ -68,4 +77,7 @@ type cacheObject struct {
 	Cache   string `json:"cache"`
 	Removed int    `json:"removed"`
 	Bytes   int64  `json:"removed_bytes"`
+
+	Packed      int   `json:"packed_removed"` // models whose re-packed matrices were removed
+	PackedBytes int64 `json:"packed_removed_bytes"`
 }

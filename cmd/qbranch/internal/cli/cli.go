@@ -204,7 +204,7 @@ func (r *run) open(threads int) (*app.App, error) {
 	o.UserAgent = r.userAgent()
 	o.Offline = o.Offline || r.offline
 	o.CacheDir = app.CacheDir(r.Getenv)
-	c := app.Config{Hub: o, StoreDir: r.storeDir, HFCache: app.HFCacheDir(r.Getenv), Threads: threads, OnWait: r.tellWait}
+	c := app.Config{Hub: o, StoreDir: r.storeDir, HFCache: app.HFCacheDir(r.Getenv), PackedDir: app.PackedDir(r.Getenv), Threads: threads, OnWait: r.tellWait}
 	if c.StoreDir == "" {
 		c.StoreDir = r.Getenv("QBRANCH_STORE")
 	}
