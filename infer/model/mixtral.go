@@ -37,8 +37,12 @@ func loadMixtral(ctx context.Context, l *loader) (decoder, error) {
 // mixtralExperts are spelled as in transformers 4, or as newer writers do, who
 // share the spelling of other models.
 func (l *loader) mixtralExperts(layer string) *mixture {
-	if l.files.has(layer + "mlp.gate.weight") {
-		return l.mixture(layer+"mlp.", "gate_proj", "up_proj", "down_proj")
+	block := layer + "block_sparse_moe."
+	if l.files.hasLinear(layer + "mlp.gate") {
+		block = layer + "mlp."
 	}
-	return l.mixture(layer+"block_sparse_moe.", "w1", "w3", "w2")
+	if l.files.hasLinear(block + "experts.0.gate_proj") {
+		return l.mixture(block, "gate_proj", "up_proj", "down_proj")
+	}
+	return l.mixture(block, "w1", "w3", "w2")
 }

@@ -255,6 +255,7 @@ func TestParseConfig(t *testing.T) {
 			c.Rope.Type, c.Rope.Theta, c.Rope.Factor, c.Context = "linear", 500000, 4, 8192
 		})},
 		{"rope of transformers 5", `"model_type": "llama", "rope_parameters": {"rope_type": "default", "rope_theta": 1000000.0}`, with(llama, func(c *Config) { c.Rope.Theta = 1e6 })},
+		{"rope by type of layer", `"model_type": "llama", "rope_parameters": {"full_attention": {"rope_theta": 1e6}, "sliding_attention": {"rope_theta": 1e6}}`, with(llama, func(c *Config) { c.Rope.Theta = 1e6 })},
 		{"yarn", `"model_type": "llama", "rope_scaling": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 512, "beta_fast": 16}`, with(llama, func(c *Config) {
 			c.Rope.Type, c.Rope.Factor, c.Rope.OriginalContext, c.Rope.BetaFast, c.Rope.Attention = "yarn", 4, 512, 16, 0.1*math.Log(4)+1
 		})},
@@ -304,6 +305,7 @@ func TestParseConfigErrors(t *testing.T) {
 		{`"model_type": "qwen3_moe", "num_key_value_heads": 4, "decoder_sparse_step": 0`, ErrCheckpoint, "decoder_sparse_step"},
 		{`"model_type": "phi3", "rope_scaling": {"type": "su", "short_factor": [1], "long_factor": [1]}`, ErrCheckpoint, "has 1 values, want 8"},
 		{`"rope_scaling": {"type": "linear"}`, ErrCheckpoint, "no factor"},
+		{`"rope_parameters": {"full_attention": {"rope_theta": 1e6}, "sliding_attention": {"rope_theta": 1e4}}`, ErrUnsupported, "differ between types of layers"},
 		{`"model_type": ""`, ErrCheckpoint, "no model_type"},
 		{`"num_attention_heads": 0`, ErrCheckpoint, "num_attention_heads is 0"},
 		{`"num_attention_heads": -4`, ErrCheckpoint, "num_attention_heads is -4"},

@@ -1,6 +1,8 @@
 package model
 
 import (
+	"encoding/json"
+	"maps"
 	"math"
 )
 
@@ -33,13 +35,7 @@ type ropeDefaults struct {
 // beside rope_scaling, or rope_parameters that hold everything. It follows
 // dimensions, and lengthens the context where a scaling does.
 func (c *Config) rope(f *fields, missing ropeDefaults) {
-	s := f.object("rope_scaling") // transformers 4
-	if s == nil || len(s.raw) == 0 {
-		s = f.object("rope_parameters") // transformers 5
-	}
-	if s == nil {
-		s = &fields{used: map[string]bool{}}
-	}
+	s := f.ropeObject()
 	r := Rope{
 		Type:            s.text("default", "rope_type", "type"),
 		Theta:           s.float(f.float(missing.theta, "rope_theta", "rotary_emb_base"), "rope_theta"),
@@ -72,6 +68,28 @@ func (c *Config) rope(f *fields, missing ropeDefaults) {
 	if r.Type == "linear" || r.Type == "dynamic" || r.Type == "yarn" {
 		c.Context = int(min(max(float64(c.Context), r.Factor*float64(r.OriginalContext)), maxContext))
 	}
+}
+
+// ropeObject is what holds the parameters: rope_scaling of transformers 4 or
+// rope_parameters of transformers 5, which may hold one for each type of layer.
+func (f *fields) ropeObject() *fields {
+	s := f.object("rope_scaling")
+	if s == nil || len(s.raw) == 0 {
+		s = f.object("rope_parameters")
+	}
+	if s == nil {
+		return &fields{used: map[string]bool{}}
+	}
+	full, sliding := s.object("full_attention"), s.object("sliding_attention")
+	switch {
+	case full == nil && sliding == nil:
+		return s
+	case full == nil:
+		return sliding
+	case sliding != nil && !maps.EqualFunc(full.raw, sliding.raw, func(a, b json.RawMessage) bool { return string(a) == string(b) }):
+		f.fail(unsupportedConfig("rope_parameters that differ between types of layers are not supported"))
+	}
+	return full
 }
 
 // scaling reads what only some types have, and settles what depends on it.
