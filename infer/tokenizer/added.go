@@ -69,7 +69,9 @@ func (m *matcher) cut(in input) []cutPart {
 		if done < start {
 			parts = append(parts, cutPart{done, start, -1})
 		}
-		parts = append(parts, cutPart{start, end, tok.ID})
+		if start < end { // else the token before it swallowed all of it
+			parts = append(parts, cutPart{start, end, tok.ID})
+		}
 		done = end
 	}
 	if done < len(in.text) {

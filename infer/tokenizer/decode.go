@@ -332,12 +332,15 @@ func (s *byteFallbackStage) flush(out func(string)) {
 	if len(s.run) == 0 {
 		return
 	}
-	text := string(s.run)
-	if !utf8.ValidString(text) {
-		text = strings.Repeat("\uFFFD", len(s.run))
+	run := s.run
+	s.run = nil
+	if utf8.Valid(run) {
+		out(string(run))
+		return
 	}
-	s.run = s.run[:0]
-	out(text)
+	for range run {
+		out("\uFFFD") // each is a token of its own to the stages after this
+	}
 }
 
 // byteToken reads <0xHH>.

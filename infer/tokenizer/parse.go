@@ -2,6 +2,7 @@ package tokenizer
 
 import (
 	"encoding/json"
+	"slices"
 )
 
 const (
@@ -28,6 +29,7 @@ func Parse(data []byte) (*Tokenizer, error) {
 	if t.normalizers, err = parseNormalizer(nil, new(growth), file["normalizer"], 0); err != nil {
 		return nil, err
 	}
+	t.trims = trims(file["normalizer"])
 	if t.splitters, err = parsePreTokenizer(nil, file["pre_tokenizer"], 0); err != nil {
 		return nil, err
 	}
@@ -48,6 +50,16 @@ func Parse(data []byte) (*Tokenizer, error) {
 		}
 	}
 	return t, t.addTokens(added)
+}
+
+// trims says whether a normalizer strips what a text begins with: the rest of it
+// then is not the text's first word to Metaspace.
+func trims(data json.RawMessage) bool {
+	c, err := parseComponent("normalizer", data)
+	if c == nil || err != nil {
+		return false
+	}
+	return c.Type == "Strip" && (c.StripLeft == nil || *c.StripLeft) || slices.ContainsFunc(c.Normalizers, trims)
 }
 
 // addTokens enters the added tokens, normalized names where that is asked for.

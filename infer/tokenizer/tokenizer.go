@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // What callers branch on. A file that is not what it should be is ErrFormat; one
@@ -23,6 +25,7 @@ type Tokenizer struct {
 	raw         matcher // added tokens looked for in the raw text
 	normalized  matcher // those looked for in the normalized text
 	normalizers []normalizer
+	trims       bool // a normalizer strips the blanks a text begins with
 	splitters   []splitter
 	model       model
 	vocab       *vocabulary
@@ -91,7 +94,7 @@ func (t *Tokenizer) encodeStretch(ids []int, in input, part cutPart) ([]int, err
 			ids = append(ids, p.id)
 			continue
 		}
-		words := []word{{text: stretch.text[p.start:p.end], first: part.start == 0 && p.start == 0}}
+		words := []word{{text: stretch.text[p.start:p.end], first: part.start == 0 && p.start == 0 && !(t.trims && startsBlank(in.text))}}
 		for _, split := range t.splitters {
 			var err error
 			if words, err = split(words); err != nil {
@@ -106,6 +109,11 @@ func (t *Tokenizer) encodeStretch(ids []int, in input, part cutPart) ([]int, err
 		}
 	}
 	return ids, nil
+}
+
+func startsBlank(s string) bool {
+	r, _ := utf8.DecodeRuneInString(s)
+	return s != "" && unicode.IsSpace(r)
 }
 
 func (t *Tokenizer) normalize(s string) (string, error) {

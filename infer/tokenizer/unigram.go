@@ -76,7 +76,7 @@ func (s *scanner) scored() (name []byte, score float64, err error) {
 		case 1:
 			name, err = s.text()
 		case 2:
-			score, err = strconv.ParseFloat(string(s.raw()), 64)
+			score, err = parseScore(string(s.raw()))
 		default:
 			s.raw()
 		}
@@ -86,6 +86,24 @@ func (s *scanner) scored() (name []byte, score float64, err error) {
 		err = fmt.Errorf("%d parts where a name and a score should be", n)
 	}
 	return name, score, err
+}
+
+// parseScore reads a number as the library does, which divides all its digits by a
+// power of ten: that can be one unit in the last place off what is written, and
+// decides which of two ways of the same sum is taken.
+func parseScore(text string) (float64, error) {
+	exact, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		return 0, err
+	}
+	digits, rest, _ := strings.Cut(strings.TrimPrefix(text, "-"), "e")
+	whole, fraction, _ := strings.Cut(digits, ".")
+	significand, err := strconv.ParseUint(whole+fraction, 10, 64)
+	if err != nil || rest != "" || len(fraction) > 22 {
+		return exact, nil
+	}
+	score := float64(significand) / math.Pow10(len(fraction))
+	return math.Copysign(score, exact), nil
 }
 
 // lattice is the best way to the end of a prefix of the word.
