@@ -69,6 +69,23 @@ func DigestFinding(path, where string) Finding {
 		Message: "its bytes have changed since they were fetched", Hint: "'qbranch verify REF --repair' fetches only the bad parts"}
 }
 
+// RunFinding is the finding for what a run of a checkpoint shows, Fatal or Warn;
+// where names the signal.
+func RunFinding(severity Severity, where, got, want, message, hint string) Finding {
+	return Finding{Code: "D12", Severity: severity, Where: printable(where), Got: printable(got), Want: printable(want),
+		Message: printable(message), Hint: printable(hint)}
+}
+
+// RunFailure is the finding for a checkpoint that cannot be run because of what
+// is in its files.
+func RunFailure(err error) Finding {
+	hint := hintOf(err)
+	if hint == "" {
+		hint = "the files do not hold a model that can be run: choose another branch"
+	}
+	return RunFinding(Fatal, "run", "an error", "a run", err.Error(), hint)
+}
+
 // list collects findings; equal ones about many tensors are counted, so that a
 // thousand layers with one fault make one finding.
 type list struct {

@@ -28,7 +28,7 @@ var ours = []struct {
 	{"cmd/qbranch", []string{"cmd/qbranch/internal/cli", "cmd/qbranch/internal/termguard"}},
 	{"cmd/qbranch/internal/cli", []string{"cmd/qbranch/internal/app", "cmd/qbranch/internal/demo", "cmd/qbranch/internal/tui"}},
 	{"cmd/qbranch/internal/tui", []string{"cmd/qbranch/internal/app"}},
-	{"cmd/qbranch/internal/app", []string{"hub", "hub/fetch", "infer", "quant/...", "store", "store/bundle", "store/hfcache"}},
+	{"cmd/qbranch/internal/app", []string{"hub", "hub/fetch", "infer", "infer/proof", "quant/...", "store", "store/bundle", "store/hfcache"}},
 	{"cmd/qbranch/internal/demo", []string{"cmd/qbranch/internal/app", "hub", "hub/hubtest", "store"}},
 	{"cmd/qbranch/internal/demo/pack", []string{"cmd/qbranch/internal/demo"}},
 	{"cmd/qbranch/internal/termguard", nil},

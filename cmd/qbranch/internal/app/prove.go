@@ -4,35 +4,50 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/qbranch/qbranch/infer"
+	"github.com/qbranch/qbranch/infer/proof"
 	"github.com/qbranch/qbranch/quant"
 )
 
 // The verdicts of Prove.
 const (
 	Sound    = "sound"    // nothing speaks against it, and it ran as a language model does
-	Suspect  = "suspect"  // it may work, but something about its data or its labels is wrong
+	Suspect  = "suspect"  // it may work, but something about its data, its labels or what it says is wrong
 	Broken   = "broken"   // it is not what it claims, or does not work
 	Unproven = "unproven" // its files hold together, but nothing here can run it
 )
 
-// SmokeRun is what a short run of a branch gave.
-type SmokeRun = quant.Smoke
+// Signal is one sign of soundness that a run shows, its value and its bound.
+type Signal = proof.Signal
 
-// DefaultProveBudget is how long Prove goes on running a branch after the first
-// pass over its text, which it always makes.
-const DefaultProveBudget = 2 * time.Minute
+// The verdicts of a Signal.
+const (
+	SignalGood    = proof.Good
+	SignalSuspect = proof.Suspect
+	SignalBroken  = proof.Broken
+	SignalUnknown = proof.Unknown
+)
+
+// RunCode is the code of findings that come from signals, and of a run that failed.
+const RunCode = "D12"
+
+// DefaultProveBudget is how long Prove goes on running a branch after it has
+// read its first text, which it always does.
+const DefaultProveBudget = proof.DefaultBudget
 
 // ProveOptions may be zero.
 type ProveOptions struct {
-	Budget time.Duration     // 0 = DefaultProveBudget; below 0 nothing follows the first pass
-	Total  func(bytes int64) // as of VerifyOptions
-	Done   func(bytes int64)
-	Notify func(Event)
+	Budget  time.Duration     // 0 = DefaultProveBudget; below 0 nothing follows the first text
+	Against Target            // another branch of the same model, or its folder; zero for none
+	Text    string            // one that the model must know; "" for none but the built-in ones
+	Total   func(bytes int64) // as of VerifyOptions
+	Done    func(bytes int64)
+	Notify  func(Event)
 }
 
 // ProveReport is a verdict and what it rests on.
@@ -45,9 +60,38 @@ type ProveReport struct {
 	Compared  bool         `json:"compared"`  // they were compared with digests recorded when they were fetched
 	Findings  []Finding    `json:"findings"`  // of files, configurations, tensors and run
 	Recovered *Recovered   `json:"recovered"` // null when the tensors were not judged
-	Smoke     *quant.Smoke `json:"smoke"`     // null when it was not run
+	Against   string       `json:"against,omitempty"`
+	Signals   []Signal     `json:"signals"` // of the run; none when it was not run
+	Run       *proof.Facts `json:"run"`     // what they were judged from; null when it was not run
+	Smoke     *SmokeRun    `json:"smoke"`   // the same in short, as earlier versions told it
 	CannotRun string       `json:"cannot_run,omitempty"`
 	Seconds   float64      `json:"seconds"`
+}
+
+// SmokeRun is what a run gave, in few numbers.
+type SmokeRun struct {
+	Tokens     int     `json:"tokens"` // of the text that the model knows best
+	Vocab      int     `json:"vocab_size"`
+	Finite     bool    `json:"finite"`           // every logit is a number
+	Perplexity float64 `json:"perplexity"`       // of that text; 0 when not finite
+	Bound      float64 `json:"perplexity_bound"` // above it the checkpoint is suspect
+	Runs       int     `json:"runs"`             // how often the first text was read; 2 unless time ran out
+	Stable     bool    `json:"stable"`           // both runs find the same token likeliest everywhere
+	Generated  []int   `json:"generated"`        // its first own text
+	Distinct   int     `json:"distinct"`         // different tokens of it
+}
+
+func smokeOf(f *proof.Facts) *SmokeRun {
+	s := &SmokeRun{Vocab: f.Vocab, Finite: f.NotFinite == 0, Runs: f.Runs, Stable: f.Unstable == 0, Generated: []int{},
+		Bound: math.Exp(proof.KnownMost * f.Guessing())}
+	if best, ok := f.Best(); ok && s.Finite {
+		s.Tokens, s.Perplexity = best.Tokens, math.Exp(min(best.Nats, 700)) // JSON has no infinity
+	}
+	if len(f.Written) > 0 {
+		s.Generated = f.Written[0].IDs
+	}
+	s.Distinct = len(slices.Compact(slices.Sorted(slices.Values(s.Generated))))
+	return s
 }
 
 // ProofError is a verdict other than sound.
@@ -68,22 +112,33 @@ func (e *ProofError) Hint() string {
 }
 
 // Prove looks at everything there is to look at: every byte against its digest,
-// configuration and headers, every tensor, and a short run. The report comes
-// also with an error: a *ProofError for a verdict of suspect or broken, that of
-// the runner when it cannot run the branch. It asks nobody; ErrNotLocal says
-// that the branch was never fetched.
+// configuration and headers, every tensor, and a run. The report comes also with
+// an error: a *ProofError for a verdict of suspect or broken, that of the runner
+// when it cannot run the branch. It asks nobody; ErrNotLocal says that the
+// branch, or the one to compare it with, was never fetched.
 func (a *App) Prove(ctx context.Context, t Target, o ProveOptions) (*ProveReport, error) {
 	if t.Bundle != "" {
 		return nil, &bundleTargetError{t.Bundle}
 	}
 	start := time.Now()
+	other, err := a.loadOther(ctx, o.Against)
+	if err != nil {
+		return nil, err
+	}
+	if other != nil {
+		defer other.Close() // nothing was written
+	}
 	v, err := a.Verify(ctx, t, VerifyOptions{Total: o.Total, Done: o.Done, Notify: o.Notify})
 	if v == nil {
 		return nil, err
 	}
-	rep := &ProveReport{Target: v.Target, Commit: v.Commit, Files: len(v.Files), Compared: v.Compared(), Findings: v.Findings, Recovered: v.Recovered}
+	rep := &ProveReport{Target: v.Target, Commit: v.Commit, Files: len(v.Files), Compared: v.Compared(), Findings: v.Findings,
+		Recovered: v.Recovered, Signals: []Signal{}}
+	if other != nil {
+		rep.Against = o.Against.String()
+	}
 	if err == nil {
-		if err = rep.run(ctx, a, t, o); err != nil && rep.CannotRun == "" {
+		if err = rep.run(ctx, a, t, other, o); err != nil && rep.CannotRun == "" {
 			return nil, err
 		}
 	}
@@ -99,6 +154,18 @@ func (a *App) Prove(ctx context.Context, t Target, o ProveOptions) (*ProveReport
 		return rep, err
 	}
 	return rep, &ProofError{rep}
+}
+
+// loadOther loads what a branch is to be compared with; nil for nothing.
+func (a *App) loadOther(ctx context.Context, t Target) (*Model, error) {
+	if t == (Target{}) {
+		return nil, nil
+	}
+	m, err := a.LoadModel(ctx, t)
+	if err != nil {
+		return nil, fmt.Errorf("prove against %s: %w", t, err)
+	}
+	return m, nil
 }
 
 // unprovenError is a branch that nothing here can run. It is
@@ -121,20 +188,26 @@ func (e *unprovenError) Hint() string {
 
 // run runs the branch. An unprovenError says why it cannot be run here, which
 // speaks neither for nor against it; what speaks against it is a finding.
-func (rep *ProveReport) run(ctx context.Context, a *App, t Target, o ProveOptions) error {
-	smoke, err := a.smoke(ctx, t, o)
-	var found []Finding
+func (rep *ProveReport) run(ctx context.Context, a *App, t Target, other *Model, o ProveOptions) error {
+	facts, err := a.measure(ctx, t, other, o)
+	if facts != nil && facts.Positions > 0 {
+		rep.Run, rep.Smoke, rep.Signals = facts, smokeOf(facts), facts.Signals()
+	}
+	found := rep.signalFindings()
 	switch {
-	case err == nil:
-		rep.Smoke, found = smoke, smoke.Findings()
 	case errors.Is(err, infer.ErrCheckpoint):
-		found = []Finding{quant.SmokeFailure(err)}
+		found = append(found, quant.RunFailure(err))
 		err = nil
+	case isA[*optionError](err):
+		return err
 	case isAny(err, infer.ErrUnsupported, infer.ErrContext, infer.ErrRequest):
 		rep.CannotRun = err.Error()
 		err = &unprovenError{rep.Target, err}
-	default:
+	case err != nil:
 		return err
+	case facts.NoText != "":
+		rep.CannotRun = facts.NoText + "; it was run from token ids alone"
+		err = &unprovenError{rep.Target, errors.New(rep.CannotRun)}
 	}
 	if len(found) > 0 {
 		rep.Findings = append(rep.Findings, found...)
@@ -143,48 +216,36 @@ func (rep *ProveReport) run(ctx context.Context, a *App, t Target, o ProveOption
 	return err
 }
 
-// smoke is the short run: the text twice, then some tokens. What does not fit
-// into the budget is left out, and the result says so.
-func (a *App) smoke(ctx context.Context, t Target, o ProveOptions) (*quant.Smoke, error) {
+// measure loads the branch and runs it. The facts come also with an error, as
+// far as it got; nil when it could not be loaded.
+func (a *App) measure(ctx context.Context, t Target, other *Model, o ProveOptions) (*proof.Facts, error) {
 	m, err := a.LoadModel(ctx, t)
 	if err != nil {
 		return nil, err
 	}
 	defer m.Close() // nothing was written
-	s := &quant.Smoke{Generated: []int{}}
-	read := func(ctx context.Context, best []int) ([]int, []int, error) {
-		g, err := m.Generate(ctx, Request{Prompt: quant.SmokeText, Raw: true, MaxTokens: 1, IgnoreEOS: true, KeepLogits: true}, nil)
-		// Logits that are no numbers end a generation, and are what is looked for.
-		if g == nil || err != nil && (!errors.Is(err, infer.ErrCheckpoint) || len(g.Logits) == 0) {
-			return nil, nil, err
+	options := proof.Options{Budget: o.Budget, Text: o.Text}
+	if other != nil {
+		if err := proof.Comparable(m.Model, other.Model); err != nil {
+			return nil, &optionError{"against", fmt.Sprintf("%s and %s are %v", t, o.Against, err), "name another branch of the same repository, or a folder that holds one"}
 		}
-		best = s.Observe(g.PromptIDs, g.Logits, m.Info().Vocab, best)
-		if err != nil && s.Finite {
-			return nil, nil, err
+		options.Against = other.Model
+	}
+	return proof.Run(ctx, m.Model, options)
+}
+
+// signalFindings are those of the signals that speak against the branch.
+func (rep *ProveReport) signalFindings() []Finding {
+	var found []Finding
+	for _, s := range rep.Signals {
+		severity := map[string]quant.Severity{SignalSuspect: quant.Warn, SignalBroken: quant.Fatal}[s.Verdict]
+		if severity == "" {
+			continue
 		}
-		return g.PromptIDs, best, nil
+		value, bound := s.Numbers()
+		found = append(found, quant.RunFinding(severity, SignalName(s), value, bound, SignalText(s), s.Hint))
 	}
-	ids, best, err := read(ctx, nil)
-	if err != nil || !s.Finite {
-		return s, err
-	}
-	budget := o.Budget
-	if budget == 0 {
-		budget = DefaultProveBudget
-	}
-	within, cancel := context.WithTimeout(ctx, budget)
-	defer cancel()
-	g, err := m.Generate(within, Request{TokenIDs: ids, MaxTokens: quant.SmokeTokens, IgnoreEOS: true}, nil)
-	if g != nil {
-		s.Generate(g.IDs)
-	}
-	if err == nil {
-		_, _, err = read(within, best)
-	}
-	if within.Err() != nil && ctx.Err() == nil {
-		err = nil // the budget is spent: what was run counts
-	}
-	return s, err
+	return found
 }
 
 // judge gives the verdict.
@@ -204,7 +265,7 @@ func (rep *ProveReport) judge(v *VerifyReport) {
 		}
 		rep.Reasons = append(rep.Reasons, fmt.Sprintf("%s: %s (%s)", f.Where, f.Message, f.Code))
 	}
-	if rep.Verdict == Sound && rep.Smoke == nil {
+	if rep.Verdict == Sound && (rep.Run == nil || rep.CannotRun != "") {
 		rep.Verdict = Unproven
 		rep.Reasons = append(rep.Reasons, rep.CannotRun)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/qbranch/qbranch/cmd/qbranch/internal/app"
 	"github.com/qbranch/qbranch/infer"
+	"github.com/qbranch/qbranch/infer/proof"
 	"github.com/qbranch/qbranch/quant/safetensors"
 )
 
@@ -64,8 +65,17 @@ func TestProveDemo(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", branch, err)
 		}
-		if s := rep.Smoke; rep.Verdict != app.Sound || !rep.Compared || len(rep.Reasons) > 0 || s.Perplexity < 1 || s.Perplexity > 8 || s.Runs != 2 || !s.Stable || len(s.Generated) != 32 {
+		if s := rep.Smoke; rep.Verdict != app.Sound || !rep.Compared || len(rep.Reasons) > 0 || s.Perplexity < 1 || s.Perplexity > 1.5 || s.Runs != 2 || !s.Stable || len(s.Generated) < 32 {
 			t.Errorf("%s: got %+v, %+v", branch, rep, s)
+		}
+		for _, s := range rep.Signals {
+			// It tells stories and knows no other English.
+			if want := map[bool]string{true: app.SignalUnknown, false: app.SignalGood}[s.Name == "continuations"]; s.Verdict != want {
+				t.Errorf("%s: signal %s is %s (%s), want %s", branch, s.Name, s.Verdict, app.SignalText(s), want)
+			}
+		}
+		if testing.Short() {
+			break
 		}
 	}
 }
@@ -149,12 +159,18 @@ func TestProveUnproven(t *testing.T) {
 	if !errors.Is(err, infer.ErrUnsupported) || app.FailureOf(err) != app.FailureUnsupported || rep == nil || rep.Verdict != app.Unproven || rep.CannotRun == "" {
 		t.Errorf("no tokenizer: got %+v, %v", rep, err)
 	}
+	if verdicts := signalVerdicts(rep); verdicts["finite"] != app.SignalGood || verdicts["entropy_high"] != app.SignalGood || verdicts["known_text"] != app.SignalUnknown {
+		t.Errorf("no tokenizer: got signals %v, want those that need no text", verdicts)
+	}
 	wantHint(t, err, "")
 
-	// The budget is spent at once: the text is read all the same, once.
+	// The budget is spent at once: the first text is read all the same, once.
 	rep, err = w.Prove(context.Background(), spoil(t, main4x32, nil, nil), app.ProveOptions{Budget: -1})
-	if err != nil || rep.Verdict != app.Sound || rep.Smoke.Runs != 1 || rep.Smoke.Perplexity == 0 {
+	if err != nil || rep.Verdict != app.Sound || !rep.Run.Cut || rep.Smoke.Runs != 1 || rep.Smoke.Perplexity == 0 {
 		t.Errorf("no time: got %+v, %v", rep, err)
+	}
+	if verdicts := signalVerdicts(rep); verdicts["known_text"] != app.SignalGood || verdicts["entropy_high"] != app.SignalUnknown || verdicts["int16_difference"] != app.SignalUnknown {
+		t.Errorf("no time: got signals %v", verdicts)
 	}
 	if rep.Compared {
 		t.Error("a folder without digests taken for compared")
@@ -166,12 +182,81 @@ func TestProveUnproven(t *testing.T) {
 	res := w.get(main4x32, app.GetOptions{})
 	flip(t, w.blob(res, weights), mib+12345)
 	rep, err = w.Prove(context.Background(), w.target(main4x32), app.ProveOptions{})
-	if err == nil || rep == nil || rep.Verdict != app.Broken || rep.Findings[0].Code != "D1" || rep.Smoke != nil {
+	if err == nil || rep == nil || rep.Verdict != app.Broken || rep.Findings[0].Code != "D1" || rep.Run != nil {
 		t.Errorf("changed bytes: got %+v, %v", rep, err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if rep, err := w.Prove(ctx, target, app.ProveOptions{}); rep != nil || !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: got %+v, %v", rep, err)
+	}
+}
+
+func signalVerdicts(rep *app.ProveReport) map[string]string {
+	all := map[string]string{}
+	if rep != nil {
+		for _, s := range rep.Signals {
+			all[s.Name] = s.Verdict
+		}
+	}
+	return all
+}
+
+// Two branches of a model say nearly the same; a model of another shape cannot
+// be asked, nor one that is not here.
+func TestProveAgainst(t *testing.T) {
+	w := newWorld(t, demoBranches(t, "main", main32))
+	w.get(main32, app.GetOptions{})
+	target := newPatient(t, "main").write()
+	rep, err := w.Prove(context.Background(), target, app.ProveOptions{Against: w.target(main32)})
+	if err != nil || rep.Verdict != app.Sound || rep.Against == "" || rep.Run.Against == nil {
+		t.Fatalf("got %+v, %v", rep, err)
+	}
+	a := rep.Run.Against
+	n := 0
+	for _, text := range a.Texts {
+		n += len(text.KL)
+	}
+	if n != a.Positions || n < 100 || a.Bits != [2]int{4, 3} || a.KLMean <= 0 || a.KLMax < a.KLMean || a.Same < n*9/10 {
+		t.Errorf("got %d positions, %+v", n, a)
+	}
+	if _, err := w.Prove(context.Background(), target, app.ProveOptions{Against: w.target("main")}); !errors.Is(err, app.ErrNotLocal) {
+		t.Errorf("against what is not here: %v", err)
+	}
+	other := newPatient(t, "main")
+	other.replace("config.json", `"num_hidden_layers": 2`, `"num_hidden_layers": 1`)
+	_, err = w.Prove(context.Background(), target, app.ProveOptions{Against: other.write()})
+	if app.FailureOf(err) != app.FailureUsage || !strings.Contains(err.Error(), "layers") {
+		t.Errorf("against another shape: %v", err)
+	}
+	wantHint(t, err, "same repository")
+}
+
+// A text that the model must know is read, too.
+func TestProveText(t *testing.T) {
+	w := newWorld(t, demoBranches(t, main4x32))
+	const text = "Once upon a time, in a town with a crooked clock, there lived a cheerful llama named Mira. Every evening Mira dreamed that one day it would be time to find the lost silver bell."
+	rep, err := w.Prove(context.Background(), newPatient(t, main4x32).write(), app.ProveOptions{Text: text})
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(rep.Run.Texts, func(x proof.Text) bool { return x.Kind == "the given text" })
+	if i < 0 || rep.Run.Texts[i].Nats > 1 || rep.Run.Texts[i].Tokens < 20 {
+		t.Errorf("got %+v", rep.Run.Texts)
+	}
+}
+
+// Random weights are not sound, and are not called broken either.
+func TestProveRandom(t *testing.T) {
+	w := newWorld(t, demoBranches(t, main4x32))
+	for _, name := range []string{"llama-4bit-32g-sym", "mixtral-4bit-32g-v2-act"} {
+		dir := t.TempDir()
+		if err := os.CopyFS(dir, os.DirFS(filepath.Join("../../../../infer/testdata/checkpoints", name))); err != nil {
+			t.Fatal(err)
+		}
+		rep, err := w.Prove(context.Background(), app.Target{Dir: dir}, app.ProveOptions{})
+		if rep == nil || rep.Verdict != app.Suspect || app.FailureOf(err) != app.FailureIntegrity || signalVerdicts(rep)["entropy_high"] != app.SignalSuspect {
+			t.Errorf("%s: got %+v, %v", name, rep, err)
+		}
 	}
 }

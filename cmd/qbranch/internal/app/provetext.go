@@ -1,8 +1,11 @@
 package app
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
-// Evidence says what the verdict rests on, a line for each.
+// Evidence says what the verdict rests on beside the signals, a line for each.
 func (p *ProveReport) Evidence() []string {
 	bytes := fmt.Sprintf("read %s; no digests are recorded, so the bytes were not compared", counted(p.Files, "file"))
 	if p.Compared {
@@ -15,28 +18,30 @@ func (p *ProveReport) Evidence() []string {
 	if p.CannotRun != "" {
 		lines = append(lines, "not run: "+p.CannotRun)
 	}
-	if s := p.Smoke; s != nil {
-		text := fmt.Sprintf("ran a text of %d tokens: perplexity %.1f (at most %.0f; guessing has %d)", s.Tokens, s.Perplexity, s.Bound, s.Vocab)
-		if !s.Finite {
-			text = fmt.Sprintf("ran a text of %d tokens: logits that are no numbers", s.Tokens)
-		}
-		lines = append(lines, text)
-		if s.Finite {
-			again := "a second run agrees"
-			switch {
-			case s.Runs < 2:
-				again = "no time for a second run"
-			case !s.Stable:
-				again = "a second run does not agree"
-			}
-			on := "no time to continue it"
-			if len(s.Generated) > 0 {
-				on = fmt.Sprintf("continued it by %s, %d different ones", counted(len(s.Generated), "token"), s.Distinct)
-			}
-			lines = append(lines, on+"; "+again)
-		}
+	if f := p.Run; f != nil && f.Cut {
+		lines = append(lines, "the time for running it was over before everything was measured")
 	}
 	return lines
+}
+
+// Line is the verdict with its reasons, in one line.
+func (p *ProveReport) Line() string {
+	if len(p.Reasons) == 0 {
+		return p.Verdict
+	}
+	return p.Verdict + ": " + list(p.Reasons, "; ", 2)
+}
+
+// SignalName is the name of a signal as people write it.
+func SignalName(s Signal) string { return strings.ReplaceAll(s.Name, "_", " ") }
+
+// SignalText is the number of a signal, what it is of, and its bound.
+func SignalText(s Signal) string {
+	value, bound := s.Numbers()
+	if value == "" {
+		return "not measured: " + s.Text
+	}
+	return value + " " + s.Text + " (" + bound + ")"
 }
 
 // RecoveredText says parameters as people do.

@@ -24,6 +24,7 @@ type getFlags struct {
 	noLocal     bool
 	include     []string
 	exclude     []string
+	prove       bool
 }
 
 func (r *run) getCommand() *cobra.Command {
@@ -49,7 +50,8 @@ every other branch shares.
 
 With --include and --exclude a part of the branch is fetched; * matches across folders. The
 store shows a branch only when all of it is there: fetch the rest later, or lay the part out
-with --dir.`,
+with --dir. With --prove the branch is proved when it is here; exit code 6 says that it is not
+sound.`,
 		Example: `  qbranch get TheBloke/Llama-2-13B-chat-GPTQ:gptq-4bit-32g-actorder_True
   qbranch get TheBloke/Llama-2-13B-chat-GPTQ --fit-vram 24GiB
   qbranch get TheBloke/Llama-2-13B-chat-GPTQ:main --dir ./llama --limit-rate 10M
@@ -59,6 +61,9 @@ with --dir.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if cmd.Flags().Changed("connections") && f.connections < 1 {
 				return &usageError{msg: fmt.Sprintf("-j %d: want at least 1", f.connections)}
+			}
+			if f.prove && (f.dryRun || len(f.include)+len(f.exclude) > 0) {
+				return &usageError{msg: "--prove needs all of the branch", hint: "leave out --dry-run, --include and --exclude, or --prove"}
 			}
 			if cmd.Flags().Changed("dir") && f.dir == "" {
 				return &usageError{msg: "--dir: no folder is named", hint: "is a variable empty that should name it?"}
@@ -74,9 +79,9 @@ with --dir.`,
 				}
 			}
 			if cmd.Flags().Changed("fit-vram") {
-				return r.getFitting(cmd.Context(), refs, f.fitVRAM, o)
+				return r.getFitting(cmd.Context(), refs, f.fitVRAM, o, f.prove)
 			}
-			return r.get(cmd.Context(), refs, o)
+			return r.get(cmd.Context(), refs, o, f.prove)
 		},
 	}
 	fl := cmd.Flags()
@@ -92,6 +97,7 @@ with --dir.`,
 	fl.StringVar(&f.fitVRAM, "fit-vram", "", "fetch the best branch of a repository that fits `SIZE`, or auto")
 	fl.BoolVar(&f.dryRun, "dry-run", false, "say what would be fetched, and stop")
 	fl.BoolVar(&f.force, "force", false, "fetch it whatever is found about its config and headers")
+	fl.BoolVar(&f.prove, "prove", false, "prove what was fetched, as 'qbranch prove' does")
 	fl.BoolVar(&f.allowPickle, "allow-pickle", false, "fetch pickle files (.bin, .pt, …) too: loading them can run code")
 	r.jsonFlag(cmd)
 	return cmd
@@ -124,7 +130,7 @@ func (f getFlags) options(refs int) (app.GetOptions, error) {
 }
 
 // getFitting fetches the branch that pick would name.
-func (r *run) getFitting(ctx context.Context, refs []app.Ref, memory string, o app.GetOptions) error {
+func (r *run) getFitting(ctx context.Context, refs []app.Ref, memory string, o app.GetOptions, prove bool) error {
 	switch {
 	case len(refs) > 1 || refs[0].Revision != "":
 		return &usageError{msg: "--fit-vram takes one repository, without a branch: it picks the branch",
@@ -147,7 +153,7 @@ func (r *run) getFitting(ctx context.Context, refs []app.Ref, memory string, o a
 	} else {
 		r.note("picked %s: it needs %s to %s of %s", clean(p.Ref.Revision), gib(p.Row.Estimate.Need.Low), app.GiBText(p.Row.Estimate.Need.High), p.Report.MemoryText())
 	}
-	return r.get(ctx, []app.Ref{p.Ref}, o)
+	return r.get(ctx, []app.Ref{p.Ref}, o, prove)
 }
 
 // pickLine says in get's stream what was picked.
@@ -159,7 +165,7 @@ type pickLine struct {
 // get fetches one reference after the other. Somebody who is there to make space
 // is waited for when the disk is full; a script gets an exit code. One that fails does not stop the
 // others; an interruption does.
-func (r *run) get(ctx context.Context, refs []app.Ref, o app.GetOptions) error {
+func (r *run) get(ctx context.Context, refs []app.Ref, o app.GetOptions, prove bool) error {
 	a, err := r.open(0)
 	if err != nil {
 		return err
@@ -170,6 +176,9 @@ func (r *run) get(ctx context.Context, refs []app.Ref, o app.GetOptions) error {
 		stats := &app.Stats{}
 		o.Stats = stats
 		err := r.getOne(ctx, a, ref, o, i == len(refs)-1)
+		if err == nil && prove {
+			err = r.prove(ctx, a, app.Target{Ref: ref}, app.ProveOptions{})
+		}
 		if err == nil {
 			continue
 		}

@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -148,7 +149,7 @@ func states(t *testing.T) []state {
 	m = atTales(t, &fake{proof: &app.ProveReport{Verdict: app.Suspect, Files: 9, Compared: true, Seconds: 3.2, Reasons: []string{"the rows are in order, but desc_act is true"},
 		Recovered: &app.Recovered{Bits: 4, GroupSize: ptr(128), ActOrder: ptr(false), Sym: ptr(true), Format: "gptq"},
 		Findings:  []app.Finding{{Code: "D4", Severity: "warn", Where: "model.layers.0", Message: "the rows are in order, but desc_act is true", Hint: "correct it in both files"}},
-		Smoke:     &app.SmokeRun{Tokens: 96, Vocab: 32000, Finite: true, Perplexity: 7.1, Bound: 120, Runs: 2, Stable: true, Generated: make([]int, 32), Distinct: 27}}})
+		Signals:   signals("known_text", app.SignalGood, 1.91, 2.59, "entropy_high", app.SignalGood, 0.12, 0.5, "loops", app.SignalGood, 0.0, 0.5, "against_kl", app.SignalSuspect, 4.2, 0.016)}})
 	tap(m, "v", "p")
 	add("prove-suspect", m)
 
@@ -301,4 +302,12 @@ func bigListing() *app.Listing {
 	l.Branches[1].Local, l.Branches[1].LocalBytes = app.LocalPartial, 3_440_000_000
 	l.Branches[0].Local, l.Branches[0].LocalBytes = app.LocalVerified, l.Branches[0].TotalBytes
 	return l
+}
+
+// signals are signals of a run: name, verdict, value, bound, and so on.
+func signals(facts ...any) (all []app.Signal) {
+	for f := range slices.Chunk(facts, 4) {
+		all = append(all, app.Signal{Name: f[0].(string), Verdict: f[1].(string), Value: ptr(f[2].(float64)), Bound: ptr(f[3].(float64)), Limit: "most", Text: "of what is measured"})
+	}
+	return append(all, app.Signal{Name: "continuations", Verdict: app.SignalUnknown, Text: "no time was left for it"})
 }

@@ -72,14 +72,14 @@ const (
 	stepBad
 )
 
-// checks are the steps, in their order.
-func (s *verifyScreen) checks(m *model) []check {
+// checks are the steps, in their order; room is how many rows there are.
+func (s *verifyScreen) checks(m *model, room int) []check {
 	out := []check{s.bytesCheck(m), s.judged()}
 	if r := s.recovered(); r != nil {
 		out = append(out, step("tensors", stepGood, "by themselves "+app.RecoveredText(*r)))
 	}
 	if s.what == checkProve {
-		out = append(out, s.ran()...)
+		out = append(out, s.ran(room-len(out)-runMargin)...)
 	}
 	return out
 }
@@ -127,7 +127,7 @@ const badBytes = "D1"
 func (s *verifyScreen) judged() check {
 	count := map[string]int{}
 	for _, f := range s.findings {
-		if f.Code != badBytes {
+		if f.Code != badBytes && f.Code != app.RunCode {
 			count[string(f.Severity)]++
 		}
 	}
@@ -144,52 +144,59 @@ func (s *verifyScreen) judged() check {
 	return step("judged", stepWaits, "configuration against tensors")
 }
 
-// ran is what the run showed, each signal with its bound.
-func (s *verifyScreen) ran() []check {
+// runMargin is the rows of a proof that are no steps: verdict, command, breaks
+// of lines.
+const runMargin = 6
+
+// ran is what the run showed, each signal with its bound where there is room;
+// without it those that speak against the branch, and how many others there are.
+func (s *verifyScreen) ran(room int) []check {
 	if s.proof == nil {
 		state := stepWaits
 		if s.task.running() && s.total > 0 && s.done >= s.total {
 			state = stepRuns
 		}
-		return []check{step("run", state, "a short text, on the CPU")}
+		return []check{step("run", state, "texts read and written, on the CPU")}
 	}
+	var out []check
 	if s.proof.CannotRun != "" {
-		return []check{step("run", stepDoubt, s.proof.CannotRun)}
+		out = append(out, step("run", stepDoubt, s.proof.CannotRun))
 	}
-	k := s.proof.Smoke
-	if k == nil {
+	if len(s.proof.Signals) == 0 && len(out) == 0 {
 		return []check{step("run", stepBad, "it could not be run")}
 	}
-	text := fmt.Sprintf("of %d positions are numbers", k.Tokens)
-	if !k.Finite {
-		return []check{step("logits", stepBad, fmt.Sprintf("of %d positions: some are no numbers", k.Tokens))}
-	}
-	if k.Runs > 1 {
-		text += ", twice the same"
-	}
-	out := []check{step("logits", s.signal("logits"), text),
-		step("perplexity", s.signal("perplexity"), fmt.Sprintf("%.1f, at most %.0f; guessing has %d", k.Perplexity, k.Bound, k.Vocab))}
-	if n := len(k.Generated); n > 0 {
-		out = append(out, step("text", s.signal("generation"), fmt.Sprintf("%d different of %s", k.Distinct, plural(n, "token", "tokens"))))
-	}
-	return out
-}
-
-// signal is how a finding of the run judges what stands there.
-func (s *verifyScreen) signal(where string) int {
-	for _, f := range s.findings {
-		if f.Code == "D12" && f.Where == where {
-			return map[role]int{bad: stepBad, warn: stepDoubt}[findingRole(f)]
+	within, unknown := 0, 0
+	for _, x := range s.proof.Signals {
+		state, ok := map[string]int{app.SignalSuspect: stepDoubt, app.SignalBroken: stepBad}[x.Verdict]
+		value, bound := x.Numbers()
+		switch {
+		case ok:
+			out = append(out, step("run", state, app.SignalName(x)+" "+app.SignalText(x)))
+		case value == "":
+			unknown++
+		case len(s.proof.Signals) <= room:
+			out = append(out, step("run", stepGood, app.SignalName(x)+" "+value+", "+bound))
+		default:
+			within++
 		}
 	}
-	return stepGood
+	if within > 0 {
+		out = append(out, step("run", stepGood, plural(within, "signal", "signals")+" within bounds"))
+	}
+	if unknown > 0 {
+		out = append(out, step("run", stepWaits, plural(unknown, "signal", "signals")+" not measured"))
+	}
+	for i := range out[1:] {
+		out[1+i].name = ""
+	}
+	return out
 }
 
 // verdict shows the verdict once there is one, the steps as they pass, then what
 // was found; bad ranges of the file under the cursor first.
 func (s *verifyScreen) verdict(m *model, w, h int) []line {
 	out := s.conclusion(w)
-	for _, c := range s.checks(m) {
+	for _, c := range s.checks(m, h) {
 		rows := wrap(c.text, w-16)
 		for i, row := range rows {
 			l := line{{plain, strings.Repeat(" ", 15)}, {plain, row}}
@@ -205,7 +212,7 @@ func (s *verifyScreen) verdict(m *model, w, h int) []line {
 		}
 	}
 	for _, f := range s.findings {
-		if toTell(f) && f.Code != badBytes {
+		if toTell(f) && f.Code != badBytes && f.Code != app.RunCode {
 			out = append(out, fact(f.Code, findingRole(f), findingText(f), w)...)
 		}
 	}
