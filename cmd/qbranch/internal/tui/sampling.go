@@ -26,6 +26,7 @@ var knobs = [...]knob{
 	{"temp", "--temp", []float64{0, .2, .4, .6, .7, .8, .9, 1, 1.2, 1.5, 2}, false, 0, 100, "0, greedy"},
 	{"top-p", "--top-p", []float64{1, .98, .95, .9, .8, .7, .5, .3, .1}, false, 1e-6, 1, ""},
 	{"top-k", "--top-k", []float64{0, 1, 5, 10, 20, 40, 50, 100}, true, 0, 1 << 20, "all"},
+	{"min-p", "--min-p", []float64{0, .01, .02, .05, .1, .2, .3}, false, 0, 1, ""},
 	{"penalty", "--repetition-penalty", []float64{1, 1.05, 1.1, 1.15, 1.2, 1.3, 1.5}, false, 1e-6, 100, ""},
 	{"seed", "--seed", []float64{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, true, 0, 1 << 53, ""},
 	{"tokens", "-n", []float64{512, 16, 32, 64, 128, 256, 1024, 2048, 4096}, true, 1, 1 << 20, ""},
@@ -34,8 +35,8 @@ var knobs = [...]knob{
 
 // Places of knobs whose values mean more than a number.
 const (
-	tokensKnob   = 5
-	templateKnob = 6
+	tokensKnob   = 6
+	templateKnob = 7
 )
 
 // sampling is how tokens are chosen. The zero value takes the likeliest token,
@@ -67,8 +68,8 @@ func (s *sampling) text(i int) string {
 
 // request makes a request without a prompt.
 func (s *sampling) request() app.Request {
-	return app.Request{Temperature: s.value(0), TopP: s.value(1), TopK: int(s.value(2)), RepetitionPenalty: s.value(3),
-		Seed: uint64(s.value(4)), MaxTokens: int(s.value(tokensKnob)), Raw: s.value(templateKnob) != 0}
+	return app.Request{Temperature: s.value(0), TopP: s.value(1), TopK: int(s.value(2)), MinP: s.value(3), RepetitionPenalty: s.value(4),
+		Seed: uint64(s.value(5)), MaxTokens: int(s.value(tokensKnob)), Raw: s.value(templateKnob) != 0}
 }
 
 // flags are those of 'qbranch gen' that ask for the same.
