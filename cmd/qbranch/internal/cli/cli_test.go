@@ -49,6 +49,7 @@ func TestUsageErrors(t *testing.T) {
 		{"get a/b -j 0", "-j 0: want at least 1", ""},
 		{"get a/b --limit-rate fast", `--limit-rate: "fast" is not a rate`, "examples: 500k, 10M, 2MiB"},
 		{"gen a/b", "gen: no prompt", `for example: -p "Hello"; --chat begins a conversation`},
+		{"gen a/b hello", `gen: unexpected argument "hello"`, `a prompt goes after -p: qbranch gen a/b -p "hello"`},
 		{"gen a/b -p x --min-p 2", "--min-p 2: want 0 to 1", ""},
 		{"gen a/b -p x --compute fast", `--compute: compute "fast" is not float32, int16 or int8`, ""},
 		{"gen a/b -p x --stop=", "--stop: the text is empty", ""},

@@ -49,7 +49,7 @@ as Ctrl-D and /quit do.`,
 		Example: `  qbranch gen TheBloke/Llama-2-13B-chat-GPTQ:main -p "Why is the sky blue?" -n 60
   qbranch gen TheBloke/Llama-2-13B-chat-GPTQ:main --chat --system "Be brief."
   echo "Once upon a time" | qbranch gen ./llama --raw --temp 0.8 --min-p 0.05 --seed 7`,
-		Args:              args(1, 1, "a branch or a folder"),
+		Args:              genArgs,
 		ValidArgsFunction: r.completeRefs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			t, err := app.ParseTarget(args[0])
@@ -100,6 +100,15 @@ as Ctrl-D and /quit do.`,
 	fl.IntVar(&f.threads, "threads", 0, "use `N` cores (default all)")
 	r.jsonFlag(cmd)
 	return cmd
+}
+
+// genArgs wants one argument. A second one is often the prompt.
+func genArgs(cmd *cobra.Command, given []string) error {
+	err := args(1, 1, "a branch or a folder")(cmd, given)
+	if usage, ok := errors.AsType[*usageError](err); ok && len(given) > 1 {
+		usage.hint = "a prompt goes after -p: qbranch gen " + clean(given[0]) + " -p " + strconv.Quote(clean(given[1]))
+	}
+	return err
 }
 
 // promptLimit bounds what is read from standard input; no context is longer.
