@@ -26,7 +26,7 @@ type decoder interface {
 
 // families are those that Load runs.
 var families = []family{
-	{"LlamaForCausalLM", []string{"LLaMAForCausalLM"}, []string{"llama"}, llamaConfig, loadLlama},
+	{"LlamaForCausalLM", []string{"LLaMAForCausalLM", "YiForCausalLM"}, []string{"llama", "Yi"}, llamaConfig, loadLlama},
 	{"MistralForCausalLM", nil, []string{"mistral"}, mistralConfig, loadLlama},
 	{"MixtralForCausalLM", nil, []string{"mixtral"}, mixtralConfig, loadMixtral},
 	{"Qwen2ForCausalLM", nil, []string{"qwen2"}, qwen2Config, loadQwen},

@@ -39,10 +39,14 @@ func loadLlama(ctx context.Context, l *loader) (decoder, error) {
 	l.embedding("model.embed_tokens", "lm_head")
 	var layers sequential
 	for i, p := range l.each(ctx, "model.layers.") {
+		first, second := "input_layernorm", "post_attention_layernorm"
+		if l.files.has(p + "ln1.weight") { // Yi, before it called itself Llama
+			first, second = "ln1", "ln2"
+		}
 		layers = append(layers, sequentialLayer{
-			attnNorm: l.rmsNorm(p+"input_layernorm", l.Hidden),
+			attnNorm: l.rmsNorm(p+first, l.Hidden),
 			attn:     l.attention(i, p+"self_attn.", "o_proj"),
-			mlpNorm:  l.rmsNorm(p+"post_attention_layernorm", l.Hidden),
+			mlpNorm:  l.rmsNorm(p+second, l.Hidden),
 			mlp:      l.gatedMLP(p+"mlp.", "gate_proj", "up_proj", "down_proj", l.Intermediate),
 		})
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -118,18 +119,120 @@ func compareDense(t *testing.T, what string, ref *Checkpoint, name string, w *ke
 	dense.Read(want, 0)
 	p := kernel.NewPool(1, kernel.Float32)
 	defer p.Close()
-	x, y := make([]float32, w.K), make([]float32, w.N)
-	for k := range w.K {
+	const batch = 64 // rows at once
+	x, y := make([]float32, batch*w.K), make([]float32, batch*w.N)
+	for k0 := 0; k0 < w.K; k0 += batch {
+		rows := min(batch, w.K-k0)
 		clear(x)
-		x[k] = 1
-		if err := p.Mul(x, 1, kernel.Output{M: w, Y: y}); err != nil {
+		for r := range rows {
+			x[r*w.K+k0+r] = 1
+		}
+		if err := p.Mul(x, rows, kernel.Output{M: w, Y: y}); err != nil {
 			t.Fatal(err)
 		}
-		for n := range w.N {
-			if y[n] != want[n*w.K+k] {
-				t.Fatalf("%s: W[%d][%d]: got %v, want %v", what, n, k, y[n], want[n*w.K+k])
+		for r := range rows {
+			for n := range w.N {
+				if got, want := y[r*w.N+n], want[n*w.K+k0+r]; got != want {
+					t.Fatalf("%s: W[%d][%d]: got %v, want %v", what, n, k0+r, got, want)
+				}
 			}
 		}
+	}
+}
+
+// Every tensor that a family has is asked for: without it, or in another shape,
+// loading fails and names it.
+func TestEveryTensorIsNeeded(t *testing.T) {
+	dirs, err := filepath.Glob(filepath.Join(checkpoints, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for _, dir := range dirs {
+		name := filepath.Base(dir)
+		cfg, q, files := openCheckpoint(t, name)
+		if family, _, _ := strings.Cut(name, "-"); seen[family] && testing.Short() {
+			continue
+		} else {
+			seen[family] = true
+		}
+		for tensor, stored := range files.tensors {
+			if strings.Contains(tensor, "layers.1.") || strings.Contains(tensor, "h.1.") || strings.HasSuffix(tensor, "inv_freq") {
+				continue
+			}
+			optional := strings.HasSuffix(tensor, ".g_idx") || strings.HasSuffix(tensor, ".bias") && !neededBias(cfg, tensor)
+			module := strings.TrimSuffix(tensor, path(tensor))
+			delete(files.tensors, tensor)
+			_, err := Load(context.Background(), cfg, q, files)
+			// Where two spellings are read, the other one is named.
+			if !optional && (!errors.Is(err, ErrCheckpoint) || !strings.Contains(err.Error(), module) && !strings.Contains(err.Error(), "not in any")) {
+				t.Errorf("%s without %s: got error %v", name, tensor, err)
+			}
+			other := stored
+			other.Shape = append([]int64{2}, stored.Shape...)
+			files.tensors[tensor] = other
+			if _, err := Load(context.Background(), cfg, q, files); !errors.Is(err, ErrCheckpoint) || !strings.Contains(err.Error(), module) {
+				t.Errorf("%s with another shape of %s: got error %v", name, tensor, err)
+			}
+			files.tensors[tensor] = stored
+		}
+	}
+}
+
+// path is the last part of a tensor's name, with its dot.
+func path(tensor string) string { return tensor[strings.LastIndexByte(tensor, '.'):] }
+
+// neededBias says that a bias must be there: that of a norm, or of a Linear that
+// has one by the config.
+func neededBias(c Config, tensor string) bool {
+	switch {
+	case strings.Contains(tensor, "norm") || strings.Contains(tensor, "ln_"):
+		return true
+	case strings.Contains(tensor, "q_proj") || strings.Contains(tensor, "k_proj") || strings.Contains(tensor, "v_proj") || strings.Contains(tensor, "query_key_value"):
+		return c.QKVBias
+	case strings.Contains(tensor, "o_proj") || strings.Contains(tensor, ".dense."):
+		return c.OutBias
+	case strings.Contains(tensor, "lm_head"):
+		return c.Architecture == "PhiForCausalLM"
+	}
+	return c.MLPBias
+}
+
+// Yi called itself so, and its norms otherwise, before it was a Llama.
+func TestYi(t *testing.T) {
+	cfg, q, files := openCheckpoint(t, "llama-4bit-32g-sym")
+	want, err := Load(context.Background(), cfg, q, files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := strings.NewReplacer("input_layernorm", "ln1", "post_attention_layernorm", "ln2")
+	for name, tensor := range maps.Clone(files.tensors) {
+		delete(files.tensors, name)
+		files.tensors[names.Replace(name)] = tensor
+	}
+	data, err := os.ReadFile(filepath.Join(checkpoints, "llama-4bit-32g-sym", "config.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg, err = ParseConfig([]byte(strings.NewReplacer("LlamaForCausalLM", "YiForCausalLM", `"llama"`, `"Yi"`).Replace(string(data)))); err != nil {
+		t.Fatal(err)
+	}
+	got, err := Load(context.Background(), cfg, q, files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var logits [2][]float32
+	for i, m := range []*Model{want, got} {
+		s := m.NewSession(SessionOptions{})
+		defer s.Close()
+		l, err := s.Forward(context.Background(), []int{1, 5, 9}, 1, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		logits[i] = slices.Clone(l)
+	}
+	if !slices.Equal(logits[0], logits[1]) {
+		t.Error("other logits")
 	}
 }
 

@@ -37,11 +37,7 @@ func (l *loader) rmsNorm(name string, width int) norm {
 	return norm{weight: l.vector(name+".weight", width), width: width, eps: l.Eps}
 }
 
-// layerNorm loads a norm that has a bias, unless the file leaves it out.
+// layerNorm loads a norm that has a bias.
 func (l *loader) layerNorm(name string, width int) norm {
-	n := norm{weight: l.vector(name+".weight", width), width: width, mean: true, eps: l.Eps}
-	if l.files.has(name + ".bias") {
-		n.bias = l.vector(name+".bias", width)
-	}
-	return n
+	return norm{weight: l.vector(name+".weight", width), bias: l.vector(name+".bias", width), width: width, mean: true, eps: l.Eps}
 }
