@@ -7,6 +7,9 @@
 //	tokens    → logits, position by position                 (model, kernel)
 //	logits    → next token → text, until a stop              (sample, tokenizer)
 //
+// Weights are read where they lie (mapfile). What has to be re-packed for fast
+// kernels is kept in files too (packfile). Bench measures all of it.
+//
 // Guaranteed: logits agree with a float32 run of the reference implementation
 // within 1e-5 of the largest; greedy text is therefore the reference's wherever
 // its two best tokens are not closer than that. The number of threads changes

@@ -34,7 +34,7 @@ type LoadOptions struct {
 	// PromptTemplate is what the model card shows, for a repository without a chat
 	// template; "" = nothing.
 	PromptTemplate string
-	Memory         int64 // bytes that sessions may take; 0 = unknown, they are not checked
+	Memory         int64 // bytes that sessions may take, and weights fill; 0 = unknown, they are not checked
 }
 
 // Compute chooses the arithmetic of quantised matrices.

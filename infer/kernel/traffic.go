@@ -23,6 +23,26 @@ func (m *Matrix) bytes(c Compute) int64 {
 	return n + int64(len(p.words))
 }
 
+// Regions calls f with the bytes that multiplying will read of the matrix, where
+// they lie; the codes left out if they have to be moved and are not yet.
+func (m *Matrix) Regions(f func([]byte)) {
+	if m.q == nil {
+		f(m.d.raw)
+		return
+	}
+	m.mu.Lock()
+	p := m.packed
+	m.mu.Unlock()
+	switch {
+	case p != nil:
+		f(p.words)
+	case m.MovedBytes() == 0:
+		f(m.q.QWeight)
+	}
+	f(m.q.Scales.raw)
+	f(m.q.QZeros)
+}
+
 // Bytes is the size of the stored values.
 func (f Floats) Bytes() int64 { return int64(len(f.raw)) }
 

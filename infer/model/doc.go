@@ -3,7 +3,8 @@
 //	config.json → Config      fields.go, config.go, families.go, rope.go
 //	files       → Checkpoint  checkpoint.go: mapped, tensors by name
 //	both        → Model       load.go, linear.go: every shape and index checked
-//	tokens      → logits      session.go: KV cache, buffers, the forward pass
+//	tokens      → logits      session.go: KV cache, buffers, the forward pass;
+//	                          touched.go counts bytes, readahead.go asks for them
 //
 // A family is one file that reads from top to bottom: what of config.json is its
 // own, which weights it has, how a layer computes.

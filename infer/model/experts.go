@@ -11,25 +11,17 @@ import (
 // prefers, weighted, and through the shared expert if there is one.
 type mixture struct {
 	router  *kernel.Matrix // hidden → experts
-	experts []expert
+	experts []*gatedMLP
 
 	shared     *gatedMLP      // every token's; nil = none
 	sharedGate *kernel.Matrix // hidden → 1, its weight before the sigmoid
-}
-
-// expert is one of a mixture.
-type expert struct {
-	gatedMLP
-	data [][]byte // the stored bytes of its tensors
 }
 
 // mixture loads a router and its experts.
 func (l *loader) mixture(prefix, gate, up, down string) *mixture {
 	m := &mixture{router: l.linear(prefix+"gate", l.Hidden, l.Experts, false)}
 	for i := 0; i < l.Experts && l.err == nil; i++ {
-		l.data = nil
-		mlp := l.gatedMLP(fmt.Sprintf("%sexperts.%d.", prefix, i), gate, up, down, l.ExpertWidth)
-		m.experts = append(m.experts, expert{*mlp, l.data})
+		m.experts = append(m.experts, l.gatedMLP(fmt.Sprintf("%sexperts.%d.", prefix, i), gate, up, down, l.ExpertWidth))
 	}
 	if l.SharedWidth > 0 {
 		m.shared = l.gatedMLP(prefix+"shared_expert.", gate, up, down, l.SharedWidth)
@@ -107,8 +99,25 @@ func (m *mixture) choose(s *Session, x []float32) error {
 			}
 		}
 	}
-	// The experts are known here, before any of their bytes is read.
+	m.announce(s)
 	return nil
+}
+
+// announce says which experts' bytes are read next, where they may not be in
+// memory: those of the batch, in the order in which they are computed. The first
+// are waited for while the others come.
+func (m *mixture) announce(s *Session) {
+	if s.ahead == nil {
+		return
+	}
+	for e, n := range s.routing.count {
+		if n == 0 {
+			continue
+		}
+		for _, w := range []*kernel.Matrix{m.experts[e].gate, m.experts[e].up, m.experts[e].down} {
+			w.Regions(s.wantAhead)
+		}
+	}
 }
 
 // pick finds the len(chosen) largest of p, in ascending order of their place, and

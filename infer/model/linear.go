@@ -43,7 +43,6 @@ func (l *loader) readLinear(name string, k, n int, needBias bool) (*kernel.Matri
 	if err != nil {
 		return nil, badTensor(t, "%v", err)
 	}
-	l.data = append(l.data, t.Data)
 	return m, nil
 }
 
@@ -59,7 +58,6 @@ func (l *loader) quantized(name string, k, n int, bias []float32) (*kernel.Matri
 			return nil, &Error{Kind: ErrUnsupported, File: t.File, Tensor: t.Name, Reason: "packed in " + t.DType + ", only I32 is supported"}
 		}
 		parts[i] = t
-		l.data = append(l.data, t.Data)
 	}
 	qweight, qzeros, scales := parts[0], parts[1], parts[2]
 	q := kernel.Quantized{QWeight: qweight.Data, QZeros: qzeros.Data}

@@ -17,6 +17,10 @@ type Model struct {
 	Bits      int // of the quantised matrices; 0 when there are none
 	GroupSize int // -1 = one group
 
+	// ReadAhead makes sessions ask the system for the bytes of experts as soon as
+	// these are chosen: set it where the weights do not fit into memory.
+	ReadAhead bool
+
 	embed      kernel.Floats // (vocab, hidden)
 	embedScale float32       // embeddings are multiplied by it; 0 = they are not
 	layers     decoder

@@ -27,19 +27,21 @@ type Session struct {
 	keys, values []*kernel.KV // per layer
 
 	// Buffers, the first dimension being MaxBatch where it is tokens.
-	h        []float32 // (tokens, hidden) residual stream
-	norm     []float32 // (tokens, hidden)
-	q        []float32 // (tokens, heads·headDim)
-	k, v     []float32 // (tokens, kvHeads·headDim)
-	fused    []float32 // (tokens, the widest of several matrices in one)
-	att      []float32 // (tokens, heads·headDim)
-	out      []float32 // (tokens, hidden)
-	gate, up []float32 // (tokens, the widest feed-forward)
-	logits   []float32 // (positions asked for, vocab)
-	rope     rotation
-	routing  routing
-	outs     []kernel.Output // of a multiplication by many matrices
-	touched  Touched         // all but the matrices
+	h         []float32 // (tokens, hidden) residual stream
+	norm      []float32 // (tokens, hidden)
+	q         []float32 // (tokens, heads·headDim)
+	k, v      []float32 // (tokens, kvHeads·headDim)
+	fused     []float32 // (tokens, the widest of several matrices in one)
+	att       []float32 // (tokens, heads·headDim)
+	out       []float32 // (tokens, hidden)
+	gate, up  []float32 // (tokens, the widest feed-forward)
+	logits    []float32 // (positions asked for, vocab)
+	rope      rotation
+	routing   routing
+	outs      []kernel.Output // of a multiplication by many matrices
+	touched   Touched         // all but the matrices
+	ahead     *readAhead      // nil = what is needed is in memory
+	wantAhead func([]byte)    // ahead's, made once
 
 	tokens    int // of the batch
 	attending kernel.Attention
@@ -80,13 +82,22 @@ func (m *Model) NewSession(o SessionOptions) *Session {
 		if n := c.ExpertsPerToken * c.ExpertWidth; n > len(s.gate) { // a token's experts side by side
 			s.gate, s.up = make([]float32, n), make([]float32, n)
 		}
+		if m.ReadAhead {
+			s.ahead = newReadAhead()
+			s.wantAhead = s.ahead.want
+		}
 		s.outs = make([]kernel.Output, 0, 2*c.ExpertsPerToken)
 	}
 	return s
 }
 
 // Close ends the session's goroutines.
-func (s *Session) Close() { s.pool.Close() }
+func (s *Session) Close() {
+	s.pool.Close()
+	if s.ahead != nil {
+		s.ahead.stop()
+	}
+}
 
 // Position is the number of positions computed so far.
 func (s *Session) Position() int { return s.pos }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/qbranch/qbranch/infer"
+	"github.com/qbranch/qbranch/quant/vram/gpu"
 )
 
 // BenchOptions may be zero.
@@ -69,6 +70,9 @@ func (a *App) Bench(ctx context.Context, t Target, o BenchOptions) (*BenchReport
 	}
 	load := a.loadOptions(t)
 	load.Compute = compute
+	if memory := gpu.MainMemory(ctx, gpu.Machine{}); memory.Available != nil {
+		load.Memory = *memory.Available
+	}
 	r, err := infer.Bench(ctx, files, infer.BenchOptions{
 		LoadOptions: load,
 		Prompt:      o.Prompt, Tokens: o.Tokens, Read: o.Read, Notify: o.Notify,
