@@ -17,6 +17,10 @@ var fastest = choose(os.Getenv("QBRANCH_CPU"))
 // sets are the sets of instructions this machine has, the slowest first.
 func sets() []*instructions {
 	all := []*instructions{goInstructions}
+	const f16c = 1 << 29
+	if cpu.X86.HasAVX2 && cpu.X86.HasFMA && leaf1ECX()&f16c != 0 {
+		all = append(all, avx2)
+	}
 	if cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512VL && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512VNNI {
 		all = append(all, avx512)
 	}
@@ -31,6 +35,63 @@ func choose(name string) *instructions {
 		}
 	}
 	return all[len(all)-1]
+}
+
+var avx2 = &instructions{
+	name:    "avx2",
+	regions: func(bits int) int { return 16 / bits },
+	round: func(ints *[containerSlots]int16, values *[containerSlots]float32, most float32) float32 {
+		return roundWith(ints, values, most, maxAbsAVX2(values), roundIntsAVX2)
+	},
+	arrange: func(dst *[containerBytes]byte, ints *[containerSlots]int16, bits int) {
+		switch bits {
+		case 2:
+			arrange2AVX2(dst, ints)
+		case 4:
+			arrange4AVX2(dst, ints)
+		default:
+			arrange8AVX2(dst, ints)
+		}
+	},
+	dot: func(bits int) func([]int32, []byte, int, int, []byte, int) {
+		switch bits {
+		case 2:
+			return dot2AVX2
+		case 4:
+			return dot4AVX2
+		}
+		return dot8AVX2
+	},
+	finish: finishAVX2,
+	dotF32: dotF32AVX2, dotF16: dotF16AVX2, dotBF16: dotBF16AVX2, dotRawF32: dotRawF32AVX2,
+	add: addAVX2, multiply: multiplyAVX2, scale: scaleAVX2, norm: normAVX2, expSum: expSumAVX2, silu: siluAVX2,
+	keyDots: func(heads int) func([]float32, int, []float32, int, []int16, []float32) {
+		if heads == togetherHeads {
+			return keyDots4AVX2
+		}
+		return keyDots1AVX2
+	},
+	valueSum: func(heads int) func([]float32, int, []float32, int, int, []int16) {
+		if heads == togetherHeads {
+			return valueSum4AVX2
+		}
+		return valueSum1AVX2
+	},
+	read:     readAVX2,
+	half:     halfAVX2,
+	moveBits: moveBitsAVX2,
+	unpack: func(bits int) func([]byte, []byte, int, int) {
+		switch bits {
+		case 2:
+			return unpack2AVX2
+		case 4:
+			return unpack4AVX2
+		}
+		return unpack8AVX2
+	},
+	tile: func(y []float32, tile, x []byte, d *tileJob) {
+		tileAVX2(y, tile, x, (*byte)(unsafe.Pointer(d)))
+	},
 }
 
 var avx512 = &instructions{
@@ -73,8 +134,9 @@ var avx512 = &instructions{
 		}
 		return valueSum1AVX512
 	},
-	read: readAVX512,
-	half: halfAVX512,
+	read:     readAVX512,
+	half:     halfAVX512,
+	moveBits: moveBitsAVX2, // that of memory's speed already
 	unpack: func(bits int) func([]byte, []byte, int, int) {
 		switch bits {
 		case 2:

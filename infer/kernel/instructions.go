@@ -29,6 +29,9 @@ type instructions struct {
 	// half converts float16 values.
 	half func(dst []float32, src []byte)
 
+	// moveBits is dst |= (src >> shift & mask) << to, word by word.
+	moveBits func(dst, src []byte, shift int, mask uint32, to int)
+
 	// unpack and tile are for batches of tokens; nil = one by one. unpack writes
 	// the codes of rows of words in 64 columns, one byte or two each, and tile
 	// does dot and finish for every token with them.
@@ -59,7 +62,7 @@ type instructions struct {
 }
 
 var goInstructions = &instructions{
-	name: "go", regions: func(int) int { return 0 }, round: roundGo, arrange: arrangeGo, finish: finishGo, half: halfGo,
+	name: "go", regions: func(int) int { return 0 }, round: roundGo, arrange: arrangeGo, finish: finishGo, half: halfGo, moveBits: moveBitsGo,
 	dotF32: dotGo, add: addGo, multiply: multiplyGo, scale: scaleGo, norm: normGo, expSum: expSumGo, silu: siluGo,
 	dotF16:    func(a []float32, b []byte) float32 { return dotStored(a, b, typeF16) },
 	dotBF16:   func(a []float32, b []byte) float32 { return dotStored(a, b, typeBF16) },

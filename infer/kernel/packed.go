@@ -67,7 +67,7 @@ func (m *Matrix) Prepare() *packed {
 	}
 	if p.words == nil {
 		p.words = make([]byte, p.size())
-		p.moveCodes()
+		p.moveCodes(fastest)
 	}
 	m.packed = p
 	return p
@@ -90,7 +90,7 @@ func (m *Matrix) Move(dst []byte) {
 	p := plan(m.q)
 	clear(dst)
 	p.words = dst[:p.size()]
-	p.moveCodes()
+	p.moveCodes(fastest)
 }
 
 // Stored gives what Move wrote before, to be read instead of moving codes again.
@@ -161,27 +161,43 @@ func (in *inputs) divide(groups []int32) {
 	}
 }
 
+// moveCols is how many columns of codes are moved before the next ones: as many
+// as let all their rows, which are read out of order, stay in a cache.
+const moveCols = 128
+
 // moveCodes fills words from the file's.
-func (p *packed) moveCodes() {
+func (p *packed) moveCodes(isa *instructions) {
+	for n0 := 0; n0 < p.n; n0 += moveCols {
+		p.moveColumns(isa, n0, min(moveCols, p.n-n0))
+	}
+}
+
+func (p *packed) moveColumns(isa *instructions, n0, cols int) {
 	q, perWord := p.q, p.in.perWord()
 	mask := uint32(1)<<q.Bits - 1
+	full := cols / lanes * lanes
+	move := func(to, from, shift int, mask uint32, left int) {
+		dst, src := p.words[4*(to*p.n+n0):][:4*cols], q.QWeight[4*(from*p.n+n0):][:4*cols]
+		if full > 0 {
+			isa.moveBits(dst[:4*full], src[:4*full], shift, mask, left)
+		}
+		moveBitsGo(dst[4*full:], src[4*full:], shift, mask, left)
+	}
 	for slot, k := range p.in.perm {
 		if k < 0 {
 			continue
 		}
-		dst := p.words[slot/perWord*4*p.n:][:4*p.n]
 		to := slot % perWord * p.in.bits
 		word, shift := int(k)*q.Bits/32, int(k)*q.Bits%32
-		src := q.QWeight[4*word*p.n:]
-		moveBits(dst, src[:4*p.n], shift, mask, to)
+		move(slot/perWord, word, shift, mask, to)
 		if over := shift + q.Bits - 32; over > 0 { // the code ends in the next word
-			moveBits(dst, src[4*p.n:][:4*p.n], 0, mask>>(q.Bits-over), to+q.Bits-over)
+			move(slot/perWord, word+1, 0, mask>>(q.Bits-over), to+q.Bits-over)
 		}
 	}
 }
 
-// moveBits is dst |= (src >> shift & mask) << to, word by word.
-func moveBits(dst, src []byte, shift int, mask uint32, to int) {
+// moveBitsGo is the kernel moveBits.
+func moveBitsGo(dst, src []byte, shift int, mask uint32, to int) {
 	for i := 0; i < len(dst); i += 4 {
 		v := binary.LittleEndian.Uint32(src[i:]) >> (shift & 31) & mask << (to & 31)
 		binary.LittleEndian.PutUint32(dst[i:], binary.LittleEndian.Uint32(dst[i:])|v)

@@ -190,6 +190,26 @@ func TestVectorTwins(t *testing.T) {
 	}
 }
 
+func TestMoveBitsTwins(t *testing.T) {
+	r := rand.New(rand.NewPCG(13, 13))
+	src, dst := make([]byte, 4*48+1), make([]byte, 4*48+1)
+	for range 200 {
+		for i := range src {
+			src[i], dst[i] = byte(r.Uint32()), byte(r.Uint32())
+		}
+		shift, to, mask := r.IntN(32), r.IntN(32), r.Uint32()
+		want := append([]byte(nil), dst...)
+		moveBitsGo(want[1:], src[1:], shift, mask, to)
+		for _, isa := range sets() {
+			got := append([]byte(nil), dst...)
+			isa.moveBits(got[1:], src[1:], shift, mask, to)
+			if string(got) != string(want) {
+				t.Fatalf("%s: bits from %d by mask %#x to %d: got %x, want %x", isa.name, shift, mask, to, got, want)
+			}
+		}
+	}
+}
+
 func TestAttentionTwins(t *testing.T) {
 	for _, s := range []struct{ heads, kvHeads, dim, positions, window int }{
 		{8, 2, 64, 37, 0}, {8, 8, 128, 50, 0}, {6, 2, 80, 33, 10}, {5, 1, 16, 100, 17}, {4, 4, 24, 20, 0},

@@ -1,6 +1,7 @@
 package floats
 
 import (
+	"fmt"
 	"math"
 
 	. "github.com/mmcloughlin/avo/build"
@@ -8,11 +9,12 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// exponential is what exp needs in registers.
+// exponential is the numbers that exp needs, in registers where there are enough
+// of them, else in memory.
 type exponential struct {
-	low, high, log2e, ln2High, ln2Low, one VecVirtual
-	poly                                   []VecVirtual // from the highest power down
-	bias                                   VecVirtual   // 127, an integer
+	low, high, log2e, ln2High, ln2Low, one Op
+	poly                                   []Op // from the highest power down
+	bias                                   Op   // 127, an integer
 }
 
 // The numbers of exp32Go.
@@ -22,19 +24,48 @@ var (
 )
 
 func (s Set) exponential() exponential {
-	c := func(f float32) VecVirtual { return s.constant(math.Float32bits(f)) }
+	c := func(f float32) Op { return s.number(math.Float32bits(f)) }
 	e := exponential{low: c(expLow), high: c(expHigh), log2e: c(math.Log2E), one: c(1),
-		ln2High: c(0.693145751953125), ln2Low: c(1.428606765330187e-06), bias: s.constant(127)}
+		ln2High: c(0.693145751953125), ln2Low: c(1.428606765330187e-06), bias: s.number(127)}
 	for _, f := range expPoly {
 		e.poly = append(e.poly, c(f))
 	}
 	return e
 }
 
+// number is a constant for use as a first operand.
+func (s Set) number(bits uint32) Op {
+	if s.Wide {
+		return s.constant(bits)
+	}
+	m, ok := numbers[bits]
+	if !ok {
+		m = GLOBL(fmt.Sprintf("number%08X", bits), RODATA|NOPTR)
+		for i := range 8 {
+			DATA(4*i, U32(bits))
+		}
+		numbers[bits] = m
+	}
+	return m
+}
+
+// numbers are those that lie in memory, by their bits.
+var numbers = map[uint32]Mem{}
+
+// loaded is a number in a register.
+func (s Set) loaded(number Op) Op {
+	if s.Wide {
+		return number
+	}
+	v := s.lanes()[0]
+	VMOVUPS(number, v)
+	return v
+}
+
 // exp sets x to its exponential; NaN stays.
 func (s Set) exp(e exponential, x VecVirtual) {
-	VMINPS(x, e.high, x)
-	VMAXPS(x, e.low, x)
+	VMINPS(x, s.loaded(e.high), x)
+	VMAXPS(x, s.loaded(e.low), x)
 	n, power := s.lanes()[0], s.lanes()[0]
 	VMULPS(e.log2e, x, n)
 	VCVTPS2DQ(n, power)
@@ -42,7 +73,7 @@ func (s Set) exp(e exponential, x VecVirtual) {
 	VFNMADD231PS(e.ln2High, n, x)
 	VFNMADD231PS(e.ln2Low, n, x)
 	p := s.lanes()[0]
-	VMOVAPS(e.poly[0], p)
+	VMOVUPS(e.poly[0], p)
 	for _, c := range append(e.poly[1:len(e.poly):len(e.poly)], e.one, e.one) {
 		VFMADD213PS(c, x, p)
 	}
@@ -80,7 +111,7 @@ func (s Set) silu() {
 	Doc("silu" + s.Name + " is the kernel silu.")
 	p, n := Load(Param("x").Base(), GP64()), Load(Param("x").Len(), GP64())
 	e := s.exponential()
-	minus := s.constant(0x80000000)
+	minus := s.number(0x80000000)
 	Label("loop")
 	s.each(func(i, off int) {
 		x, v := s.lanes()[0], s.lanes()[0]
