@@ -65,7 +65,10 @@ class Maker:
     def __init__(self, name, kind, config, head=False, zero_bias=False, rules={}, rename={}, extra={}, **quant):
         self.rng = np.random.default_rng(sum(map(ord, name)))
         torch.manual_seed(sum(map(ord, name)))
-        self.config = AutoConfig.for_model(kind, **{**SIZE, **config})
+        config = {**SIZE, **config}
+        if kind == "falcon":
+            del config["intermediate_size"]  # it has a name of its own, and a default
+        self.config = AutoConfig.for_model(kind, **config)
         self.model = AutoModelForCausalLM.from_config(self.config, attn_implementation="eager").float().eval()
         self.name, self.head, self.zero_bias, self.rules, self.rename, self.quant = name, head, zero_bias, rules, rename, quant
         self.tensors = dict(extra)
