@@ -3,6 +3,7 @@ package tokenizer
 import (
 	"errors"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -28,6 +29,22 @@ func TestRegex(t *testing.T) {
 		{`\Aa|a\z`, "aaa", []string{"a", "a"}},
 		{`\d(?=x)|\w(?!y)`, "1x2y", []string{"1", "x", "y"}},
 		{`\p{Han}|\P{L}|\p{^N}`, "山1", []string{"山", "1"}},
+		{`\d{1,3}+x`, "12345x", []string{"12345x"}},                      // braces are never possessive
+		{`\d{2}?x`, "123x12x", []string{"23x", "12x"}},                   // {2}? is an optional {2}
+		{`a{x}|{`, "a{x}{", []string{"a{x}", "{"}},                       // braces that are not counts
+		{`(?<=a|bc)x|(?<!\d)7`, "ax bcx cx 77", []string{"x", "x", "7"}}, // lookbehind
+		{`(?<=a+)x`, "aax x", []string{"x"}},
+		{`[\p{L}&&[^\p{Han}]]+|[^a-z&&b-y]`, "ab山c", []string{"ab", "山", "c"}},
+		{`[[:alpha:]_]+|[[:^digit:]]`, "a_1é-", []string{"a_", "é", "-"}},
+		{`x(?i)y|z`, "xY Z xz", []string{"xY", "xz"}}, // an option holds to the end of the group
+		{`(?i)[^\p{Lu}]+`, "aAb1", []string{"1"}},
+		{`(?i)\p{Lu}+`, "aB", []string{"B"}}, // outside brackets a property does not fold
+		{`(?m)a.b|(?-i:c)`, "a\nb", []string{"a\nb"}},
+		{`(a*)*b`, "aab b", []string{"aab", "b"}}, // a body that may be empty
+		{`(?:a|b*)*c`, "abbc", []string{"abbc"}},
+		{`\R|\h{2}`, "a1\r\n\n", []string{"a1", "\r\n", "\n"}},
+		{`\w+`, "a²\u200db", []string{"a²", "b"}},
+		{`\s++\Z`, "a \n", []string{" \n"}},
 		{`[\r\n]|\s?\p{L}+`, "a\r\nb c", []string{"a", "\r", "\n", "b", " c"}},
 	}
 	for _, test := range tests {
@@ -57,6 +74,27 @@ func TestRegexRefused(t *testing.T) {
 	} {
 		if _, err := compileRegex(pattern); !errors.Is(err, ErrUnsupported) {
 			t.Errorf("%.40s: got error %v, want ErrUnsupported", pattern, err)
+		}
+	}
+}
+
+// An empty match is a border, but not where the match before it ended.
+func TestRegexEmptyMatch(t *testing.T) {
+	tests := []struct {
+		pattern, text string
+		want          []byteRange
+	}{
+		{``, "ab", []byteRange{{0, 0}, {1, 1}, {2, 2}}},
+		{`x*`, "axxb", []byteRange{{0, 0}, {1, 3}, {4, 4}}},
+		{`(?=(\d{3})+(?!\d))`, "1234567", []byteRange{{1, 1}, {4, 4}}},
+	}
+	for _, test := range tests {
+		re, err := compileRegex(test.pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := re.findAll(test.text); err != nil || !slices.Equal(got, test.want) {
+			t.Errorf("%q on %q: got %v, %v, want %v", test.pattern, test.text, got, err, test.want)
 		}
 	}
 }

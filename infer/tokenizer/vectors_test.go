@@ -8,8 +8,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -51,6 +54,20 @@ func readFamily(t testing.TB, family string) []byte {
 		t.Fatal(err)
 	}
 	return data
+}
+
+// families holds the tokenizers that tests parsed; each takes a while.
+var families sync.Map // name → func() (*Tokenizer, error)
+
+func parseFamily(t testing.TB, name string) *Tokenizer {
+	t.Helper()
+	data := sync.OnceValues(func() (*Tokenizer, error) { return Parse(readFamily(t, name)) })
+	once, _ := families.LoadOrStore(name, data)
+	tok, err := once.(func() (*Tokenizer, error))()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tok
 }
 
 // readLines decodes a gzipped file of one JSON object a line.
@@ -125,10 +142,7 @@ func TestFamilies(t *testing.T) {
 				t.Skip("large vocabulary")
 			}
 			t.Parallel()
-			tok, err := Parse(readFamily(t, f.name))
-			if err != nil {
-				t.Fatal(err)
-			}
+			tok := parseFamily(t, f.name)
 			checkEncode(t, tok, filepath.Join(sharedVectors, f.name, "vectors.jsonl.gz"))
 			checkDecode(t, tok, filepath.Join(sharedVectors, f.name, "decode.jsonl.gz"))
 		})
@@ -141,9 +155,9 @@ func checkEncode(t *testing.T, tok *Tokenizer, path string) {
 		if err != nil || !slices.Equal(ids, row.IDs) {
 			t.Errorf("row %d: Encode(%.100q): got %v, %v\nwant %v", i, row.Text, ids, err, row.IDs)
 		}
-		ids, err = tok.Encode(row.Text, true)
-		if err != nil || !slices.Equal(ids, row.IDsSpecial) {
-			t.Errorf("row %d: Encode(%.100q, special): got %v, %v\nwant %v", i, row.Text, ids, err, row.IDsSpecial)
+		// Special tokens go around what was encoded, so that once is enough.
+		if ids = slices.Concat(tok.prefix, ids, tok.suffix); !slices.Equal(ids, row.IDsSpecial) {
+			t.Errorf("row %d: Encode(%.100q, special): got %v\nwant %v", i, row.Text, ids, row.IDsSpecial)
 		}
 		if row.Decoded == nil {
 			continue // library versions differ on it
@@ -156,8 +170,18 @@ func checkEncode(t *testing.T, tok *Tokenizer, path string) {
 
 func checkDecode(t *testing.T, tok *Tokenizer, path string) {
 	for i, row := range readLines[decodeRow](t, path) {
-		if got := tok.Decode(row.IDs, row.Skip); got != row.Decoded {
-			t.Errorf("row %d: Decode(%v): got %.200q, want %.200q", i, row.IDs, got, row.Decoded)
+		var got strings.Builder
+		s := tok.NewStream(row.Skip)
+		for _, id := range row.IDs {
+			part := s.Push(id)
+			if !utf8.ValidString(part) {
+				t.Errorf("row %d: after id %d the stream gives part of a character, %q", i, id, part)
+			}
+			got.WriteString(part)
+		}
+		got.WriteString(s.Flush())
+		if got.String() != row.Decoded {
+			t.Errorf("row %d: Decode(%v): got %.200q, want %.200q", i, row.IDs, got.String(), row.Decoded)
 		}
 	}
 }
@@ -171,10 +195,7 @@ func TestFamiliesWithoutVectors(t *testing.T) {
 	for _, name := range []string{"codellama", "deepseek-coder", "mistral-nemo", "olmo-2", "pints-1.5", "roberta"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			tok, err := Parse(readFamily(t, name))
-			if err != nil {
-				t.Fatal(err)
-			}
+			tok := parseFamily(t, name)
 			const text = "Once upon a time, 123 llamas\n\tdidn't cross 山羊 did."
 			ids, err := tok.Encode(text, false)
 			if err != nil {
@@ -187,23 +208,44 @@ func TestFamiliesWithoutVectors(t *testing.T) {
 	}
 }
 
+// T5 has Unigram, SentencePiece's table and an old form of Metaspace. It has no
+// vectors; these are the library's answers.
+func TestUnigramFamily(t *testing.T) {
+	if testing.Short() {
+		t.Skip("large vocabulary")
+	}
+	tok := parseFamily(t, "t5-small")
+	tests := []struct {
+		text    string
+		want    []int
+		decoded string
+	}{
+		{"Once upon a time, ﬁve ①  llamas\r\ncouldn't sleep 山羊.",
+			[]int{1447, 1286, 3, 9, 97, 6, 874, 209, 3, 195, 9, 2754, 2654, 31, 17, 2085, 3, 2, 5, 1},
+			"Once upon a time, five 1 llamas couldn't sleep <unk>.</s>"},
+		{"e\u0301 \u200b\ta</s>b<extra_id_0>", []int{3, 154, 3, 9, 1, 3, 115, 32099, 1}, "é a</s> b<extra_id_0></s>"},
+	}
+	for _, test := range tests {
+		got, err := tok.Encode(test.text, true)
+		if err != nil || !slices.Equal(got, test.want) {
+			t.Errorf("Encode(%q): got %v, %v, want %v", test.text, got, err, test.want)
+		}
+		if got := tok.Decode(test.want, false); got != test.decoded {
+			t.Errorf("Decode: got %q, want %q", got, test.decoded)
+		}
+	}
+}
+
 // CodeLlama spells its merges as pairs and has the vocabulary of Llama 2: both
 // spellings must give the same ids.
 func TestMergesAsPairs(t *testing.T) {
 	if testing.Short() {
 		t.Skip("large vocabulary")
 	}
-	pairs, err := Parse(readFamily(t, "codellama"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	strings, err := Parse(readFamily(t, "llama-2"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	pairs, lines := parseFamily(t, "codellama"), parseFamily(t, "llama-2")
 	const text = "def f(x):\n    return x + 1  # naïve\u00a0blank"
 	got, _ := pairs.Encode(text, true)
-	want, _ := strings.Encode(text, true)
+	want, _ := lines.Encode(text, true)
 	if !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
