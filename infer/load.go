@@ -76,7 +76,11 @@ func Load(ctx context.Context, files Files, o LoadOptions) (*Model, error) {
 	if m.model, err = model.Load(ctx, cfg, q, m.files); err != nil {
 		return nil, errors.Join(err, m.files.Close())
 	}
-	m.model.ReadAhead = o.Memory > 0 && m.files.Bytes() > o.Memory/10*9 // the system and others need some
+	if fits := m.files.Bytes() < o.Memory/10*9; fits { // the system and others need some
+		m.files.ReadAhead()
+	} else {
+		m.model.ReadAhead = o.Memory > 0
+	}
 	if err := m.usePacked(ctx, weights, o, packedLeast); err != nil {
 		return nil, errors.Join(err, m.Close())
 	}

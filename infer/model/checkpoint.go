@@ -23,6 +23,7 @@ type Checkpoint struct {
 	tensors map[string]Tensor
 	maps    []*mapfile.File
 	bytes   int64
+	ahead   *readAhead // nil = nobody asked for it
 }
 
 // WeightFile names one file of a checkpoint and where it lies.
@@ -72,8 +73,26 @@ func (c *Checkpoint) add(w WeightFile) error {
 	return nil
 }
 
+// ReadAhead asks the system to read all files, in order, and returns at once.
+func (c *Checkpoint) ReadAhead() {
+	if c.ahead != nil {
+		return
+	}
+	pieces := 0
+	for _, m := range c.maps {
+		pieces += len(m.Data)/readAheadPiece + 1
+	}
+	c.ahead = newReadAhead(pieces)
+	for _, m := range c.maps {
+		c.ahead.want(m.Data)
+	}
+}
+
 // Close unmaps the files; nothing may use their tensors any more.
 func (c *Checkpoint) Close() error {
+	if c.ahead != nil {
+		c.ahead.stop()
+	}
 	var errs []error
 	for _, m := range c.maps {
 		errs = append(errs, m.Close())

@@ -11,20 +11,22 @@ const (
 	// readAheadWorkers how many ask at a time: what disks need to be fast.
 	readAheadPiece   = 4 << 20
 	readAheadWorkers = 4
-	// readAheadQueue is how many pieces wait: four gigabytes.
+	// readAheadQueue is how many pieces of experts wait: four gigabytes.
 	readAheadQueue = 1024
 )
 
-// readAhead asks the system for bytes that a session will need soon, beside the
-// computation, where a model is larger than memory: bytes that are waited for page
-// by page come at a quarter of the disk's speed.
+// readAhead asks the system for bytes that will be needed soon, beside the
+// computation: bytes that are waited for page by page come at a quarter of the
+// disk's speed. A checkpoint asks for all its files after loading; where these are
+// larger than memory, sessions ask for experts instead, as they are chosen.
 type readAhead struct {
 	pieces  chan []byte
 	workers sync.WaitGroup
 }
 
-func newReadAhead() *readAhead {
-	r := &readAhead{pieces: make(chan []byte, readAheadQueue)}
+// newReadAhead has room for a number of pieces that wait.
+func newReadAhead(queue int) *readAhead {
+	r := &readAhead{pieces: make(chan []byte, queue)}
 	for range readAheadWorkers {
 		r.workers.Go(func() {
 			for p := range r.pieces {

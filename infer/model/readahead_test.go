@@ -83,3 +83,14 @@ func TestReadAheadFull(t *testing.T) {
 		t.Errorf("got a piece of %d bytes after stop", len(p))
 	}
 }
+
+// All files are asked for, once, and nothing waits for them.
+func TestCheckpointReadAhead(t *testing.T) {
+	_, _, files := openCheckpoint(t, "mixtral-4bit-64g-sharded")
+	files.ReadAhead()
+	first := files.ahead
+	files.ReadAhead()
+	if files.ahead != first || cap(first.pieces) < len(files.maps) {
+		t.Errorf("got %d places for %d files, begun anew: %v", cap(first.pieces), len(files.maps), files.ahead != first)
+	}
+}

@@ -83,7 +83,7 @@ func (m *Model) NewSession(o SessionOptions) *Session {
 			s.gate, s.up = make([]float32, n), make([]float32, n)
 		}
 		if m.ReadAhead {
-			s.ahead = newReadAhead()
+			s.ahead = newReadAhead(readAheadQueue)
 			s.wantAhead = s.ahead.want
 		}
 		s.outs = make([]kernel.Output, 0, 2*c.ExpertsPerToken)
