@@ -245,7 +245,7 @@ func (s *Sampler) weigh(top float32, least float64) (sum float64) {
 		b := int32(d * perUnit)
 		r := float64(b)*(1.0/perUnit) - d // exact: in (-1/64, 0]
 		w := 1 + float64(r*(1+float64(r*(0.5+float64(r*(1.0/6+float64(r*(1.0/24))))))))
-		w *= fallen[b]
+		w = float64(w * fallen[b])
 		ids[n], weights[n] = int32(i), w
 		sum += w
 		n++

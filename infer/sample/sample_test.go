@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"testing"
@@ -222,6 +223,33 @@ func TestSeed(t *testing.T) {
 	for _, test := range tests {
 		if got := draw(test.seed); !slices.Equal(got, test.want) {
 			t.Errorf("seed %d: got %v, want %v", test.seed, got, test.want)
+		}
+	}
+}
+
+// The same on every platform also with everything that is computed on the way.
+func TestSeedWithOptions(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	logits := make([]float32, 5000)
+	for i := range logits {
+		logits[i] = float32(rng.IntN(2000))/100 - 20
+	}
+	tests := []struct {
+		o    Options
+		want []int
+	}{
+		{Options{Temperature: 1.3}, []int{2743, 4736, 146, 2574, 4792, 895, 1588, 2038}},
+		{Options{Temperature: 0.8, TopP: 0.9}, []int{2743, 4737, 165, 2615, 4792, 854, 1563, 2015}},
+		{Options{Temperature: 2, TopK: 300, TopP: 0.95, MinP: 0.01, RepetitionPenalty: 1.1}, []int{2705, 4736, 165, 2615, 4787, 810, 1556, 1958}},
+	}
+	for _, test := range tests {
+		s := New(test.o, len(logits))
+		var got []int
+		for range 8 {
+			got = append(got, next(t, s, logits))
+		}
+		if !slices.Equal(got, test.want) {
+			t.Errorf("%+v: got %#v, want %v", test.o, got, test.want)
 		}
 	}
 }
