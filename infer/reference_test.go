@@ -24,7 +24,7 @@ func checkpointFiles(t testing.TB, dir string) infer.Files {
 // every scaling of rotary embeddings, a window shorter than the prompt.
 func TestCheckpoints(t *testing.T) {
 	dirs, err := filepath.Glob("testdata/checkpoints/*")
-	if err != nil || len(dirs) < 33 {
+	if err != nil || len(dirs) < 34 {
 		t.Fatalf("%d checkpoints, %v", len(dirs), err)
 	}
 	if testing.Short() {

@@ -35,7 +35,7 @@ var families = []family{
 	{"Qwen3MoeForCausalLM", nil, []string{"qwen3_moe"}, qwen3MoEConfig, loadQwenMoE},
 	{"GemmaForCausalLM", nil, []string{"gemma"}, gemmaConfig, loadGemma},
 	{"Gemma2ForCausalLM", nil, []string{"gemma2"}, gemma2Config, loadGemma2},
-	{"PhiForCausalLM", nil, []string{"phi"}, phiConfig, loadPhi},
+	{"PhiForCausalLM", nil, []string{"phi", "phi-msft"}, phiConfig, loadPhi},
 	{"Phi3ForCausalLM", nil, []string{"phi3"}, phi3Config, loadPhi3},
 	{"GPTNeoXForCausalLM", nil, []string{"gpt_neox"}, neoXConfig, loadNeoX},
 	{"FalconForCausalLM", []string{"RWForCausalLM"}, []string{"falcon", "RefinedWeb", "RefinedWebModel"}, falconConfig, loadFalcon},

@@ -76,7 +76,7 @@ func openAll(t testing.TB, paths ...string) *Checkpoint {
 // be the reference's to the last bit.
 func TestDenseMatrices(t *testing.T) {
 	dirs, err := filepath.Glob(filepath.Join(checkpoints, "*"))
-	if err != nil || len(dirs) < 33 {
+	if err != nil || len(dirs) < 34 {
 		t.Fatalf("%d checkpoints, %v", len(dirs), err)
 	}
 	compared := 0
@@ -186,7 +186,7 @@ func path(tensor string) string { return tensor[strings.LastIndexByte(tensor, '.
 // has one by the config.
 func neededBias(c Config, tensor string) bool {
 	switch {
-	case strings.Contains(tensor, "norm") || strings.Contains(tensor, "ln_"):
+	case strings.Contains(tensor, "norm") || strings.Contains(tensor, "ln_") || strings.Contains(tensor, "ln."):
 		return true
 	case strings.Contains(tensor, "q_proj") || strings.Contains(tensor, "k_proj") || strings.Contains(tensor, "v_proj") || strings.Contains(tensor, "query_key_value"):
 		return c.QKVBias
@@ -396,7 +396,7 @@ func TestParseConfigErrors(t *testing.T) {
 	}{
 		{`"architectures": ["OPTForCausalLM"], "model_type": "opt"`, ErrUnsupported, "OPTForCausalLM is not supported; the runner knows LlamaForCausalLM, MistralForCausalLM, MixtralForCausalLM"},
 		{`"architectures": ["MistralForCausalLM"]`, ErrCheckpoint, "architectures says MistralForCausalLM, but model_type says llama"},
-		{`"architectures": ["PhiForCausalLM"], "model_type": "phi-msft"`, ErrUnsupported, "PhiForCausalLM of model_type phi-msft"},
+		{`"architectures": ["PhiForCausalLM"], "model_type": "mixformer-sequential"`, ErrUnsupported, "PhiForCausalLM of model_type mixformer-sequential"},
 		{`"hidden_size": null`, ErrCheckpoint, "hidden_size is missing"},
 		{`"hidden_size": 64.5`, ErrCheckpoint, "hidden_size is 64.5"},
 		{`"hidden_act": "relu6"`, ErrUnsupported, "relu6"},

@@ -61,8 +61,21 @@ def quantize(w, rng, bits=4, group=32, act=False, sym=True, v2=False, scales="fl
     return tensors, torch.from_numpy(np.ascontiguousarray(dense.T))
 
 
+def fused(tensors, into):
+    """Queries, keys and values as one matrix of that name."""
+    out = {}
+    for name, t in tensors.items():
+        if re.search(r"\.[kv]_proj\.", name):
+            continue
+        if ".q_proj." in name:
+            parts = [tensors[name.replace("q_proj", p)] for p in ("q_proj", "k_proj", "v_proj")]
+            t = t if name.endswith("g_idx") else torch.cat(parts, -1)
+        out[name.replace("q_proj", into)] = t
+    return out
+
+
 class Maker:
-    def __init__(self, name, kind, config, head=False, zero_bias=False, rules={}, rename={}, extra={}, **quant):
+    def __init__(self, name, kind, config, head=False, zero_bias=False, rules={}, rename={}, extra={}, fuse=None, **quant):
         self.rng = np.random.default_rng(sum(map(ord, name)))
         torch.manual_seed(sum(map(ord, name)))
         config = {**SIZE, **config}
@@ -71,7 +84,7 @@ class Maker:
         self.config = AutoConfig.for_model(kind, **config)
         self.model = AutoModelForCausalLM.from_config(self.config, attn_implementation="eager").float().eval()
         self.name, self.head, self.zero_bias, self.rules, self.rename, self.quant = name, head, zero_bias, rules, rename, quant
-        self.tensors = dict(extra)
+        self.tensors, self.fuse = dict(extra), fuse
 
     @torch.no_grad()
     def weights(self):
@@ -154,6 +167,8 @@ class Maker:
                 for pattern, rule in self.rules.items()}
         with open(os.path.join(path, "config.json"), "w") as f:
             json.dump(edit(config), f, indent=1, sort_keys=True)
+        if self.fuse:
+            self.tensors = fused(self.tensors, self.fuse)
         for old, new in self.rename.items():
             self.tensors = {re.sub(old, new, k): v for k, v in self.tensors.items()}
         save_file({k: v.contiguous() for k, v in self.tensors.items()}, os.path.join(path, "model.safetensors"), {"format": "pt"})
@@ -181,6 +196,12 @@ def main(folder):
     Maker("gemma-4bit-32g-act", "gemma", dict(two, head_dim=24), act=True).write(
         folder, edit=older(rope_theta=10000.0, hidden_act="gelu"))
     Maker("phi-3bit-32g-qk-norm", "phi", dict(two, qk_layernorm=True, partial_rotary_factor=0.25), bits=3).write(folder)
+    first = {"n_embd": 64, "n_layer": 2, "n_head": 4, "n_inner": 96, "n_positions": 128, "rotary_dim": 8, "activation_function": "gelu_new",
+             "layer_norm_epsilon": 1e-5, "model_type": "phi-msft"}
+    Maker("phi-4bit-32g-first-names", "phi", dict(vocab_size=128), fuse="Wqkv", rename={
+        r"^lm_head\.": "lm_head.linear.", r"^model\.final_layernorm": "lm_head.ln", r"^model\.embed_tokens": "transformer.embd.wte",
+        r"^model\.layers": "transformer.h", "input_layernorm": "ln", r"self_attn\.dense": "mixer.out_proj", "self_attn": "mixer"}).write(
+            folder, edit=lambda c: {**first, **{k: c[k] for k in ("architectures", "vocab_size", "quantization_config", "eos_token_id")}})
     Maker("phi3-4bit-32g-window-act", "phi3", dict(two, sliding_window=9), act=True).write(folder)
     Maker("phi3-4bit-32g-longrope", "phi3", su).write(
         folder, (28, 50), 12, older(rope_theta=10000.0, rope_scaling=dict(type="su", short_factor=short, long_factor=long)))
