@@ -74,6 +74,14 @@ func (s *scanner) list(open, end byte, item func() error) error {
 	}
 }
 
+// end is the error of anything but blanks that is left.
+func (s *scanner) end() error {
+	if s.peek() != 0 || s.at < len(s.data) {
+		return s.unexpected("the end")
+	}
+	return nil
+}
+
 // unexpected says what stands where something else should.
 func (s *scanner) unexpected(want string) error {
 	return fmt.Errorf("%s where %s should be, at byte %d", kindOf(s.peek()), want, s.at)
@@ -162,7 +170,8 @@ func plain(quoted []byte) bool {
 func (s *scanner) id() (int32, error) {
 	raw := s.raw()
 	id, err := strconv.ParseInt(string(raw), 10, 64)
-	if err != nil || id < 0 || id >= maxIDs {
+	digit := len(raw) > 0 && '0' <= raw[0] && raw[0] <= '9' && (raw[0] != '0' || len(raw) == 1)
+	if err != nil || !digit || id >= maxIDs {
 		return 0, fmt.Errorf("id %.20s is not a whole number below %d", raw, maxIDs)
 	}
 	return int32(id), nil
@@ -181,10 +190,7 @@ func readObject(data []byte) (rawObject, error) {
 	}); err != nil {
 		return nil, err
 	}
-	if s.peek() != 0 || s.at < len(data) {
-		return nil, s.unexpected("the end")
-	}
-	return o, nil
+	return o, s.end()
 }
 
 // decode fills a struct from all values but those named.

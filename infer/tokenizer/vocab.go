@@ -91,6 +91,9 @@ func parseVocab(data []byte) (*vocabulary, error) {
 		entries = append(entries, entry{arena.Len(), id})
 		return nil
 	})
+	if err == nil {
+		err = s.end()
+	}
 	if err != nil {
 		return nil, formatError("model.vocab: %v", err)
 	}
