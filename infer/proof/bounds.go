@@ -126,8 +126,12 @@ func (s *signals) add(name string, value float64, limit string, bound float64, u
 
 // none says why a signal was not measured.
 func (s *signals) none(name, why string) {
-	if s.f.Cut && why == "" {
+	switch {
+	case why != "":
+	case s.f.Cut:
 		why = "no time was left for it"
+	default:
+		why = "the context is too short for it"
 	}
 	s.all = append(s.all, Signal{Name: name, Verdict: Unknown, Text: why})
 }
@@ -173,7 +177,7 @@ func (s *signals) known() {
 	s.add("known_text", best.Nats, most, bound, "nats per token", Suspect,
 		"a model that was never trained, one for another field or language, and a damaged one look like that: "+
 			"give a text that it must know with --text, or a sound branch with --against", "%s", text)
-	if known := &s.all[len(s.all)-1]; f.Cut && known.Verdict != Good {
+	if known := &s.all[len(s.all)-1]; !f.AllTexts && known.Verdict != Good {
 		known.Verdict, known.Hint = Unknown, ""
 		known.Text += "; no time was left for all of the others"
 	}
@@ -349,7 +353,7 @@ func (s *signals) against() {
 func (s *signals) gravity() {
 	f := s.f
 	best, ok := f.Best()
-	if !ok || f.Cut || best.Nats < almost*f.Guessing() || len(f.Written) == 0 {
+	if !ok || !f.AllTexts || best.Nats < almost*f.Guessing() || len(f.Written) == 0 {
 		return
 	}
 	w := f.own()

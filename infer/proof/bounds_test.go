@@ -15,7 +15,7 @@ func sound() *Facts {
 			{Kind: english[0].kind, Chat: true, Tokens: 100, Nats: 1.1, Entropy: 1.1},
 			{Kind: english[1].kind, Tokens: 40, Nats: 1, Entropy: 1},
 		},
-		EndRank: 1, Start: &start,
+		AllTexts: true, EndRank: 1, Start: &start,
 		Continuations: []Continuation{{"a", "b", 1}, {"c", "d", 10}, {"e", "f", 600}},
 		Written:       []Written{{IDs: make([]int, 60), Entropy: 0.5, Variety: 0.9}, {IDs: make([]int, 40), Entropy: 1, Loop: 0.9, Variety: 0.1}},
 		Format:        Format{Template: "tokenizer_config.json", Ends: 1},
@@ -61,7 +61,10 @@ func TestSignals(t *testing.T) {
 			f.Written[1].Loop, f.Written[1].Variety = 0, 1
 		}, []string{"known_text suspect", "continuations unknown"}},
 		{"knows no text at all, and babbles", broken, []string{"known_text broken", "continuations unknown", "end_of_turn unknown"}},
-		{"the same, and time ran out", func(f *Facts) { broken(f); f.Cut = true }, []string{"known_text unknown", "continuations unknown", "end_of_turn unknown"}},
+		{"the same, and time ran out", func(f *Facts) {
+			broken(f)
+			f.AllTexts = false
+		}, []string{"known_text unknown", "continuations unknown", "end_of_turn unknown"}},
 		{"knows a given text", func(f *Facts) {
 			broken(f)
 			f.Written[0].Entropy, f.Written[1].Entropy = 0.5, 1
@@ -83,6 +86,7 @@ func TestSignals(t *testing.T) {
 		{"against the same", func(f *Facts) { f.Against = against(95, 0.05, 2) }, nil},
 		{"against another", func(f *Facts) { f.Against = against(50, 0.5, 9); f.Against.Tokens = 1 },
 			[]string{"against_agreement suspect", "against_kl suspect", "against_kl_max suspect", "against_tokens suspect"}},
+		{"a short context", func(f *Facts) { f.Start, f.EndRank, f.Written = nil, 0, nil }, []string{"entropy_high unknown", "entropy_low unknown", "loops unknown", "variety unknown", "end_of_turn unknown", "answer unknown"}},
 		{"no tokenizer", func(f *Facts) { f.NoText, f.Texts, f.Continuations = "none", nil, nil }, []string{"known_text unknown"}},
 	} {
 		f := sound()

@@ -13,12 +13,12 @@
 //
 //	facts := Run(model)
 //	  read the tale, always whole          finite, known_text
-//	  read it again                        repeatable
-//	  write four texts                     entropy, loops, variety, stray, specials
 //	  the tale as an answer of a chat      end_of_turn, answer
 //	  the other texts; facts               known_text, continuations
-//	  float32 and int16 side by side       int16_*
+//	  write four texts                     entropy, loops, variety, stray, specials
 //	  the other model side by side         against_*
+//	  read the tale again                  repeatable
+//	  float32 and int16 side by side       int16_*
 //	signals := facts.Signals()
 //
 // Each signal is weak. What kinds of damage show in which is in docs/verdict.md,

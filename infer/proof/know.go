@@ -30,6 +30,19 @@ func (r *run) know(ctx context.Context) error {
 	if r.tok == nil {
 		return nil
 	}
+	if err := r.readTexts(ctx); err != nil {
+		return err
+	}
+	r.facts.AllTexts = true
+	if !r.facts.English() {
+		return nil
+	}
+	return r.continuations(ctx)
+}
+
+// readTexts reads the fixed texts, those in other languages only if no other is
+// known.
+func (r *run) readTexts(ctx context.Context) error {
 	if err := r.chatText(ctx); err != nil {
 		return err
 	}
@@ -44,10 +57,7 @@ func (r *run) know(ctx context.Context) error {
 	if best, ok := r.facts.Best(); !ok || !r.facts.knows(best) {
 		return r.texts(ctx, others)
 	}
-	if !r.facts.English() {
-		return nil
-	}
-	return r.continuations(ctx)
+	return nil
 }
 
 // knowsTale reports whether the model knows the tale, read as it is.

@@ -60,8 +60,8 @@ var prompts = []struct {
 	raw    bool
 	tokens int // at most
 }{
-	{ask, false, 72},
-	{"Once upon a time", true, 48},
-	{"What is the capital of France?", false, 24},
-	{"The best way to learn is", true, 24},
+	{ask, false, 64},
+	{"Once upon a time", true, 32},
+	{"What is the capital of France?", false, 16},
+	{"The best way to learn is", true, 16},
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/qbranch/qbranch/cmd/qbranch/internal/app"
+	"github.com/qbranch/qbranch/infer/proof"
 )
 
 var update = flag.Bool("update", false, "write the table of docs/verdict.md")
@@ -74,12 +75,12 @@ func breakageRow(t *testing.T, w *world, name string, damage func(*patient), aga
 	target := p.write()
 	rep, err := w.Prove(context.Background(), target, app.ProveOptions{Against: against})
 	compared := true
-	var proof *app.ProofError
+	var refused *app.ProofError
 	if rep == nil && app.FailureOf(err) == app.FailureUsage { // not of the same shape
 		compared = false
 		rep, err = w.Prove(context.Background(), target, app.ProveOptions{})
 	}
-	if rep == nil || err != nil && !errors.As(err, &proof) || (rep.Verdict == app.Sound) != (err == nil) {
+	if rep == nil || err != nil && !errors.As(err, &refused) || (rep.Verdict == app.Sound) != (err == nil) {
 		t.Fatalf("%s: %+v, %v", name, rep, err)
 	}
 	var codes []string
@@ -92,13 +93,17 @@ func breakageRow(t *testing.T, w *world, name string, damage func(*patient), aga
 	if !slices.ContainsFunc(rep.Reasons, func(s string) bool { return !strings.HasPrefix(s, "against ") }) {
 		alone = app.Sound
 	}
+	signals := rep.Signals
+	if rep.Run == nil {
+		signals = wouldSay(t, w, target, against)
+	}
 	row := []string{name, strings.Join(codes, ", ")}
 	for _, s := range shown[:unaided] {
-		row = append(row, cell(rep, s))
+		row = append(row, cell(signals, s))
 	}
 	row = append(row, alone)
 	for _, s := range shown[unaided:] {
-		row = append(row, cell(rep, s))
+		row = append(row, cell(signals, s))
 	}
 	if !compared {
 		return append(row, "refused")
@@ -106,14 +111,33 @@ func breakageRow(t *testing.T, w *world, name string, damage func(*patient), aga
 	return append(row, rep.Verdict)
 }
 
+// wouldSay runs what is not run, since its files are found bad before.
+func wouldSay(t *testing.T, w *world, target, against app.Target) []app.Signal {
+	t.Helper()
+	var models [2]*app.Model
+	for i, x := range []app.Target{target, against} {
+		m, err := w.LoadModel(context.Background(), x)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		models[i] = m
+	}
+	facts, err := proof.Run(context.Background(), models[0].Model, proof.Options{Against: models[1].Model})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return facts.Signals()
+}
+
 // cell is the value of a signal, bold where it speaks against the branch, in
 // brackets where it is not counted.
-func cell(rep *app.ProveReport, name string) string {
-	i := slices.IndexFunc(rep.Signals, func(s app.Signal) bool { return s.Name == name })
-	if i < 0 || rep.Signals[i].Value == nil {
+func cell(signals []app.Signal, name string) string {
+	i := slices.IndexFunc(signals, func(s app.Signal) bool { return s.Name == name })
+	if i < 0 || signals[i].Value == nil {
 		return "–"
 	}
-	s := rep.Signals[i]
+	s := signals[i]
 	value := fmt.Sprintf("%.2g", *s.Value)
 	if *s.Value >= 100 {
 		value = fmt.Sprintf("%.0f", *s.Value)

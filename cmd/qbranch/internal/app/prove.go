@@ -48,6 +48,7 @@ type ProveOptions struct {
 	Total   func(bytes int64) // as of VerifyOptions
 	Done    func(bytes int64)
 	Notify  func(Event)
+	Running func() // when everything was read and the run begins
 }
 
 // ProveReport is a verdict and what it rests on.
@@ -138,6 +139,9 @@ func (a *App) Prove(ctx context.Context, t Target, o ProveOptions) (*ProveReport
 		rep.Against = o.Against.String()
 	}
 	if err == nil {
+		if o.Running != nil {
+			o.Running()
+		}
 		if err = rep.run(ctx, a, t, other, o); err != nil && rep.CannotRun == "" {
 			return nil, err
 		}

@@ -64,7 +64,7 @@ damage shows, and what kind does not.`,
 			return r.prove(cmd.Context(), a, t, o)
 		},
 	}
-	cmd.Flags().DurationVar(&f.budget, "time", app.DefaultProveBudget, "run for at most `TIME` after the first text")
+	cmd.Flags().DurationVar(&f.budget, "time", app.DefaultProveBudget, "run for at most `TIME` after it has read the first text")
 	cmd.Flags().StringVar(&f.against, "against", "", "compare it with `REF|DIR`, another branch of the same model that is here")
 	cmd.Flags().StringVar(&f.text, "text", "", "read `FILE`, too, a text that the model must know (- for standard input)")
 	r.jsonFlag(cmd)
@@ -119,6 +119,9 @@ func (r *run) prove(ctx context.Context, a *app.App, t app.Target, o app.ProveOp
 	p.start()
 	o.Total = func(n int64) { total.Store(n) }
 	o.Done = func(n int64) { done.Add(n) }
+	if isTerminal(r.Err) && !r.quiet && !r.json {
+		o.Running = func() { p.message("  running it on the CPU") }
+	}
 	report, err := a.Prove(ctx, t, o)
 	p.stop()
 	if report == nil {
