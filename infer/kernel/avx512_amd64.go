@@ -26,7 +26,7 @@ func unpack8AVX512(tile []byte, w []byte, stride int, rows int)
 func finishAVX512(y []float32, acc []int32, zeros []int32, scales []float32, scale float32, sum int32)
 
 // halfAVX512 is the kernel half.
-func halfAVX512(dst []float32, src []byte)
+func halfAVX512(dst []float32, src []byte, ahead int)
 
 // tileAVX512 is the kernel tile.
 func tileAVX512(y []float32, tile []byte, x []byte, d *byte)

@@ -602,20 +602,22 @@ loop:
 	VZEROUPPER
 	RET
 
-// func halfAVX512(dst []float32, src []byte)
-// Requires: AVX, AVX512F
-TEXT ·halfAVX512(SB), NOSPLIT, $0-48
-	MOVQ dst_base+0(FP), AX
-	MOVQ dst_len+8(FP), CX
-	MOVQ src_base+24(FP), DX
+// func halfAVX512(dst []float32, src []byte, ahead int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·halfAVX512(SB), NOSPLIT, $0-56
+	MOVQ ahead+48(FP), AX
+	MOVQ dst_base+0(FP), CX
+	MOVQ dst_len+8(FP), DX
+	MOVQ src_base+24(FP), BX
 
 loop:
-	VCVTPH2PS (DX), Z0
-	VMOVUPS   Z0, (AX)
-	ADDQ      $0x20, DX
-	ADDQ      $0x40, AX
-	SUBQ      $0x10, CX
-	JG        loop
+	PREFETCHT1 (BX)(AX*1)
+	VCVTPH2PS  (BX), Z0
+	VMOVUPS    Z0, (CX)
+	ADDQ       $0x20, BX
+	ADDQ       $0x40, CX
+	SUBQ       $0x10, DX
+	JG         loop
 	VZEROUPPER
 	RET
 
@@ -1280,8 +1282,8 @@ TEXT ·dotF16AVX512(SB), NOSPLIT, $0-52
 wide:
 	CMPQ        CX, $0x40
 	JL          rest
-	PREFETCHT0  1024(DX)
-	PREFETCHT0  1088(DX)
+	PREFETCHT0  2048(DX)
+	PREFETCHT0  2112(DX)
 	VCVTPH2PS   (DX), Z4
 	VFMADD231PS (AX), Z4, Z0
 	VCVTPH2PS   32(DX), Z4
@@ -1342,8 +1344,8 @@ TEXT ·dotBF16AVX512(SB), NOSPLIT, $0-52
 wide:
 	CMPQ        CX, $0x40
 	JL          rest
-	PREFETCHT0  1024(DX)
-	PREFETCHT0  1088(DX)
+	PREFETCHT0  2048(DX)
+	PREFETCHT0  2112(DX)
 	VPMOVZXWD   (DX), Z4
 	VPSLLD      $0x10, Z4, Z4
 	VFMADD231PS (AX), Z4, Z0

@@ -26,8 +26,8 @@ type instructions struct {
 	// each other, two bytes a slot.
 	regions func(bits int) int
 
-	// half converts float16 values.
-	half func(dst []float32, src []byte)
+	// half converts float16 values; those ahead bytes further will be next.
+	half func(dst []float32, src []byte, ahead int)
 
 	// moveBits is dst |= (src >> shift & mask) << to, word by word.
 	moveBits func(dst, src []byte, shift int, mask uint32, to int)

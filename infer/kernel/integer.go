@@ -71,7 +71,7 @@ func finishGo(y []float32, acc, zeros []int32, scales []float32, scale float32, 
 	}
 }
 
-func halfGo(dst []float32, src []byte) {
+func halfGo(dst []float32, src []byte, _ int) {
 	for i := range dst {
 		dst[i] = half(binary.LittleEndian.Uint16(src[2*i:]))
 	}
@@ -137,13 +137,17 @@ func (p *packed) part(isa *instructions, s *scratch, a *activations, y []float32
 			rows := min(passRows, int(b.rows)-done)
 			at := isa.xOffset(p.in.bits, row+done)
 			w := p.words[(int(b.row)+done)*stride+4*n0:]
+			ahead := passRows * stride
+			if int(b.row)+done+passRows >= p.in.rows { // nothing comes after
+				ahead = 0
+			}
 			for t := range tokens {
 				x := a.container(t, container)[at:]
 				acc := c.acc[t*padded:][:padded]
 				if full := cols / lanes * lanes; full == cols {
-					dot(acc, w, stride, rows, x, passRows*stride)
+					dot(acc, w, stride, rows, x, ahead)
 				} else {
-					dot(acc[:full], w, stride, rows, x, passRows*stride)
+					dot(acc[:full], w, stride, rows, x, ahead)
 					dot(acc[full:], c.copyTail(w, stride, rows, full, cols), 4*lanes, rows, x, 0)
 				}
 			}
@@ -173,7 +177,7 @@ func (p *packed) loadGroup(isa *instructions, s *intScratch, group int32, n0, co
 	}
 	q := p.q
 	if q.Scales.dtype == typeF16 && cols%lanes == 0 {
-		isa.half(s.scales[:cols], q.Scales.raw[2*(int(group)*q.N+n0):])
+		isa.half(s.scales[:cols], q.Scales.raw[2*(int(group)*q.N+n0):], 2*q.N)
 	} else {
 		q.Scales.Read(s.scales[:cols], int(group)*q.N+n0)
 	}

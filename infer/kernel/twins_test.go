@@ -173,7 +173,7 @@ func TestVectorTwins(t *testing.T) {
 				"dotF16":    func(isa *instructions) []float32 { return []float32{isa.dotF16(a, raw[1:])} },
 				"dotBF16":   func(isa *instructions) []float32 { return []float32{isa.dotBF16(a, raw[1:])} },
 				"dotRawF32": func(isa *instructions) []float32 { return []float32{isa.dotRawF32(b, raw[1:])} },
-				"half":      func(isa *instructions) []float32 { y := make([]float32, n); isa.half(y, raw[1:]); return y },
+				"half":      func(isa *instructions) []float32 { y := make([]float32, n); isa.half(y, raw[1:], 0); return y },
 				"add":       func(isa *instructions) []float32 { y := append([]float32(nil), a...); isa.add(y, b); return y },
 				"multiply":  func(isa *instructions) []float32 { y := append([]float32(nil), a...); isa.multiply(y, b); return y },
 				"scale":     func(isa *instructions) []float32 { y := append([]float32(nil), a...); isa.scale(y, 0.3); return y },

@@ -197,12 +197,14 @@ func param(name string) Mem {
 }
 
 func half() {
-	TEXT("halfAVX512", NOSPLIT, "func(dst []float32, src []byte)")
+	TEXT("halfAVX512", NOSPLIT, "func(dst []float32, src []byte, ahead int)")
 	Doc("halfAVX512 is the kernel half.")
+	ahead := Load(Param("ahead"), GP64())
 	dst, n := Load(Param("dst").Base(), GP64()), Load(Param("dst").Len(), GP64())
 	src := Load(Param("src").Base(), GP64())
 	Label("loop")
 	v := ZMM()
+	PREFETCHT1(Mem{Base: src, Index: ahead, Scale: 1})
 	VCVTPH2PS(Mem{Base: src}, v)
 	VMOVUPS(v, Mem{Base: dst})
 	ADDQ(U8(32), src)

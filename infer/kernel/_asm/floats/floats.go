@@ -194,8 +194,8 @@ func (s Set) dot(name string, typ int) {
 	CMPQ(n, U8(64))
 	JL(LabelRef("rest"))
 	if typ != asF32 {
-		PREFETCHT0(Mem{Base: pb}.Offset(1024))
-		PREFETCHT0(Mem{Base: pb}.Offset(1088))
+		PREFETCHT0(Mem{Base: pb}.Offset(2048))
+		PREFETCHT0(Mem{Base: pb}.Offset(2112))
 	}
 	for i := range 4 {
 		step(i, i)
