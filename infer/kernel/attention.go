@@ -11,6 +11,8 @@ type Attention struct {
 	Window       int     // positions looked at, its own included; 0 = all
 	Scale        float32 // of scores
 	Cap          float32 // scores are bent to stay below it; 0 = not
+
+	heads int // of a part
 }
 
 // togetherHeads is how many heads with the same keys are computed together.
@@ -20,21 +22,27 @@ const togetherHeads = 4
 func (p *Pool) Attend(a *Attention) error {
 	p.attention = a
 	defer func() { p.attention = nil }()
+	// A part is all heads with the same keys, which are then read from memory
+	// once, unless that leaves goroutines without work.
+	a.heads = a.Heads / a.Keys.heads
+	if a.Keys.heads < 2*len(p.spaces) {
+		a.heads = togetherHeads
+	}
 	return p.run(a.Keys.heads * a.groups())
 }
 
 // groups is the number of parts that the queries of a key head are split into.
 func (a *Attention) groups() int {
-	return (a.Heads/a.Keys.heads + togetherHeads - 1) / togetherHeads
+	return (a.Heads/a.Keys.heads + a.heads - 1) / a.heads
 }
 
-// part computes a few heads with the same keys, for all tokens.
+// part computes some heads with the same keys, for all tokens.
 func (a *Attention) part(isa *instructions, s *scratch, part int) {
 	groups, dim := a.groups(), a.Keys.dim
 	shared := part / groups
 	perKey := a.Heads / a.Keys.heads
-	head := part % groups * togetherHeads
-	heads := min(togetherHeads, perKey-head)
+	head := part % groups * a.heads
+	heads := min(a.heads, perKey-head)
 	head += shared * perKey
 	for t := range a.Tokens {
 		last := a.Pos + t
@@ -50,7 +58,10 @@ func (a *Attention) part(isa *instructions, s *scratch, part int) {
 			}
 			continue
 		}
-		a.int(isa, s, out, q, shared, heads, first, last-first+1)
+		for h := 0; h < heads; h += togetherHeads {
+			n := min(togetherHeads, heads-h)
+			a.int(isa, s, out[h*dim:][:n*dim], q[h*dim:][:n*dim], shared, n, first, last-first+1)
+		}
 	}
 }
 
@@ -78,7 +89,7 @@ func (a *Attention) bend(scores []float32) {
 	}
 }
 
-// int computes some heads with the same keys together.
+// int computes up to four heads with the same keys together.
 func (a *Attention) int(isa *instructions, s *scratch, out, q []float32, shared, heads, first, n int) {
 	dim := a.Keys.dim
 	if dim%lanes != 0 { // what no kernel is made for

@@ -38,7 +38,7 @@ func arrange8AVX2(dst *[256]byte, ints *[128]int16)
 func finishAVX2(y []float32, acc []int32, zeros []int32, scales []float32, scale float32, sum int32)
 
 // halfAVX2 is the kernel half.
-func halfAVX2(dst []float32, src []byte)
+func halfAVX2(dst []float32, src []byte, ahead int)
 
 // tileAVX2 is the kernel tile.
 func tileAVX2(y []float32, tile []byte, x []byte, d *byte)
@@ -76,6 +76,9 @@ func normAVX2(dst []float32, src []float32, weight []float32, scale float32)
 // scaleAVX2 is the kernel scale.
 func scaleAVX2(x []float32, factor float32)
 
+// largestAVX2 is the kernel largest.
+func largestAVX2(x []float32) float32
+
 // expSumAVX2 is the kernel expSum.
 func expSumAVX2(x []float32, top float32) float32
 
@@ -93,6 +96,12 @@ func keyDots4AVX2(scores []float32, stride int, q []float32, dim int, keys []int
 
 // valueSum4AVX2 is the kernel valueSum for 4 heads.
 func valueSum4AVX2(out []float32, dim int, weights []float32, stride int, n int, values []int16)
+
+// dequantRowAVX2 is the kernel dequantRow.
+func dequantRowAVX2(dst []float32, scale []float32, zero []float32, words []uint32, shift uint64, mask uint32)
+
+// addProductAVX2 is the kernel addProduct.
+func addProductAVX2(y []float32, x []float32, tile []float32)
 
 // readAVX2 reads all of p, a multiple of 512 bytes.
 func readAVX2(p []byte) byte

@@ -1155,22 +1155,24 @@ loop:
 	VZEROUPPER
 	RET
 
-// func halfAVX2(dst []float32, src []byte)
-// Requires: AVX, F16C
-TEXT ·halfAVX2(SB), NOSPLIT, $0-48
-	MOVQ dst_base+0(FP), AX
-	MOVQ dst_len+8(FP), CX
-	MOVQ src_base+24(FP), DX
+// func halfAVX2(dst []float32, src []byte, ahead int)
+// Requires: AVX, F16C, MMX+
+TEXT ·halfAVX2(SB), NOSPLIT, $0-56
+	MOVQ ahead+48(FP), AX
+	MOVQ dst_base+0(FP), CX
+	MOVQ dst_len+8(FP), DX
+	MOVQ src_base+24(FP), BX
 
 loop:
-	VCVTPH2PS (DX), Y0
-	VMOVUPS   Y0, (AX)
-	VCVTPH2PS 16(DX), Y0
-	VMOVUPS   Y0, 32(AX)
-	ADDQ      $0x20, DX
-	ADDQ      $0x40, AX
-	SUBQ      $0x10, CX
-	JG        loop
+	PREFETCHT0 (BX)(AX*1)
+	VCVTPH2PS  (BX), Y0
+	VMOVUPS    Y0, (CX)
+	VCVTPH2PS  16(BX), Y0
+	VMOVUPS    Y0, 32(CX)
+	ADDQ       $0x20, BX
+	ADDQ       $0x40, CX
+	SUBQ       $0x10, DX
+	JG         loop
 	VZEROUPPER
 	RET
 
@@ -1736,8 +1738,8 @@ TEXT ·dotF16AVX2(SB), NOSPLIT, $0-52
 wide:
 	CMPQ        CX, $0x40
 	JL          rest
-	PREFETCHT0  1024(DX)
-	PREFETCHT0  1088(DX)
+	PREFETCHT0  2048(DX)
+	PREFETCHT0  2112(DX)
 	VCVTPH2PS   (DX), Y8
 	VCVTPH2PS   16(DX), Y9
 	VFMADD231PS (AX), Y8, Y0
@@ -1818,8 +1820,8 @@ TEXT ·dotBF16AVX2(SB), NOSPLIT, $0-52
 wide:
 	CMPQ        CX, $0x40
 	JL          rest
-	PREFETCHT0  1024(DX)
-	PREFETCHT0  1088(DX)
+	PREFETCHT0  2048(DX)
+	PREFETCHT0  2112(DX)
 	VPMOVZXWD   (DX), Y8
 	VPSLLD      $0x10, Y8, Y8
 	VPMOVZXWD   16(DX), Y9
@@ -1981,6 +1983,31 @@ loop:
 	ADDQ    $0x40, AX
 	SUBQ    $0x10, CX
 	JG      loop
+	VZEROUPPER
+	RET
+
+// func largestAVX2(x []float32) float32
+// Requires: AVX
+TEXT ·largestAVX2(SB), NOSPLIT, $0-28
+	MOVQ    x_base+0(FP), AX
+	MOVQ    x_len+8(FP), CX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+
+loop:
+	VMAXPS       (AX), Y0, Y0
+	VMAXPS       32(AX), Y1, Y1
+	ADDQ         $0x40, AX
+	SUBQ         $0x10, CX
+	JG           loop
+	VMAXPS       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VMAXPS       X1, X0, X1
+	VPSHUFD      $0x4e, X1, X0
+	VMAXPS       X0, X1, X1
+	VPSHUFD      $0xb1, X1, X0
+	VMAXPS       X0, X1, X1
+	VMOVSS       X1, ret+24(FP)
 	VZEROUPPER
 	RET
 
@@ -2260,7 +2287,7 @@ DATA number80000000<>+28(SB)/4, $0x80000000
 GLOBL number80000000<>(SB), RODATA|NOPTR, $32
 
 // func keyDots1AVX2(scores []float32, stride int, q []float32, dim int, keys []int16, scales []float32)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·keyDots1AVX2(SB), NOSPLIT, $0-112
 	MOVQ scores_base+0(FP), AX
 	MOVQ stride+24(FP), CX
@@ -2290,6 +2317,8 @@ tile:
 	LEAQ    (R9)(R9*2), R13
 
 dim0:
+	PREFETCHT0   4096(R11)
+	PREFETCHT0   4160(R11)
 	VPMOVSXWD    (R11), Y8
 	VCVTDQ2PS    Y8, Y8
 	VPMOVSXWD    16(R11), Y9
@@ -2345,7 +2374,7 @@ dim0:
 	RET
 
 // func valueSum1AVX2(out []float32, dim int, weights []float32, stride int, n int, values []int16)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·valueSum1AVX2(SB), NOSPLIT, $0-96
 	MOVQ out_base+0(FP), AX
 	MOVQ dim+24(FP), CX
@@ -2370,6 +2399,7 @@ slab1:
 	MOVQ    SI, R10
 
 slab1_loop:
+	PREFETCHT0   4096(R9)
 	VBROADCASTSS (R8), Y2
 	VPMOVSXWD    (R9), Y3
 	VCVTDQ2PS    Y3, Y3
@@ -2395,7 +2425,7 @@ slab1_end:
 	RET
 
 // func keyDots4AVX2(scores []float32, stride int, q []float32, dim int, keys []int16, scales []float32)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·keyDots4AVX2(SB), NOSPLIT, $0-112
 	MOVQ scores_base+0(FP), AX
 	MOVQ stride+24(FP), CX
@@ -2425,6 +2455,8 @@ tile:
 	LEAQ    (R9)(R9*2), R13
 
 dim0:
+	PREFETCHT0   4096(R11)
+	PREFETCHT0   4160(R11)
 	VPMOVSXWD    (R11), Y8
 	VCVTDQ2PS    Y8, Y8
 	VPMOVSXWD    16(R11), Y9
@@ -2486,6 +2518,8 @@ dim0:
 	LEAQ         (R9)(R9*2), R13
 
 dim1:
+	PREFETCHT0   4096(R11)
+	PREFETCHT0   4160(R11)
 	VPMOVSXWD    (R11), Y8
 	VCVTDQ2PS    Y8, Y8
 	VPMOVSXWD    16(R11), Y9
@@ -2549,6 +2583,8 @@ dim1:
 	LEAQ         (R9)(R9*2), R13
 
 dim2:
+	PREFETCHT0   4096(R11)
+	PREFETCHT0   4160(R11)
 	VPMOVSXWD    (R11), Y8
 	VCVTDQ2PS    Y8, Y8
 	VPMOVSXWD    16(R11), Y9
@@ -2614,6 +2650,8 @@ dim2:
 	LEAQ         (R9)(R9*2), R13
 
 dim3:
+	PREFETCHT0   4096(R11)
+	PREFETCHT0   4160(R11)
 	VPMOVSXWD    (R11), Y8
 	VCVTDQ2PS    Y8, Y8
 	VPMOVSXWD    16(R11), Y9
@@ -2672,7 +2710,7 @@ dim3:
 	RET
 
 // func valueSum4AVX2(out []float32, dim int, weights []float32, stride int, n int, values []int16)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·valueSum4AVX2(SB), NOSPLIT, $0-96
 	MOVQ out_base+0(FP), AX
 	MOVQ dim+24(FP), CX
@@ -2703,6 +2741,7 @@ slab1:
 	MOVQ    SI, R12
 
 slab1_loop:
+	PREFETCHT0   4096(R11)
 	VBROADCASTSS (R10), Y8
 	VBROADCASTSS (R10)(BX*1), Y9
 	VBROADCASTSS (R10)(BX*2), Y10
@@ -2742,6 +2781,94 @@ slab1_loop:
 	JMP          slab1
 
 slab1_end:
+	VZEROUPPER
+	RET
+
+// func dequantRowAVX2(dst []float32, scale []float32, zero []float32, words []uint32, shift uint64, mask uint32)
+// Requires: AVX, AVX2
+TEXT ·dequantRowAVX2(SB), NOSPLIT, $0-108
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         dst_len+8(FP), CX
+	MOVQ         scale_base+24(FP), DX
+	MOVQ         zero_base+48(FP), BX
+	MOVQ         words_base+72(FP), SI
+	MOVQ         shift+96(FP), DI
+	VMOVQ        DI, X0
+	MOVL         mask+104(FP), DI
+	VMOVD        DI, X1
+	VBROADCASTSS X1, Y1
+
+loop:
+	VMOVUPS   (SI), Y2
+	VMOVUPS   32(SI), Y3
+	VPSRLD    X0, Y2, Y2
+	VPAND     Y1, Y2, Y2
+	VCVTDQ2PS Y2, Y2
+	VSUBPS    (BX), Y2, Y2
+	VMULPS    (DX), Y2, Y2
+	VPSRLD    X0, Y3, Y3
+	VPAND     Y1, Y3, Y3
+	VCVTDQ2PS Y3, Y3
+	VSUBPS    32(BX), Y3, Y3
+	VMULPS    32(DX), Y3, Y3
+	VMOVUPS   Y2, (AX)
+	VMOVUPS   Y3, 32(AX)
+	ADDQ      $0x40, AX
+	ADDQ      $0x40, DX
+	ADDQ      $0x40, BX
+	ADDQ      $0x40, SI
+	SUBQ      $0x10, CX
+	JG        loop
+	VZEROUPPER
+	RET
+
+// func addProductAVX2(y []float32, x []float32, tile []float32)
+// Requires: AVX
+TEXT ·addProductAVX2(SB), NOSPLIT, $0-72
+	MOVQ y_base+0(FP), AX
+	MOVQ y_len+8(FP), CX
+	MOVQ x_base+24(FP), DX
+	MOVQ x_len+32(FP), BX
+	MOVQ tile_base+48(FP), SI
+
+columns:
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	MOVQ    DX, DI
+	MOVQ    SI, R8
+	MOVQ    BX, R9
+
+rows:
+	VBROADCASTSS (DI), Y3
+	VMULPS       (R8), Y3, Y2
+	VMULPS       32(R8), Y3, Y3
+	VBROADCASTSS 4(DI), Y5
+	VMULPS       256(R8), Y5, Y4
+	VMULPS       288(R8), Y5, Y5
+	VBROADCASTSS 8(DI), Y7
+	VMULPS       512(R8), Y7, Y6
+	VMULPS       544(R8), Y7, Y7
+	VBROADCASTSS 12(DI), Y9
+	VMULPS       768(R8), Y9, Y8
+	VMULPS       800(R8), Y9, Y9
+	VADDPS       Y4, Y2, Y2
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y2, Y0, Y0
+	VADDPS       Y5, Y3, Y3
+	VADDPS       Y9, Y7, Y7
+	VADDPS       Y7, Y3, Y3
+	VADDPS       Y3, Y1, Y1
+	ADDQ         $0x10, DI
+	ADDQ         $0x00000400, R8
+	SUBQ         $0x04, R9
+	JG           rows
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         $0x40, AX
+	ADDQ         $0x40, SI
+	SUBQ         $0x10, CX
+	JG           columns
 	VZEROUPPER
 	RET
 

@@ -67,6 +67,9 @@ func normAVX512(dst []float32, src []float32, weight []float32, scale float32)
 // scaleAVX512 is the kernel scale.
 func scaleAVX512(x []float32, factor float32)
 
+// largestAVX512 is the kernel largest.
+func largestAVX512(x []float32) float32
+
 // expSumAVX512 is the kernel expSum.
 func expSumAVX512(x []float32, top float32) float32
 
@@ -84,6 +87,12 @@ func keyDots4AVX512(scores []float32, stride int, q []float32, dim int, keys []i
 
 // valueSum4AVX512 is the kernel valueSum for 4 heads.
 func valueSum4AVX512(out []float32, dim int, weights []float32, stride int, n int, values []int16)
+
+// dequantRowAVX512 is the kernel dequantRow.
+func dequantRowAVX512(dst []float32, scale []float32, zero []float32, words []uint32, shift uint64, mask uint32)
+
+// addProductAVX512 is the kernel addProduct.
+func addProductAVX512(y []float32, x []float32, tile []float32)
 
 // readAVX512 reads all of p, a multiple of 512 bytes.
 func readAVX512(p []byte) byte

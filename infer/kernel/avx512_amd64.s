@@ -1474,6 +1474,30 @@ loop:
 	VZEROUPPER
 	RET
 
+// func largestAVX512(x []float32) float32
+// Requires: AVX, AVX512F
+TEXT ·largestAVX512(SB), NOSPLIT, $0-28
+	MOVQ    x_base+0(FP), AX
+	MOVQ    x_len+8(FP), CX
+	VMOVUPS (AX), Z0
+
+loop:
+	VMAXPS        (AX), Z0, Z0
+	ADDQ          $0x40, AX
+	SUBQ          $0x10, CX
+	JG            loop
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VMAXPS        Y1, Y0, Y1
+	VEXTRACTF128  $0x01, Y1, X0
+	VMAXPS        X0, X1, X0
+	VPSHUFD       $0x4e, X0, X1
+	VMAXPS        X1, X0, X0
+	VPSHUFD       $0xb1, X0, X1
+	VMAXPS        X1, X0, X0
+	VMOVSS        X0, ret+24(FP)
+	VZEROUPPER
+	RET
+
 // func expSumAVX512(x []float32, top float32) float32
 // Requires: AVX, AVX512F
 TEXT ·expSumAVX512(SB), NOSPLIT, $0-36
@@ -1638,7 +1662,7 @@ loop:
 	RET
 
 // func keyDots1AVX512(scores []float32, stride int, q []float32, dim int, keys []int16, scales []float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·keyDots1AVX512(SB), NOSPLIT, $0-112
 	MOVQ scores_base+0(FP), AX
 	MOVQ stride+24(FP), CX
@@ -1663,6 +1687,8 @@ tile:
 	LEAQ    (R9)(R9*2), R13
 
 dim0:
+	PREFETCHT0   4096(R11)
+	PREFETCHT0   4160(R11)
 	VPMOVSXWD    (R11), Z5
 	VCVTDQ2PS    Z5, Z5
 	VBROADCASTSS (R10), Z6
@@ -1701,7 +1727,7 @@ dim0:
 	RET
 
 // func valueSum1AVX512(out []float32, dim int, weights []float32, stride int, n int, values []int16)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·valueSum1AVX512(SB), NOSPLIT, $0-96
 	MOVQ out_base+0(FP), AX
 	MOVQ dim+24(FP), CX
@@ -1727,6 +1753,8 @@ slab4:
 	MOVQ    SI, R10
 
 slab4_loop:
+	PREFETCHT0   4096(R9)
+	PREFETCHT0   4160(R9)
 	VBROADCASTSS (R8), Z5
 	VPMOVSXWD    (R9), Z6
 	VCVTDQ2PS    Z6, Z6
@@ -1766,6 +1794,7 @@ slab1:
 	MOVQ    SI, R10
 
 slab1_loop:
+	PREFETCHT0   4096(R9)
 	VBROADCASTSS (R8), Z1
 	VPMOVSXWD    (R9), Z2
 	VCVTDQ2PS    Z2, Z2
@@ -1787,7 +1816,7 @@ slab1_end:
 	RET
 
 // func keyDots4AVX512(scores []float32, stride int, q []float32, dim int, keys []int16, scales []float32)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·keyDots4AVX512(SB), NOSPLIT, $0-112
 	MOVQ scores_base+0(FP), AX
 	MOVQ stride+24(FP), CX
@@ -1824,6 +1853,8 @@ tile:
 	LEAQ    (R9)(R9*2), R13
 
 dim0:
+	PREFETCHT0   4096(R11)
+	PREFETCHT0   4160(R11)
 	VPMOVSXWD    (R11), Z17
 	VCVTDQ2PS    Z17, Z17
 	VBROADCASTSS (R10), Z18
@@ -1904,7 +1935,7 @@ dim0:
 	RET
 
 // func valueSum4AVX512(out []float32, dim int, weights []float32, stride int, n int, values []int16)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·valueSum4AVX512(SB), NOSPLIT, $0-96
 	MOVQ out_base+0(FP), AX
 	MOVQ dim+24(FP), CX
@@ -1942,6 +1973,8 @@ slab4:
 	MOVQ    SI, R12
 
 slab4_loop:
+	PREFETCHT0   4096(R11)
+	PREFETCHT0   4160(R11)
 	VBROADCASTSS (R10), Z17
 	VBROADCASTSS (R10)(BX*1), Z18
 	VBROADCASTSS (R10)(BX*2), Z19
@@ -2014,6 +2047,7 @@ slab1:
 	MOVQ    SI, R12
 
 slab1_loop:
+	PREFETCHT0   4096(R11)
 	VBROADCASTSS (R10), Z4
 	VBROADCASTSS (R10)(BX*1), Z5
 	VBROADCASTSS (R10)(BX*2), Z6
@@ -2043,6 +2077,77 @@ slab1_loop:
 	JMP          slab1
 
 slab1_end:
+	VZEROUPPER
+	RET
+
+// func dequantRowAVX512(dst []float32, scale []float32, zero []float32, words []uint32, shift uint64, mask uint32)
+// Requires: AVX, AVX512F
+TEXT ·dequantRowAVX512(SB), NOSPLIT, $0-108
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         dst_len+8(FP), CX
+	MOVQ         scale_base+24(FP), DX
+	MOVQ         zero_base+48(FP), BX
+	MOVQ         words_base+72(FP), SI
+	MOVQ         shift+96(FP), DI
+	VMOVQ        DI, X0
+	MOVL         mask+104(FP), DI
+	VMOVD        DI, X1
+	VBROADCASTSS X1, Z1
+
+loop:
+	VMOVUPS   (SI), Z2
+	VPSRLD    X0, Z2, Z2
+	VPANDD    Z1, Z2, Z2
+	VCVTDQ2PS Z2, Z2
+	VSUBPS    (BX), Z2, Z2
+	VMULPS    (DX), Z2, Z2
+	VMOVUPS   Z2, (AX)
+	ADDQ      $0x40, AX
+	ADDQ      $0x40, DX
+	ADDQ      $0x40, BX
+	ADDQ      $0x40, SI
+	SUBQ      $0x10, CX
+	JG        loop
+	VZEROUPPER
+	RET
+
+// func addProductAVX512(y []float32, x []float32, tile []float32)
+// Requires: AVX, AVX512F
+TEXT ·addProductAVX512(SB), NOSPLIT, $0-72
+	MOVQ y_base+0(FP), AX
+	MOVQ y_len+8(FP), CX
+	MOVQ x_base+24(FP), DX
+	MOVQ x_len+32(FP), BX
+	MOVQ tile_base+48(FP), SI
+
+columns:
+	VMOVUPS (AX), Z0
+	MOVQ    DX, DI
+	MOVQ    SI, R8
+	MOVQ    BX, R9
+
+rows:
+	VBROADCASTSS (DI), Z1
+	VMULPS       (R8), Z1, Z1
+	VBROADCASTSS 4(DI), Z2
+	VMULPS       256(R8), Z2, Z2
+	VBROADCASTSS 8(DI), Z3
+	VMULPS       512(R8), Z3, Z3
+	VBROADCASTSS 12(DI), Z4
+	VMULPS       768(R8), Z4, Z4
+	VADDPS       Z2, Z1, Z1
+	VADDPS       Z4, Z3, Z3
+	VADDPS       Z3, Z1, Z1
+	VADDPS       Z1, Z0, Z0
+	ADDQ         $0x10, DI
+	ADDQ         $0x00000400, R8
+	SUBQ         $0x04, R9
+	JG           rows
+	VMOVUPS      Z0, (AX)
+	ADDQ         $0x40, AX
+	ADDQ         $0x40, SI
+	SUBQ         $0x10, CX
+	JG           columns
 	VZEROUPPER
 	RET
 

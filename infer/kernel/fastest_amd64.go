@@ -64,7 +64,7 @@ var avx2 = &instructions{
 	},
 	finish: finishAVX2,
 	dotF32: dotF32AVX2, dotF16: dotF16AVX2, dotBF16: dotBF16AVX2, dotRawF32: dotRawF32AVX2,
-	add: addAVX2, multiply: multiplyAVX2, scale: scaleAVX2, norm: normAVX2, expSum: expSumAVX2, silu: siluAVX2,
+	add: addAVX2, multiply: multiplyAVX2, scale: scaleAVX2, norm: normAVX2, largest: largestAVX2, expSum: expSumAVX2, silu: siluAVX2,
 	keyDots: func(heads int) func([]float32, int, []float32, int, []int16, []float32) {
 		if heads == togetherHeads {
 			return keyDots4AVX2
@@ -77,6 +77,7 @@ var avx2 = &instructions{
 		}
 		return valueSum1AVX2
 	},
+	dequantRow: dequantRowAVX2, addProduct: addProductAVX2,
 	read:     readAVX2,
 	half:     halfAVX2,
 	moveBits: moveBitsAVX2,
@@ -121,7 +122,7 @@ var avx512 = &instructions{
 	},
 	finish: finishAVX512,
 	dotF32: dotF32AVX512, dotF16: dotF16AVX512, dotBF16: dotBF16AVX512, dotRawF32: dotRawF32AVX512,
-	add: addAVX512, multiply: multiplyAVX512, scale: scaleAVX512, norm: normAVX512, expSum: expSumAVX512, silu: siluAVX512,
+	add: addAVX512, multiply: multiplyAVX512, scale: scaleAVX512, norm: normAVX512, largest: largestAVX512, expSum: expSumAVX512, silu: siluAVX512,
 	keyDots: func(heads int) func([]float32, int, []float32, int, []int16, []float32) {
 		if heads == togetherHeads {
 			return keyDots4AVX512
@@ -134,9 +135,10 @@ var avx512 = &instructions{
 		}
 		return valueSum1AVX512
 	},
-	read:     readAVX512,
-	half:     halfAVX512,
-	moveBits: moveBitsAVX2, // that of memory's speed already
+	read:       readAVX512,
+	half:       halfAVX512,
+	moveBits:   moveBitsAVX2, // that of memory's speed already
+	dequantRow: dequantRowAVX512, addProduct: addProductAVX512,
 	unpack: func(bits int) func([]byte, []byte, int, int) {
 		switch bits {
 		case 2:

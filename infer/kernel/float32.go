@@ -135,15 +135,19 @@ func (q *Quantized) unpack(s *floatScratch, tile, scales, zeros []float32, k0, r
 		scale, zero := scales[g:][:cols], zeros[g:][:cols]
 		lo := s.words[word][:cols]
 		if shift+uint(q.Bits) <= 32 {
-			dequantRow(dst, scale, zero, lo, shift, mask)
+			n := cols / lanes * lanes
+			if n > 0 {
+				fastest.dequantRow(dst[:n], scale, zero, lo, uint64(shift), mask)
+			}
+			dequantRowGo(dst[n:], scale[n:], zero[n:], lo[n:], uint64(shift), mask)
 		} else {
 			dequantSplit(dst, scale, zero, lo, s.words[word+1][:cols], shift, mask)
 		}
 	}
 }
 
-// dequantRow is W = scale·(code − zero) for one row whose codes lie within a word.
-func dequantRow(dst, scale, zero []float32, words []uint32, shift uint, mask uint32) {
+// dequantRowGo is W = scale·(code − zero) for one row whose codes lie within a word.
+func dequantRowGo(dst, scale, zero []float32, words []uint32, shift uint64, mask uint32) {
 	scale, zero, words = scale[:len(dst)], zero[:len(dst)], words[:len(dst)]
 	for i := range dst {
 		code := float32(int32(words[i] >> (shift & 31) & mask))
@@ -151,7 +155,7 @@ func dequantRow(dst, scale, zero []float32, words []uint32, shift uint, mask uin
 	}
 }
 
-// dequantSplit is dequantRow for codes that lie across two words.
+// dequantSplit is dequantRowGo for codes that lie across two words.
 func dequantSplit(dst, scale, zero []float32, lo, hi []uint32, shift uint, mask uint32) {
 	scale, zero, lo, hi = scale[:len(dst)], zero[:len(dst)], lo[:len(dst)], hi[:len(dst)]
 	for i := range dst {
@@ -160,8 +164,20 @@ func dequantSplit(dst, scale, zero []float32, lo, hi []uint32, shift uint, mask 
 	}
 }
 
-// addProduct is y += x·tile for len(x) rows, four at a time.
+// addProduct is y += x·tile for len(x) rows.
 func addProduct(y, x, tile []float32) {
+	cols, rows := len(y)/lanes*lanes, len(x)/4*4
+	if cols > 0 && rows > 0 {
+		fastest.addProduct(y[:cols], x[:rows], tile)
+		addProductGo(y[:cols], x[rows:], tile[rows*blockCols:])
+	} else {
+		cols = 0
+	}
+	addProductGo(y[cols:], x, tile[cols:])
+}
+
+// addProductGo is addProduct, four rows at a time and then those left.
+func addProductGo(y, x, tile []float32) {
 	n := len(y)
 	k := 0
 	for ; k+4 <= len(x); k += 4 {

@@ -39,14 +39,16 @@ type instructions struct {
 	tile   func(y []float32, tile []byte, x []byte, d *tileJob)
 
 	// Vectors: inner products with values as they are stored, dst += src,
-	// dst *= src, x *= factor, dst = src·scale·weight, x = exp(x − top) and its
-	// sum, x = x·sigmoid(x).
+	// dst *= src, x *= factor, dst = src·scale·weight, the largest of x, x =
+	// exp(x − top) and its sum, x = x·sigmoid(x). A NaN in x need not be the
+	// largest: its exponential is NaN all the same.
 	dotF32          func(a, b []float32) float32
 	dotF16, dotBF16 func(a []float32, b []byte) float32
 	dotRawF32       func(a []float32, b []byte) float32
 	add, multiply   func(dst, src []float32)
 	scale           func(x []float32, factor float32)
 	norm            func(dst, src, weight []float32, scale float32)
+	largest         func(x []float32) float32
 	expSum          func(x []float32, top float32) float32
 	silu            func(x []float32)
 
@@ -57,13 +59,18 @@ type instructions struct {
 	keyDots  func(heads int) func(scores []float32, stride int, q []float32, dim int, keys []int16, scales []float32)
 	valueSum func(heads int) func(out []float32, dim int, weights []float32, stride, n int, values []int16)
 
+	// The float path: dst = scale·(code − zero), the codes being where shift and
+	// mask say in each word, and y += x·tile, rows of 64 columns, four at a time.
+	dequantRow func(dst, scale, zero []float32, words []uint32, shift uint64, mask uint32)
+	addProduct func(y, x, tile []float32)
+
 	// read reads a multiple of 512 bytes, to measure how fast that is.
 	read func(p []byte) byte
 }
 
 var goInstructions = &instructions{
 	name: "go", regions: func(int) int { return 0 }, round: roundGo, arrange: arrangeGo, finish: finishGo, half: halfGo, moveBits: moveBitsGo,
-	dotF32: dotGo, add: addGo, multiply: multiplyGo, scale: scaleGo, norm: normGo, expSum: expSumGo, silu: siluGo,
+	dotF32: dotGo, add: addGo, multiply: multiplyGo, scale: scaleGo, norm: normGo, largest: largestGo, expSum: expSumGo, silu: siluGo,
 	dotF16:    func(a []float32, b []byte) float32 { return dotStored(a, b, typeF16) },
 	dotBF16:   func(a []float32, b []byte) float32 { return dotStored(a, b, typeBF16) },
 	dotRawF32: func(a []float32, b []byte) float32 { return dotStored(a, b, typeF32) },
@@ -79,6 +86,7 @@ var goInstructions = &instructions{
 		}
 		return valueSum1Go
 	},
+	dequantRow: dequantRowGo, addProduct: addProductGo,
 	read: readGo,
 	dot: func(bits int) func([]int32, []byte, int, int, []byte, int) {
 		switch bits {

@@ -152,6 +152,33 @@ func TestIntegerPathKeepsNaN(t *testing.T) {
 	}
 }
 
+// So do those of the float path.
+func TestFloatTwins(t *testing.T) {
+	r := rand.New(rand.NewPCG(13, 13))
+	words := make([]uint32, blockCols)
+	for i := range words {
+		words[i] = r.Uint32()
+	}
+	scale, zero, x, tile := randomVector(r, blockCols), randomVector(r, blockCols), randomVector(r, tileRows), randomVector(r, tileRows*blockCols)
+	for _, isa := range sets()[1:] {
+		for _, n := range []int{16, 48, 64} {
+			for _, shift := range []uint64{0, 4, 28} {
+				got, want := make([]float32, n), make([]float32, n)
+				isa.dequantRow(got, scale, zero, words, shift, 15)
+				dequantRowGo(want, scale, zero, words, shift, 15)
+				equalBits(t, fmt.Sprintf("dequantRow of %d by %s", n, isa.name), got, want)
+			}
+			for _, rows := range []int{4, 32} {
+				got, want := randomVector(r, n), make([]float32, n)
+				copy(want, got)
+				isa.addProduct(got, x[:rows], tile)
+				addProductGo(want, x[:rows], tile)
+				equalBits(t, fmt.Sprintf("addProduct of %d×%d by %s", rows, n, isa.name), got, want)
+			}
+		}
+	}
+}
+
 // Kernels on vectors give the bits of their plain Go twins.
 func TestVectorTwins(t *testing.T) {
 	r := rand.New(rand.NewPCG(9, 9))
@@ -178,6 +205,7 @@ func TestVectorTwins(t *testing.T) {
 				"multiply":  func(isa *instructions) []float32 { y := append([]float32(nil), a...); isa.multiply(y, b); return y },
 				"scale":     func(isa *instructions) []float32 { y := append([]float32(nil), a...); isa.scale(y, 0.3); return y },
 				"norm":      func(isa *instructions) []float32 { y := make([]float32, n); isa.norm(y, a, w, 0.7); return y },
+				"largest":   func(isa *instructions) []float32 { return []float32{isa.largest(a)} },
 				"silu":      func(isa *instructions) []float32 { y := append([]float32(nil), a...); isa.silu(y); return y },
 				"expSum": func(isa *instructions) []float32 {
 					y := append([]float32(nil), a...)

@@ -123,11 +123,12 @@ func Softmax(x []float32) {
 // exponentials sets x, at least one value, to its exponentials, divided by that
 // of the largest, and returns their sum.
 func (isa *instructions) exponentials(x []float32) float32 {
-	top := x[0]
-	for _, v := range x {
-		top = max(top, v)
-	}
 	n := len(x) / lanes * lanes
+	top := x[len(x)-1]
+	if n > 0 {
+		top = isa.largest(x[:n])
+	}
+	top = max(top, largestGo(x[n:]))
 	var sum float32
 	if n > 0 {
 		sum = isa.expSum(x[:n], top)
@@ -225,6 +226,16 @@ func exp32(x float32) float32 {
 		p = fma32(p, r, c)
 	}
 	return p * math.Float32frombits(uint32(n+127)<<23)
+}
+
+func largestGo(x []float32) float32 {
+	top := float32(math.Inf(-1))
+	for _, v := range x {
+		if v > top {
+			top = v
+		}
+	}
+	return top
 }
 
 func expSumGo(x []float32, top float32) float32 {

@@ -217,11 +217,13 @@ func param(name string) Mem {
 }
 
 func half() {
-	TEXT("halfAVX2", NOSPLIT, "func(dst []float32, src []byte)")
+	TEXT("halfAVX2", NOSPLIT, "func(dst []float32, src []byte, ahead int)")
 	Doc("halfAVX2 is the kernel half.")
+	ahead := Load(Param("ahead"), GP64())
 	dst, n := Load(Param("dst").Base(), GP64()), Load(Param("dst").Len(), GP64())
 	src := Load(Param("src").Base(), GP64())
 	Label("loop")
+	PREFETCHT0(Mem{Base: src, Index: ahead, Scale: 1})
 	for i := range 2 {
 		v := YMM()
 		VCVTPH2PS(Mem{Base: src}.Offset(16*i), v)

@@ -61,6 +61,8 @@ func (s Set) keyTile(first, heads int, scores, stride, q, row, dim, keys, scales
 	LEAQ(Mem{Base: row, Index: row, Scale: 2}, row3)
 	loop := fmt.Sprintf("dim%d", first)
 	Label(loop)
+	PREFETCHT0(Mem{Base: kAt}.Offset(4096))
+	PREFETCHT0(Mem{Base: kAt}.Offset(4160))
 	for i := range 4 {
 		k := s.convert(Mem{Base: kAt}.Offset(32*i), asI16)
 		for h := range heads {
@@ -122,6 +124,9 @@ func (s Set) valueSum(heads int) {
 		MOVQ(values, v)
 		MOVQ(n, i)
 		Label(label + "_loop")
+		for c := range (chunks + 1) / 2 {
+			PREFETCHT0(Mem{Base: v}.Offset(4096 + 64*c))
+		}
 		var p [4]VecVirtual
 		for h := range heads {
 			m := [4]Mem{{Base: w}, {Base: w, Index: stride, Scale: 1}, {Base: w, Index: stride, Scale: 2}, {Base: w, Index: stride3, Scale: 1}}[h]

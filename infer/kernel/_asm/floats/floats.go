@@ -164,12 +164,15 @@ func (s Set) Generate() {
 	s.binary("multiply", func(dst, src Op, to VecVirtual) { VMULPS(src, dst, to) })
 	s.norm()
 	s.scale()
+	s.largest()
 	s.expSum()
 	s.silu()
 	for _, heads := range []int{1, 4} {
 		s.keyDots(heads)
 		s.valueSum(heads)
 	}
+	s.dequantRow()
+	s.addProduct()
 	s.read()
 }
 
@@ -273,6 +276,36 @@ func (s Set) scale() {
 	ADDQ(U8(64), p)
 	SUBQ(U8(16), n)
 	JG(LabelRef("loop"))
+	VZEROUPPER()
+	RET()
+}
+
+// largest is the largest value; one that is not a number is the result, if it is
+// the last of its lane.
+func (s Set) largest() {
+	TEXT("largest"+s.Name, NOSPLIT, "func(x []float32) float32")
+	Doc("largest" + s.Name + " is the kernel largest.")
+	p, n := Load(Param("x").Base(), GP64()), Load(Param("x").Len(), GP64())
+	top := s.load(Mem{Base: p})
+	Label("loop")
+	s.each(func(i, off int) { VMAXPS(Mem{Base: p}.Offset(off), top[i], top[i]) })
+	ADDQ(U8(64), p)
+	SUBQ(U8(16), n)
+	JG(LabelRef("loop"))
+	y, x, other := YMM(), XMM(), XMM()
+	if s.Wide {
+		VEXTRACTF64X4(U8(1), top[0], y)
+		VMAXPS(y, top[0].AsY(), y)
+	} else {
+		VMAXPS(top[1], top[0], y)
+	}
+	VEXTRACTF128(U8(1), y, x)
+	VMAXPS(x, y.AsX(), x)
+	VPSHUFD(U8(0x4E), x, other)
+	VMAXPS(other, x, x)
+	VPSHUFD(U8(0xB1), x, other)
+	VMAXPS(other, x, x)
+	returnFloat(x)
 	VZEROUPPER()
 	RET()
 }
