@@ -166,14 +166,11 @@ func dequantSplit(dst, scale, zero []float32, lo, hi []uint32, shift uint, mask 
 
 // addProduct is y += x·tile for len(x) rows.
 func addProduct(y, x, tile []float32) {
-	cols, rows := len(y)/lanes*lanes, len(x)/4*4
-	if cols > 0 && rows > 0 {
-		fastest.addProduct(y[:cols], x[:rows], tile)
-		addProductGo(y[:cols], x[rows:], tile[rows*blockCols:])
-	} else {
-		cols = 0
+	if len(y)%lanes == 0 && len(x)%4 == 0 {
+		fastest.addProduct(y, x, tile)
+		return
 	}
-	addProductGo(y[cols:], x, tile[cols:])
+	addProductGo(y, x, tile)
 }
 
 // addProductGo is addProduct, four rows at a time and then those left.
