@@ -38,26 +38,31 @@ func (l *loader) readLinear(name string, k, n int, needBias bool) (*kernel.Matri
 	if err != nil {
 		return nil, err
 	}
-	t := l.files.tensors[name+".weight"]
 	m, err := kernel.NewDense(k, n, weight, bias)
 	if err != nil {
-		return nil, badTensor(t, "%v", err)
+		return nil, badTensor(l.files.tensors[name+".weight"], "%v", err)
 	}
 	return m, nil
 }
 
+// packed finds the codes, the zero points and the scales of a matrix.
+func (l *loader) packed(name string) (parts [3]Tensor, err error) {
+	for i, suffix := range []string{".qweight", ".qzeros", ".scales"} {
+		if parts[i], err = l.files.get(name + suffix); err != nil {
+			return parts, err
+		}
+		if t := parts[i]; i < 2 && t.DType != "I32" {
+			return parts, &Error{Kind: ErrUnsupported, File: t.File, Tensor: t.Name, Reason: "packed in " + t.DType + ", only I32 is supported"}
+		}
+	}
+	return parts, nil
+}
+
 // quantized reads a matrix of codes. The tensors' own shapes decide what they are.
 func (l *loader) quantized(name string, k, n int, bias []float32) (*kernel.Matrix, error) {
-	var parts [3]Tensor
-	for i, suffix := range []string{".qweight", ".qzeros", ".scales"} {
-		t, err := l.files.get(name + suffix)
-		if err != nil {
-			return nil, err
-		}
-		if i < 2 && t.DType != "I32" {
-			return nil, &Error{Kind: ErrUnsupported, File: t.File, Tensor: t.Name, Reason: "packed in " + t.DType + ", only I32 is supported"}
-		}
-		parts[i] = t
+	parts, err := l.packed(name)
+	if err != nil {
+		return nil, err
 	}
 	qweight, qzeros, scales := parts[0], parts[1], parts[2]
 	q := kernel.Quantized{QWeight: qweight.Data, QZeros: qzeros.Data}

@@ -63,7 +63,6 @@ type loader struct {
 	err   error
 
 	declared func(module string) (bits, groupSize int) // by the quantisation
-	data     [][]byte                                  // the stored bytes of every matrix read, until somebody clears it
 }
 
 func newLoader(cfg Config, q quant.Config, files *Checkpoint) *loader {
