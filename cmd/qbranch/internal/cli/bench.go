@@ -55,7 +55,7 @@ at random, and no tokenizer is needed. Measure on a quiet machine.`,
 	fl := cmd.Flags()
 	fl.IntVar(&f.Prompt, "prompt", 0, "a prompt of `N` tokens (default 128)")
 	fl.IntVarP(&f.Tokens, "tokens", "n", 0, "decode `N` tokens in each round (default 64)")
-	fl.StringVar(&f.Compute, "compute", "", "`HOW` to multiply: float32, int16 or int8 (default int16)")
+	fl.StringVar(&f.Compute, "compute", "", "arithmetic, `HOW`: float32, int16 or int8 (default int16)")
 	fl.IntVar(&f.threads, "threads", 0, "use `N` cores (default all)")
 	fl.StringVar(&f.read, "read", "1GiB", "compare with reading `SIZE` of memory")
 	r.jsonFlag(cmd)
@@ -104,7 +104,11 @@ func benchText(b *app.BenchReport) string {
 	text += fmt.Sprintf("  decode  %.1f tokens/s, %s after the prompt; %d rounds\n", b.Decode, plural(b.Tokens, "token"), b.Rounds)
 	text += fmt.Sprintf("  a token reads %s: matrices %s, norms %s, embedding %s, keys and values %s\n", app.BytesText(n.Total),
 		app.BytesText(n.Matrices), app.BytesText(n.Norms), app.BytesText(n.Embedding), app.BytesText(n.KV))
-	text += fmt.Sprintf("  that is %.2f GB/s, %.0f %% of the %.2f GB/s of a plain read of memory\n", b.DecodeRate/1e9, b.PercentOfRead, b.ReadRate/1e9)
+	small := ""
+	if b.PercentOfRead > 110 {
+		small = ": it fits into the processor's caches"
+	}
+	text += fmt.Sprintf("  that is %.2f GB/s, %.0f %% of the %.2f GB/s of a plain read of memory%s\n", b.DecodeRate/1e9, b.PercentOfRead, b.ReadRate/1e9, small)
 	if m := b.Memory; m != nil {
 		text += fmt.Sprintf("  memory  at most %s: %s of its own, %s of files\n", app.BytesText(m.Peak), app.BytesText(m.Own), app.BytesText(m.Mapped))
 	}
