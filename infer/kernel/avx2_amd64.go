@@ -103,5 +103,5 @@ func dequantRowAVX2(dst []float32, scale []float32, zero []float32, words []uint
 // addProductAVX2 is the kernel addProduct.
 func addProductAVX2(y []float32, x []float32, tile []float32)
 
-// readAVX2 reads all of p, a multiple of 512 bytes.
+// readAVX2 is the kernel read.
 func readAVX2(p []byte) byte

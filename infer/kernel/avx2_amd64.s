@@ -2887,32 +2887,46 @@ TEXT ·readAVX2(SB), NOSPLIT, $0-25
 	VPXOR Y7, Y7, Y7
 
 loop:
-	VORPS (AX), Y0, Y0
-	VORPS 32(AX), Y1, Y1
-	VORPS 64(AX), Y2, Y2
-	VORPS 96(AX), Y3, Y3
-	VORPS 128(AX), Y4, Y4
-	VORPS 160(AX), Y5, Y5
-	VORPS 192(AX), Y6, Y6
-	VORPS 224(AX), Y7, Y7
-	VORPS 256(AX), Y0, Y0
-	VORPS 288(AX), Y1, Y1
-	VORPS 320(AX), Y2, Y2
-	VORPS 352(AX), Y3, Y3
-	VORPS 384(AX), Y4, Y4
-	VORPS 416(AX), Y5, Y5
-	VORPS 448(AX), Y6, Y6
-	VORPS 480(AX), Y7, Y7
-	ADDQ  $0x00000200, AX
-	SUBQ  $0x00000200, CX
-	JG    loop
-	VORPS Y2, Y0, Y0
-	VORPS Y3, Y1, Y1
-	VORPS Y4, Y0, Y0
-	VORPS Y5, Y1, Y1
-	VORPS Y6, Y0, Y0
-	VORPS Y7, Y1, Y1
-	VMOVD X0, AX
-	MOVB  AL, ret+24(FP)
+	VORPS        (AX), Y0, Y0
+	VORPS        32(AX), Y1, Y1
+	VORPS        64(AX), Y2, Y2
+	VORPS        96(AX), Y3, Y3
+	VORPS        128(AX), Y4, Y4
+	VORPS        160(AX), Y5, Y5
+	VORPS        192(AX), Y6, Y6
+	VORPS        224(AX), Y7, Y7
+	VORPS        256(AX), Y0, Y0
+	VORPS        288(AX), Y1, Y1
+	VORPS        320(AX), Y2, Y2
+	VORPS        352(AX), Y3, Y3
+	VORPS        384(AX), Y4, Y4
+	VORPS        416(AX), Y5, Y5
+	VORPS        448(AX), Y6, Y6
+	VORPS        480(AX), Y7, Y7
+	ADDQ         $0x00000200, AX
+	SUBQ         $0x00000200, CX
+	JG           loop
+	VORPS        Y2, Y0, Y0
+	VORPS        Y3, Y1, Y1
+	VORPS        Y4, Y0, Y0
+	VORPS        Y5, Y1, Y1
+	VORPS        Y6, Y0, Y0
+	VORPS        Y7, Y1, Y1
+	VORPS        Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VORPS        X1, X0, X1
+	VPSHUFD      $0x4e, X1, X0
+	VORPS        X0, X1, X1
+	VMOVQ        X1, AX
+	MOVQ         AX, CX
+	SHRQ         $0x20, CX
+	ORQ          CX, AX
+	MOVQ         AX, CX
+	SHRQ         $0x10, CX
+	ORQ          CX, AX
+	MOVQ         AX, CX
+	SHRQ         $0x08, CX
+	ORQ          CX, AX
+	MOVB         AL, ret+24(FP)
 	VZEROUPPER
 	RET

@@ -94,5 +94,5 @@ func dequantRowAVX512(dst []float32, scale []float32, zero []float32, words []ui
 // addProductAVX512 is the kernel addProduct.
 func addProductAVX512(y []float32, x []float32, tile []float32)
 
-// readAVX512 reads all of p, a multiple of 512 bytes.
+// readAVX512 is the kernel read.
 func readAVX512(p []byte) byte

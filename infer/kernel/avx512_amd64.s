@@ -2162,21 +2162,36 @@ TEXT ·readAVX512(SB), NOSPLIT, $0-25
 	VPXORD Z3, Z3, Z3
 
 loop:
-	VORPS (AX), Z0, Z0
-	VORPS 64(AX), Z1, Z1
-	VORPS 128(AX), Z2, Z2
-	VORPS 192(AX), Z3, Z3
-	VORPS 256(AX), Z0, Z0
-	VORPS 320(AX), Z1, Z1
-	VORPS 384(AX), Z2, Z2
-	VORPS 448(AX), Z3, Z3
-	ADDQ  $0x00000200, AX
-	SUBQ  $0x00000200, CX
-	JG    loop
-	VORPS Z1, Z0, Z0
-	VORPS Z2, Z0, Z0
-	VORPS Z3, Z0, Z0
-	VMOVD X0, AX
-	MOVB  AL, ret+24(FP)
+	VORPS         (AX), Z0, Z0
+	VORPS         64(AX), Z1, Z1
+	VORPS         128(AX), Z2, Z2
+	VORPS         192(AX), Z3, Z3
+	VORPS         256(AX), Z0, Z0
+	VORPS         320(AX), Z1, Z1
+	VORPS         384(AX), Z2, Z2
+	VORPS         448(AX), Z3, Z3
+	ADDQ          $0x00000200, AX
+	SUBQ          $0x00000200, CX
+	JG            loop
+	VORPS         Z1, Z0, Z0
+	VORPS         Z2, Z0, Z0
+	VORPS         Z3, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VORPS         Y1, Y0, Y1
+	VEXTRACTF128  $0x01, Y1, X0
+	VORPS         X0, X1, X0
+	VPSHUFD       $0x4e, X0, X1
+	VORPS         X1, X0, X0
+	VMOVQ         X0, AX
+	MOVQ          AX, CX
+	SHRQ          $0x20, CX
+	ORQ           CX, AX
+	MOVQ          AX, CX
+	SHRQ          $0x10, CX
+	ORQ           CX, AX
+	MOVQ          AX, CX
+	SHRQ          $0x08, CX
+	ORQ           CX, AX
+	MOVB          AL, ret+24(FP)
 	VZEROUPPER
 	RET

@@ -64,7 +64,8 @@ type instructions struct {
 	dequantRow func(dst, scale, zero []float32, words []uint32, shift uint64, mask uint32)
 	addProduct func(y, x, tile []float32)
 
-	// read reads a multiple of 512 bytes, to measure how fast that is.
+	// read reads a multiple of 512 bytes, to measure how fast that is, and returns
+	// them or-ed together.
 	read func(p []byte) byte
 }
 
@@ -106,5 +107,8 @@ func readGo(p []byte) byte {
 		a |= binary.LittleEndian.Uint64(p)
 		b |= binary.LittleEndian.Uint64(p[8:])
 	}
-	return byte(a | b)
+	a |= b
+	a |= a >> 32
+	a |= a >> 16
+	return byte(a | a>>8)
 }

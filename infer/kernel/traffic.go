@@ -1,9 +1,6 @@
 package kernel
 
-import (
-	"encoding/binary"
-	"sync/atomic"
-)
+import "sync/atomic"
 
 // bytes is what one multiplication reads of the matrix: codes as they lie in
 // memory, scales, zero points unless all are the same, and bias.
@@ -53,35 +50,16 @@ func (p *Pool) Touched() int64 { return p.touched }
 // readPart is what one goroutine takes at a time of what Read reads.
 const readPart = 1 << 20
 
-// Read reads all of data once, on all goroutines, as fast as memory gives it,
-// and returns the sum of its 64-bit words, the bytes after the last whole one
-// left out: the most that anything that reads its weights from memory can reach.
-func (p *Pool) Read(data []byte) (uint64, error) {
-	var sum atomic.Uint64
+// Read reads all of data once, on all goroutines, as fast as memory gives it: the
+// most that anything that reads its weights from memory can reach. It returns all
+// bytes, but those after the last whole 512, or-ed together.
+func (p *Pool) Read(data []byte) (byte, error) {
+	var sum atomic.Uint32
 	err := p.Run((len(data)+readPart-1)/readPart, func(part int) {
 		at := part * readPart
-		sum.Add(sumWords(data[at:min(at+readPart, len(data))]))
+		if n := min(readPart, len(data)-at) / 512 * 512; n > 0 {
+			sum.Or(uint32(p.isa.read(data[at : at+n])))
+		}
 	})
-	return sum.Load(), err
-}
-
-// sumWords adds up 64-bit words, eight sums at a time so that none waits for
-// another.
-func sumWords(b []byte) uint64 {
-	var s [8]uint64
-	for ; len(b) >= 64; b = b[64:] {
-		line := b[:64:64]
-		s[0] += binary.LittleEndian.Uint64(line)
-		s[1] += binary.LittleEndian.Uint64(line[8:])
-		s[2] += binary.LittleEndian.Uint64(line[16:])
-		s[3] += binary.LittleEndian.Uint64(line[24:])
-		s[4] += binary.LittleEndian.Uint64(line[32:])
-		s[5] += binary.LittleEndian.Uint64(line[40:])
-		s[6] += binary.LittleEndian.Uint64(line[48:])
-		s[7] += binary.LittleEndian.Uint64(line[56:])
-	}
-	for ; len(b) >= 8; b = b[8:] {
-		s[0] += binary.LittleEndian.Uint64(b)
-	}
-	return s[0] + s[1] + s[2] + s[3] + s[4] + s[5] + s[6] + s[7]
+	return byte(sum.Load()), err
 }

@@ -2,23 +2,23 @@ package kernel
 
 import "testing"
 
-// Every word is read once, whatever the threads; bytes after the last word are
-// left out.
+// Every byte is read, whatever the threads and the instructions; those after the
+// last 512 are left out.
 func TestRead(t *testing.T) {
-	data := make([]byte, 3*readPart+13)
-	var want uint64
-	for i := range len(data) / 8 {
-		data[8*i+3] = byte(i)
-		want += uint64(byte(i)) << 24
-	}
-	data[len(data)-1] = 1
+	data := make([]byte, 3*readPart+512+13)
+	data[len(data)-1] = 0x80
 	for threads := 1; threads <= 3; threads++ {
-		p := NewPool(threads, "")
-		got, err := p.Read(data)
-		if err != nil || got != want {
-			t.Errorf("%d threads: got %d, %v, want %d", threads, got, err, want)
+		for _, isa := range sets() {
+			p := newPool(threads, "", isa)
+			for _, at := range []int{0, 64, readPart - 1, 2*readPart + 100, len(data) - 14} {
+				data[at] = 0x21
+				if got, err := p.Read(data); err != nil || got != 0x21 {
+					t.Errorf("%s, %d threads, byte %d: got %#x, %v, want 0x21", isa.name, threads, at, got, err)
+				}
+				data[at] = 0
+			}
+			p.Close()
 		}
-		p.Close()
 	}
 }
 

@@ -310,10 +310,10 @@ func (s Set) largest() {
 	RET()
 }
 
-// read adds up memory as fast as it comes, to measure it.
+// read reads memory as fast as it comes, to measure it.
 func (s Set) read() {
 	TEXT("read"+s.Name, NOSPLIT, "func(p []byte) byte")
-	Doc("read" + s.Name + " reads all of p, a multiple of 512 bytes.")
+	Doc("read" + s.Name + " is the kernel read.")
 	p, n := Load(Param("p").Base(), GP64()), Load(Param("p").Len(), GP64())
 	var acc [4]lanes
 	for i := range acc {
@@ -329,8 +329,24 @@ func (s Set) read() {
 	for i := 1; i < 4; i++ {
 		s.each(func(j, _ int) { VORPS(acc[i][j], acc[0][j], acc[0][j]) })
 	}
-	out := GP32()
-	VMOVD(acc[0][0].AsX(), out)
+	y, x, other := YMM(), XMM(), XMM()
+	if s.Wide {
+		VEXTRACTF64X4(U8(1), acc[0][0], y)
+		VORPS(y, acc[0][0].AsY(), y)
+	} else {
+		VORPS(acc[0][1], acc[0][0], y)
+	}
+	VEXTRACTF128(U8(1), y, x)
+	VORPS(x, y.AsX(), x)
+	VPSHUFD(U8(0x4E), x, other)
+	VORPS(other, x, x)
+	out, shifted := GP64(), GP64()
+	VMOVQ(x, out)
+	for _, n := range []uint8{32, 16, 8} {
+		MOVQ(out, shifted)
+		SHRQ(U8(n), shifted)
+		ORQ(shifted, out)
+	}
 	Store(out.As8(), ReturnIndex(0))
 	VZEROUPPER()
 	RET()
