@@ -35,33 +35,38 @@ func TestArrangeTwins(t *testing.T) {
 	}
 }
 
-// The generators know where the fields of tileJob lie.
-func TestTileJobFields(t *testing.T) {
+// The generators know where the fields of tileJob and move lie.
+func TestFieldsOfAssembly(t *testing.T) {
 	var d tileJob
+	var m move
 	at := map[string]uintptr{
 		"jobRegions": unsafe.Offsetof(d.regions), "jobRegionBytes": unsafe.Offsetof(d.regionBytes), "jobRows": unsafe.Offsetof(d.rows),
 		"jobTokens": unsafe.Offsetof(d.tokens), "jobXStride": unsafe.Offsetof(d.xStride), "jobScaleStep": unsafe.Offsetof(d.scaleStep),
 		"jobSumStep": unsafe.Offsetof(d.sumStep), "jobScale": unsafe.Offsetof(d.scale), "jobSums": unsafe.Offsetof(d.sums),
 		"jobScales": unsafe.Offsetof(d.scales), "jobZeros": unsafe.Offsetof(d.zeros),
+		"moveFrom": unsafe.Offsetof(m.from), "moveShift": unsafe.Offsetof(m.shift), "moveMask": unsafe.Offsetof(m.mask),
+		"moveTo": unsafe.Offsetof(m.to), "moveSize": unsafe.Sizeof(m),
 	}
-	line := regexp.MustCompile(`(?m)^\s+(job\w+(?:, job\w+)*)\s+= ([\d, ]+)$`)
+	line := regexp.MustCompile(`(?m)^(?:const|\t)\s*((?:job|move)\w+(?:, \w+)*)\s+= ([\d, ]+)$`)
+	found := map[string]int{}
 	for _, file := range generators(t) {
 		source, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		found := 0
 		for _, m := range line.FindAllStringSubmatch(string(source), -1) {
 			names, offsets := strings.Split(m[1], ", "), strings.Split(m[2], ", ")
 			for i, name := range names {
-				found++
+				found[name]++
 				if want := fmt.Sprint(at[name]); offsets[i] != want {
 					t.Errorf("%s: %s = %s, want %s", file, name, offsets[i], want)
 				}
 			}
 		}
-		if found != len(at) {
-			t.Errorf("%s: found %d fields, want %d", file, found, len(at))
+	}
+	for name := range at {
+		if want := map[byte]int{'j': 2, 'm': 1}[name[0]]; found[name] != want {
+			t.Errorf("the generators name %s %d times, want %d", name, found[name], want)
 		}
 	}
 }

@@ -49,8 +49,8 @@ func maxAbsAVX2(values *[128]float32) uint32
 // roundIntsAVX2 rounds values times inverse, halves to the even integer.
 func roundIntsAVX2(ints *[128]int16, values *[128]float32, inverse float32)
 
-// moveBitsAVX2 is the kernel moveBits.
-func moveBitsAVX2(dst []byte, src []byte, shift int, mask uint32, to int)
+// gatherAVX2 is the kernel gather; moves are at least one.
+func gatherAVX2(dst []byte, src []byte, moves []byte)
 
 // dotF32AVX2 is a kernel dot.
 func dotF32AVX2(a []float32, b []float32) float32

@@ -1528,35 +1528,124 @@ TEXT ·roundIntsAVX2(SB), NOSPLIT, $0-20
 	VZEROUPPER
 	RET
 
-// func moveBitsAVX2(dst []byte, src []byte, shift int, mask uint32, to int)
+// func gatherAVX2(dst []byte, src []byte, moves []byte)
 // Requires: AVX, AVX2
-TEXT ·moveBitsAVX2(SB), NOSPLIT, $0-72
-	MOVQ         dst_base+0(FP), AX
-	MOVQ         dst_len+8(FP), CX
-	MOVQ         src_base+24(FP), DX
-	MOVL         mask+56(FP), BX
-	VMOVD        BX, X0
-	VPBROADCASTD X0, Y2
-	VMOVQ        shift+48(FP), X0
-	VMOVQ        to+64(FP), X1
+TEXT ·gatherAVX2(SB), NOSPLIT, $0-72
+	MOVQ dst_base+0(FP), AX
+	MOVQ dst_len+8(FP), CX
+	MOVQ src_base+24(FP), DX
+	MOVQ moves_base+48(FP), BX
+	MOVQ moves_len+56(FP), SI
+	ADDQ BX, SI
 
-loop:
-	VMOVDQU (DX), Y3
-	VPSRLD  X0, Y3, Y3
-	VPAND   Y2, Y3, Y3
-	VPSLLD  X1, Y3, Y3
-	VPOR    (AX), Y3, Y3
-	VMOVDQU Y3, (AX)
-	VMOVDQU 32(DX), Y3
-	VPSRLD  X0, Y3, Y3
-	VPAND   Y2, Y3, Y3
-	VPSLLD  X1, Y3, Y3
-	VPOR    32(AX), Y3, Y3
-	VMOVDQU Y3, 32(AX)
-	ADDQ    $0x40, DX
-	ADDQ    $0x40, AX
-	SUBQ    $0x40, CX
-	JG      loop
+wide:
+	CMPQ  CX, $0x00000100
+	JL    wide_end
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	MOVQ  BX, DI
+
+wide_move:
+	MOVQ         (DI), R8
+	VMOVD        8(DI), X8
+	VMOVQ        16(DI), X9
+	VPBROADCASTD 12(DI), Y10
+	VMOVDQU      (DX)(R8*1), Y11
+	VPSRLD       X8, Y11, Y11
+	VPAND        Y10, Y11, Y11
+	VPSLLD       X9, Y11, Y11
+	VPOR         Y11, Y0, Y0
+	VMOVDQU      32(DX)(R8*1), Y11
+	VPSRLD       X8, Y11, Y11
+	VPAND        Y10, Y11, Y11
+	VPSLLD       X9, Y11, Y11
+	VPOR         Y11, Y1, Y1
+	VMOVDQU      64(DX)(R8*1), Y11
+	VPSRLD       X8, Y11, Y11
+	VPAND        Y10, Y11, Y11
+	VPSLLD       X9, Y11, Y11
+	VPOR         Y11, Y2, Y2
+	VMOVDQU      96(DX)(R8*1), Y11
+	VPSRLD       X8, Y11, Y11
+	VPAND        Y10, Y11, Y11
+	VPSLLD       X9, Y11, Y11
+	VPOR         Y11, Y3, Y3
+	VMOVDQU      128(DX)(R8*1), Y11
+	VPSRLD       X8, Y11, Y11
+	VPAND        Y10, Y11, Y11
+	VPSLLD       X9, Y11, Y11
+	VPOR         Y11, Y4, Y4
+	VMOVDQU      160(DX)(R8*1), Y11
+	VPSRLD       X8, Y11, Y11
+	VPAND        Y10, Y11, Y11
+	VPSLLD       X9, Y11, Y11
+	VPOR         Y11, Y5, Y5
+	VMOVDQU      192(DX)(R8*1), Y11
+	VPSRLD       X8, Y11, Y11
+	VPAND        Y10, Y11, Y11
+	VPSLLD       X9, Y11, Y11
+	VPOR         Y11, Y6, Y6
+	VMOVDQU      224(DX)(R8*1), Y11
+	VPSRLD       X8, Y11, Y11
+	VPAND        Y10, Y11, Y11
+	VPSLLD       X9, Y11, Y11
+	VPOR         Y11, Y7, Y7
+	ADDQ         $0x18, DI
+	CMPQ         DI, SI
+	JB           wide_move
+	VMOVDQU      Y0, (AX)
+	VMOVDQU      Y1, 32(AX)
+	VMOVDQU      Y2, 64(AX)
+	VMOVDQU      Y3, 96(AX)
+	VMOVDQU      Y4, 128(AX)
+	VMOVDQU      Y5, 160(AX)
+	VMOVDQU      Y6, 192(AX)
+	VMOVDQU      Y7, 224(AX)
+	ADDQ         $0x00000100, DX
+	ADDQ         $0x00000100, AX
+	SUBQ         $0x00000100, CX
+	JMP          wide
+
+wide_end:
+narrow:
+	CMPQ  CX, $0x00000040
+	JL    narrow_end
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	MOVQ  BX, DI
+
+narrow_move:
+	MOVQ         (DI), R8
+	VMOVD        8(DI), X2
+	VMOVQ        16(DI), X3
+	VPBROADCASTD 12(DI), Y4
+	VMOVDQU      (DX)(R8*1), Y5
+	VPSRLD       X2, Y5, Y5
+	VPAND        Y4, Y5, Y5
+	VPSLLD       X3, Y5, Y5
+	VPOR         Y5, Y0, Y0
+	VMOVDQU      32(DX)(R8*1), Y5
+	VPSRLD       X2, Y5, Y5
+	VPAND        Y4, Y5, Y5
+	VPSLLD       X3, Y5, Y5
+	VPOR         Y5, Y1, Y1
+	ADDQ         $0x18, DI
+	CMPQ         DI, SI
+	JB           narrow_move
+	VMOVDQU      Y0, (AX)
+	VMOVDQU      Y1, 32(AX)
+	ADDQ         $0x00000040, DX
+	ADDQ         $0x00000040, AX
+	SUBQ         $0x00000040, CX
+	JMP          narrow
+
+narrow_end:
 	VZEROUPPER
 	RET
 

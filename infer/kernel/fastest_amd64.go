@@ -78,9 +78,9 @@ var avx2 = &instructions{
 		return valueSum1AVX2
 	},
 	dequantRow: dequantRowAVX2, addProduct: addProductAVX2,
-	read:     readAVX2,
-	half:     halfAVX2,
-	moveBits: moveBitsAVX2,
+	read:   readAVX2,
+	half:   halfAVX2,
+	gather: gatherWithAVX2,
 	unpack: func(bits int) func([]byte, []byte, int, int) {
 		switch bits {
 		case 2:
@@ -137,7 +137,7 @@ var avx512 = &instructions{
 	},
 	read:       readAVX512,
 	half:       halfAVX512,
-	moveBits:   moveBitsAVX2, // that of memory's speed already
+	gather:     gatherWithAVX2, // as fast as memory already
 	dequantRow: dequantRowAVX512, addProduct: addProductAVX512,
 	unpack: func(bits int) func([]byte, []byte, int, int) {
 		switch bits {
@@ -151,6 +151,14 @@ var avx512 = &instructions{
 	tile: func(y []float32, tile, x []byte, d *tileJob) {
 		tileAVX512(y, tile, x, (*byte)(unsafe.Pointer(d)))
 	},
+}
+
+func gatherWithAVX2(dst, src []byte, moves []move) {
+	if len(moves) == 0 {
+		clear(dst)
+		return
+	}
+	gatherAVX2(dst, src, unsafe.Slice((*byte)(unsafe.Pointer(&moves[0])), len(moves)*int(unsafe.Sizeof(move{}))))
 }
 
 // roundWith is roundGo after its first step, with another's second one.

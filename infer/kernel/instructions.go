@@ -29,8 +29,9 @@ type instructions struct {
 	// half converts float16 values; those ahead bytes further will be next.
 	half func(dst []float32, src []byte, ahead int)
 
-	// moveBits is dst |= (src >> shift & mask) << to, word by word.
-	moveBits func(dst, src []byte, shift int, mask uint32, to int)
+	// gather sets dst to (src[from:] >> shift & mask) << to of all moves, word by
+	// word; nil = plain Go.
+	gather func(dst, src []byte, moves []move)
 
 	// unpack and tile are for batches of tokens; nil = one by one. unpack writes
 	// the codes of rows of words in 64 columns, one byte or two each, and tile
@@ -70,7 +71,7 @@ type instructions struct {
 }
 
 var goInstructions = &instructions{
-	name: "go", regions: func(int) int { return 0 }, round: roundGo, arrange: arrangeGo, finish: finishGo, half: halfGo, moveBits: moveBitsGo,
+	name: "go", regions: func(int) int { return 0 }, round: roundGo, arrange: arrangeGo, finish: finishGo, half: halfGo,
 	dotF32: dotGo, add: addGo, multiply: multiplyGo, scale: scaleGo, norm: normGo, largest: largestGo, expSum: expSumGo, silu: siluGo,
 	dotF16:    func(a []float32, b []byte) float32 { return dotStored(a, b, typeF16) },
 	dotBF16:   func(a []float32, b []byte) float32 { return dotStored(a, b, typeBF16) },

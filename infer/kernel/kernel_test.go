@@ -319,26 +319,58 @@ func TestBadMatrices(t *testing.T) {
 	}
 }
 
+// BenchmarkMul multiplies by a matrix of 4 MB at 4 bits, which no first-level
+// cache holds, on one thread. Bytes are those of the codes.
 func BenchmarkMul(b *testing.B) {
-	for _, bits := range []int{2, 3, 4, 8} {
-		for _, tokens := range []int{1, 32} {
-			b.Run(fmt.Sprintf("%dbit/tokens=%d", bits, tokens), func(b *testing.B) {
-				r := rand.New(rand.NewPCG(6, 6))
-				_, q := randomMatrix(r, bits, 1024, 1024, 128, true, gptq.ZeroV1)
-				m, err := NewQuantized(q, nil)
-				if err != nil {
+	for _, isa := range sets() {
+		for _, bits := range []int{2, 3, 4, 8} {
+			for _, tokens := range []int{1, 32} {
+				b.Run(fmt.Sprintf("%s/%dbit/tokens=%d", isa.name, bits, tokens), func(b *testing.B) {
+					benchmarkMul(b, newPool(1, Int16, isa), bits, tokens)
+				})
+			}
+		}
+	}
+	b.Run("float32/4bit/tokens=32", func(b *testing.B) { benchmarkMul(b, NewPool(1, Float32), 4, 32) })
+}
+
+func benchmarkMul(b *testing.B, p *Pool, bits, tokens int) {
+	defer p.Close()
+	r := rand.New(rand.NewPCG(6, 6))
+	_, q := randomMatrix(r, bits, 2048, 4096, 128, false, gptq.ZeroV1)
+	m, err := NewQuantized(q, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	m.Prepare()
+	x, y := randomVector(r, tokens*q.K), make([]float32, tokens*q.N)
+	b.SetBytes(int64(len(q.QWeight)))
+	for b.Loop() {
+		if err := p.Mul(x, tokens, Output{M: m, Y: y}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(tokens*q.K*q.N)*float64(b.N)/b.Elapsed().Seconds()/1e9, "GMAC/s")
+}
+
+// BenchmarkMove re-packs a matrix in act-order with groups.
+func BenchmarkMove(b *testing.B) {
+	for _, isa := range sets() {
+		for _, bits := range []int{2, 3, 4, 8} {
+			b.Run(fmt.Sprintf("%s/%dbit", isa.name, bits), func(b *testing.B) {
+				_, q := randomMatrix(rand.New(rand.NewPCG(6, 6)), bits, 2048, 4096, 128, true, gptq.ZeroV1)
+				if _, err := NewQuantized(q, nil); err != nil {
 					b.Fatal(err)
 				}
-				x, y := randomVector(r, tokens*q.K), make([]float32, tokens*q.N)
-				p := NewPool(1, Float32)
-				defer p.Close()
+				if err := q.readGroups(); err != nil {
+					b.Fatal(err)
+				}
+				p := plan(&q)
+				p.words = make([]byte, p.size())
 				b.SetBytes(int64(len(q.QWeight)))
 				for b.Loop() {
-					if err := p.Mul(x, tokens, Output{M: m, Y: y}); err != nil {
-						b.Fatal(err)
-					}
+					p.moveCodes(isa)
 				}
-				b.ReportMetric(float64(tokens*q.K*q.N)*float64(b.N)/b.Elapsed().Seconds()/1e9, "GMAC/s")
 			})
 		}
 	}

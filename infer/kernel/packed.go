@@ -161,46 +161,72 @@ func (in *inputs) divide(groups []int32) {
 	}
 }
 
+// move is one code, or a part of it, on its way from a word of the file to a word
+// of packed; the fields are read by assembly.
+type move struct {
+	from  int64  // bytes to the row of words that it is in
+	shift uint32 // to its place there
+	mask  uint32 // of its bits, at the bottom
+	to    uint64 // its place in the new word
+}
+
+// moves lists the codes of every row of new words.
+func (p *packed) moves() [][]move {
+	bits, perWord := p.q.Bits, p.in.perWord()
+	mask := uint32(1)<<bits - 1
+	all := make([][]move, p.in.rows)
+	list := make([]move, 0, 2*len(p.in.perm)) // shared, to allocate once
+	for row := range all {
+		first := len(list)
+		for i, k := range p.in.perm[row*perWord:][:perWord] {
+			if k < 0 {
+				continue
+			}
+			from, shift, to := int64(int(k)*bits/32*4*p.n), int(k)*bits%32, i*p.in.bits
+			list = append(list, move{from: from, shift: uint32(shift), mask: mask, to: uint64(to)})
+			if over := shift + bits - 32; over > 0 { // the code ends in the next word
+				list = append(list, move{from: from + int64(4*p.n), mask: mask >> (bits - over), to: uint64(to + bits - over)})
+			}
+		}
+		all[row] = list[first:]
+	}
+	return all
+}
+
 // moveCols is how many columns of codes are moved before the next ones: as many
 // as let all their rows, which are read out of order, stay in a cache.
 const moveCols = 128
 
 // moveCodes fills words from the file's.
 func (p *packed) moveCodes(isa *instructions) {
+	moves := p.moves()
 	for n0 := 0; n0 < p.n; n0 += moveCols {
-		p.moveColumns(isa, n0, min(moveCols, p.n-n0))
-	}
-}
-
-func (p *packed) moveColumns(isa *instructions, n0, cols int) {
-	q, perWord := p.q, p.in.perWord()
-	mask := uint32(1)<<q.Bits - 1
-	full := cols / lanes * lanes
-	move := func(to, from, shift int, mask uint32, left int) {
-		dst, src := p.words[4*(to*p.n+n0):][:4*cols], q.QWeight[4*(from*p.n+n0):][:4*cols]
-		if full > 0 {
-			isa.moveBits(dst[:4*full], src[:4*full], shift, mask, left)
+		cols := min(moveCols, p.n-n0)
+		full := cols / lanes * lanes
+		if isa.gather == nil {
+			full = 0
 		}
-		moveBitsGo(dst[4*full:], src[4*full:], shift, mask, left)
-	}
-	for slot, k := range p.in.perm {
-		if k < 0 {
-			continue
-		}
-		to := slot % perWord * p.in.bits
-		word, shift := int(k)*q.Bits/32, int(k)*q.Bits%32
-		move(slot/perWord, word, shift, mask, to)
-		if over := shift + q.Bits - 32; over > 0 { // the code ends in the next word
-			move(slot/perWord, word+1, 0, mask>>(q.Bits-over), to+q.Bits-over)
+		for row, list := range moves {
+			dst, src := p.words[4*(row*p.n+n0):][:4*cols], p.q.QWeight[4*n0:]
+			if full > 0 {
+				isa.gather(dst[:4*full], src, list)
+			}
+			if full < cols {
+				gatherGo(dst[4*full:], src[4*full:], list)
+			}
 		}
 	}
 }
 
-// moveBitsGo is the kernel moveBits.
-func moveBitsGo(dst, src []byte, shift int, mask uint32, to int) {
-	for i := 0; i < len(dst); i += 4 {
-		v := binary.LittleEndian.Uint32(src[i:]) >> (shift & 31) & mask << (to & 31)
-		binary.LittleEndian.PutUint32(dst[i:], binary.LittleEndian.Uint32(dst[i:])|v)
+// gatherGo is the kernel gather.
+func gatherGo(dst, src []byte, moves []move) {
+	clear(dst)
+	for _, m := range moves {
+		from := src[m.from:][:len(dst)]
+		for i := 0; i < len(dst); i += 4 {
+			v := binary.LittleEndian.Uint32(from[i:]) >> (m.shift & 31) & m.mask << (m.to & 31)
+			binary.LittleEndian.PutUint32(dst[i:], binary.LittleEndian.Uint32(dst[i:])|v)
+		}
 	}
 }
 

@@ -218,21 +218,29 @@ func TestVectorTwins(t *testing.T) {
 	}
 }
 
-func TestMoveBitsTwins(t *testing.T) {
+func TestGatherTwins(t *testing.T) {
 	r := rand.New(rand.NewPCG(13, 13))
-	src, dst := make([]byte, 4*48+1), make([]byte, 4*48+1)
-	for range 200 {
+	const row, rows = 4*112 + 1, 5
+	src, want, got := make([]byte, row*rows), make([]byte, row), make([]byte, row)
+	for n := range 200 {
 		for i := range src {
-			src[i], dst[i] = byte(r.Uint32()), byte(r.Uint32())
+			src[i] = byte(r.Uint32())
 		}
-		shift, to, mask := r.IntN(32), r.IntN(32), r.Uint32()
-		want := append([]byte(nil), dst...)
-		moveBitsGo(want[1:], src[1:], shift, mask, to)
+		moves := make([]move, n%40)
+		for i := range moves {
+			moves[i] = move{from: int64(r.IntN(rows) * row), shift: uint32(r.IntN(32)), mask: r.Uint32(), to: uint64(r.IntN(32))}
+		}
+		gatherGo(want[1:], src[1:], moves)
 		for _, isa := range sets() {
-			got := append([]byte(nil), dst...)
-			isa.moveBits(got[1:], src[1:], shift, mask, to)
-			if string(got) != string(want) {
-				t.Fatalf("%s: bits from %d by mask %#x to %d: got %x, want %x", isa.name, shift, mask, to, got, want)
+			if isa.gather == nil {
+				continue
+			}
+			for i := range got {
+				got[i] = byte(r.Uint32())
+			}
+			isa.gather(got[1:], src[1:], moves)
+			if string(got[1:]) != string(want[1:]) {
+				t.Fatalf("%s, %d moves: got %x, want %x", isa.name, len(moves), got, want)
 			}
 		}
 	}

@@ -35,7 +35,7 @@ func main() {
 	tile()
 	maxAbs()
 	roundInts()
-	moveBits()
+	gather()
 	floats.Set{Name: "AVX2", Wide: false, Chunks: 1}.Generate()
 	Generate()
 }
@@ -521,28 +521,55 @@ func arrangeFew(bits int, to, from Register) {
 	}
 }
 
-func moveBits() {
-	TEXT("moveBitsAVX2", NOSPLIT, "func(dst, src []byte, shift int, mask uint32, to int)")
-	Doc("moveBitsAVX2 is the kernel moveBits.")
+// The fields of move, which a test compares with the struct.
+const moveFrom, moveShift, moveMask, moveTo, moveSize = 0, 8, 12, 16, 24
+
+func gather() {
+	TEXT("gatherAVX2", NOSPLIT, "func(dst, src, moves []byte)")
+	Doc("gatherAVX2 is the kernel gather; moves are at least one.")
 	dst, n := Load(Param("dst").Base(), GP64()), Load(Param("dst").Len(), GP64())
 	src := Load(Param("src").Base(), GP64())
-	shift, left, mask := XMM(), XMM(), broadcast(Load(Param("mask"), GP32()))
-	VMOVQ(param("shift"), shift)
-	VMOVQ(param("to"), left)
-	Label("loop")
-	for off := 0; off < 64; off += 32 {
-		v := YMM()
-		VMOVDQU(Mem{Base: src}.Offset(off), v)
-		VPSRLD(shift, v, v)
-		VPAND(mask, v, v)
-		VPSLLD(left, v, v)
-		VPOR(Mem{Base: dst}.Offset(off), v, v)
-		VMOVDQU(v, Mem{Base: dst}.Offset(off))
+	moves, size := Load(Param("moves").Base(), GP64()), Load(Param("moves").Len(), GP64())
+	ADDQ(moves, size) // the end
+	columns := func(label string, vecs int) {
+		Label(label)
+		CMPQ(n, U32(32*vecs))
+		JL(LabelRef(label + "_end"))
+		out := make([]VecVirtual, vecs)
+		for i := range out {
+			out[i] = YMM()
+			VPXOR(out[i], out[i], out[i])
+		}
+		m := GP64()
+		MOVQ(moves, m)
+		Label(label + "_move")
+		from, shift, to, mask := GP64(), XMM(), XMM(), YMM()
+		MOVQ(Mem{Base: m}.Offset(moveFrom), from)
+		VMOVD(Mem{Base: m}.Offset(moveShift), shift)
+		VMOVQ(Mem{Base: m}.Offset(moveTo), to)
+		VPBROADCASTD(Mem{Base: m}.Offset(moveMask), mask)
+		for i := range out {
+			v := YMM()
+			VMOVDQU(Mem{Base: src, Index: from, Scale: 1}.Offset(32*i), v)
+			VPSRLD(shift, v, v)
+			VPAND(mask, v, v)
+			VPSLLD(to, v, v)
+			VPOR(v, out[i], out[i])
+		}
+		ADDQ(U8(moveSize), m)
+		CMPQ(m, size)
+		JB(LabelRef(label + "_move"))
+		for i := range out {
+			VMOVDQU(out[i], Mem{Base: dst}.Offset(32*i))
+		}
+		ADDQ(U32(32*vecs), src)
+		ADDQ(U32(32*vecs), dst)
+		SUBQ(U32(32*vecs), n)
+		JMP(LabelRef(label))
+		Label(label + "_end")
 	}
-	ADDQ(U8(64), src)
-	ADDQ(U8(64), dst)
-	SUBQ(U8(64), n)
-	JG(LabelRef("loop"))
+	columns("wide", 8)
+	columns("narrow", 2)
 	VZEROUPPER()
 	RET()
 }
