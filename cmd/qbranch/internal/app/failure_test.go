@@ -33,6 +33,7 @@ func TestFailureOf(t *testing.T) {
 		{"a folder without a checkpoint", infer.ErrNoCheckpoint, FailureNotFound},
 		{"a token id outside the vocabulary", infer.ErrRequest, FailureUsage},
 		{"a prompt too long", infer.ErrContext, FailureUsage},
+		{"an answer that memory does not hold", infer.ErrMemory, FailureNothingFits},
 	}
 	for _, tt := range tests {
 		if got := FailureOf(tt.err); got != tt.want {

@@ -36,6 +36,7 @@ func TestExitCode(t *testing.T) {
 		{"not a reference", alive, fmt.Errorf("card: %w", &hub.RefError{}), 2},
 		{"endpoint that is no URL", alive, hub.ErrBadEndpoint, 2},
 		{"prompt too long", alive, fmt.Errorf("generate: %w", infer.ErrContext), 2},
+		{"not enough memory", alive, fmt.Errorf("generate: %w", infer.ErrMemory), 10},
 		{"no such repository", alive, hub.ErrRepoNotFound, 3},
 		{"no such branch", alive, hub.ErrRevisionNotFound, 3},
 		{"no such file", alive, hub.ErrEntryNotFound, 3},
