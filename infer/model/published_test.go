@@ -2,6 +2,9 @@ package model
 
 import (
 	"fmt"
+	"os"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -129,4 +132,19 @@ func describe(c Config) string {
 		s += fmt.Sprintf(", caps %v and %v", c.ScoreCap, c.LogitCap)
 	}
 	return s
+}
+
+// docs/architectures.md lists what runs.
+func TestArchitecturesPage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/architectures.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, name := range slices.Concat([]string{f.architecture}, f.aliases, f.types) {
+			if name != "LLaMAForCausalLM" && !strings.Contains(string(page), "`"+name+"`") { // a slip of early 2023
+				t.Errorf("docs/architectures.md does not name %s", name)
+			}
+		}
+	}
 }
