@@ -185,7 +185,7 @@ func TestBrowserWholeJob(t *testing.T) {
 	b.Await(`✓ good +every byte is as published`)
 	b.Keys("p")
 	b.Await(`sound|suspect|broken`)
-	b.Await(`perplexity`)
+	b.Await(`known text 0\.\d+|signals within bounds`)
 	b.picture("prove")
 	b.Keys("g")
 	b.Await(`▸ prompt`)

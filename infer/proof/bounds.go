@@ -178,8 +178,8 @@ func (s *signals) known() {
 		"a model that was never trained, one for another field or language, and a damaged one look like that: "+
 			"give a text that it must know with --text, or a sound branch with --against", "%s", text)
 	if known := &s.all[len(s.all)-1]; !f.AllTexts && known.Verdict != Good {
-		known.Verdict, known.Hint = Unknown, ""
-		known.Text += "; no time was left for all of the others"
+		known.Hint = "give it more time with --time, such as --time 5m"
+		known.Text += "; no time was left for the other texts"
 	}
 }
 

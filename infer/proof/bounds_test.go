@@ -64,7 +64,7 @@ func TestSignals(t *testing.T) {
 		{"the same, and time ran out", func(f *Facts) {
 			broken(f)
 			f.AllTexts = false
-		}, []string{"known_text unknown", "continuations unknown", "end_of_turn unknown"}},
+		}, []string{"known_text suspect", "continuations unknown", "end_of_turn unknown"}},
 		{"knows a given text", func(f *Facts) {
 			broken(f)
 			f.Written[0].Entropy, f.Written[1].Entropy = 0.5, 1

@@ -17,6 +17,7 @@
 //	  the other texts; facts               known_text, continuations
 //	  write four texts                     entropy, loops, variety, stray, specials
 //	  the other model side by side         against_*
+//	  other languages, if none is known    known_text
 //	  read the tale again                  repeatable
 //	  float32 and int16 side by side       int16_*
 //	signals := facts.Signals()

@@ -24,25 +24,12 @@ func (f *Facts) Best() (Text, bool) {
 
 func (f *Facts) knows(t Text) bool { return t.Nats <= KnownMost*f.Guessing() }
 
-// know reads the other texts: in English, and when the model knows none of them
-// those in other languages; known continuations when it knows English prose.
+// know reads the other texts, and asks for known continuations of a model that
+// knows English prose.
 func (r *run) know(ctx context.Context) error {
 	if r.tok == nil {
 		return nil
 	}
-	if err := r.readTexts(ctx); err != nil {
-		return err
-	}
-	r.facts.AllTexts = true
-	if !r.facts.English() {
-		return nil
-	}
-	return r.continuations(ctx)
-}
-
-// readTexts reads the fixed texts, those in other languages only if no other is
-// known.
-func (r *run) readTexts(ctx context.Context) error {
 	if err := r.chatText(ctx); err != nil {
 		return err
 	}
@@ -51,12 +38,20 @@ func (r *run) readTexts(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := r.texts(ctx, english[1:]); err != nil {
+	if err := r.texts(ctx, english[1:]); err != nil || !r.facts.English() {
 		return err
 	}
-	if best, ok := r.facts.Best(); !ok || !r.facts.knows(best) {
-		return r.texts(ctx, others)
+	return r.continuations(ctx)
+}
+
+// knowOthers reads the texts in other languages if no other is known.
+func (r *run) knowOthers(ctx context.Context) error {
+	if best, ok := r.facts.Best(); r.tok != nil && (!ok || !r.facts.knows(best)) {
+		if err := r.texts(ctx, others); err != nil {
+			return err
+		}
 	}
+	r.facts.AllTexts = true
 	return nil
 }
 

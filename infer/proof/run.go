@@ -114,7 +114,7 @@ func Run(ctx context.Context, m *infer.Model, o Options) (*Facts, error) {
 	}
 	within, cancel := context.WithTimeout(ctx, budget)
 	defer cancel()
-	for _, step := range []func(context.Context) error{r.know, r.write, r.compare, r.again, r.paths} {
+	for _, step := range []func(context.Context) error{r.know, r.write, r.compare, r.knowOthers, r.again, r.paths} {
 		if err = step(within); err != nil || r.facts.NotFinite > 0 {
 			break
 		}
