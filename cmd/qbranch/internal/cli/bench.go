@@ -104,11 +104,11 @@ func benchText(b *app.BenchReport) string {
 	text += fmt.Sprintf("  decode  %.1f tokens/s, %s after the prompt; %d rounds\n", b.Decode, plural(b.Tokens, "token"), b.Rounds)
 	text += fmt.Sprintf("  a token reads %s: matrices %s, norms %s, embedding %s, keys and values %s\n", app.BytesText(n.Total),
 		app.BytesText(n.Matrices), app.BytesText(n.Norms), app.BytesText(n.Embedding), app.BytesText(n.KV))
-	small := ""
+	why := ""
 	if b.PercentOfRead > 110 {
-		small = ": it fits into the processor's caches"
+		why = ": it is in the processor's caches, or the machine was not quiet"
 	}
-	text += fmt.Sprintf("  that is %.2f GB/s, %.0f %% of the %.2f GB/s of a plain read of memory%s\n", b.DecodeRate/1e9, b.PercentOfRead, b.ReadRate/1e9, small)
+	text += fmt.Sprintf("  that is %.2f GB/s, %.0f %% of the %.2f GB/s of a plain read of memory%s\n", b.DecodeRate/1e9, b.PercentOfRead, b.ReadRate/1e9, why)
 	if m := b.Memory; m != nil {
 		text += fmt.Sprintf("  memory  at most %s: %s of its own, %s of files\n", app.BytesText(m.Peak), app.BytesText(m.Own), app.BytesText(m.Mapped))
 	}
