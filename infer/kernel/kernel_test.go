@@ -352,26 +352,3 @@ func benchmarkMul(b *testing.B, p *Pool, bits, tokens int) {
 	}
 	b.ReportMetric(float64(tokens*q.K*q.N)*float64(b.N)/b.Elapsed().Seconds()/1e9, "GMAC/s")
 }
-
-// BenchmarkMove re-packs a matrix in act-order with groups.
-func BenchmarkMove(b *testing.B) {
-	for _, isa := range sets() {
-		for _, bits := range []int{2, 3, 4, 8} {
-			b.Run(fmt.Sprintf("%s/%dbit", isa.name, bits), func(b *testing.B) {
-				_, q := randomMatrix(rand.New(rand.NewPCG(6, 6)), bits, 2048, 4096, 128, true, gptq.ZeroV1)
-				if _, err := NewQuantized(q, nil); err != nil {
-					b.Fatal(err)
-				}
-				if err := q.readGroups(); err != nil {
-					b.Fatal(err)
-				}
-				p := plan(&q)
-				p.words = make([]byte, p.size())
-				b.SetBytes(int64(len(q.QWeight)))
-				for b.Loop() {
-					p.moveCodes(isa)
-				}
-			})
-		}
-	}
-}
