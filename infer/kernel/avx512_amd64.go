@@ -37,6 +37,9 @@ func maxAbsAVX512(values *[128]float32) uint32
 // roundIntsAVX512 rounds values times inverse, halves to the even integer.
 func roundIntsAVX512(ints *[128]int16, values *[128]float32, inverse float32)
 
+// arrange2AVX512 is arrangePlanesGo for 2 bits.
+func arrange2AVX512(dst *[256]byte, ints *[128]int16)
+
 // arrange4AVX512 is arrangePlanesGo for 4 bits.
 func arrange4AVX512(dst *[256]byte, ints *[128]int16)
 

@@ -34,10 +34,10 @@ wide:
 	MOVQ      SI, R11
 
 wide_row:
-	PREFETCHT1   (R9)(R8*1)
-	PREFETCHT1   64(R9)(R8*1)
-	PREFETCHT1   128(R9)(R8*1)
-	PREFETCHT1   192(R9)(R8*1)
+	PREFETCHT0   (R9)(R8*1)
+	PREFETCHT0   64(R9)(R8*1)
+	PREFETCHT0   128(R9)(R8*1)
+	PREFETCHT0   192(R9)(R8*1)
 	VPBROADCASTD (R10), Z10
 	VPBROADCASTD 128(R10), Z11
 	VPBROADCASTD 32(R10), Z12
@@ -146,7 +146,7 @@ narrow:
 	MOVQ      SI, R11
 
 narrow_row:
-	PREFETCHT1   (R9)(R8*1)
+	PREFETCHT0   (R9)(R8*1)
 	VPBROADCASTD (R10), Z4
 	VPBROADCASTD 128(R10), Z5
 	VPBROADCASTD 32(R10), Z6
@@ -287,10 +287,10 @@ wide:
 	MOVQ      SI, R11
 
 wide_row:
-	PREFETCHT1   (R9)(R8*1)
-	PREFETCHT1   64(R9)(R8*1)
-	PREFETCHT1   128(R9)(R8*1)
-	PREFETCHT1   192(R9)(R8*1)
+	PREFETCHT0   (R9)(R8*1)
+	PREFETCHT0   64(R9)(R8*1)
+	PREFETCHT0   128(R9)(R8*1)
+	PREFETCHT0   192(R9)(R8*1)
 	VPBROADCASTD (R10), Z10
 	VPBROADCASTD 128(R10), Z11
 	VPBROADCASTD 64(R10), Z12
@@ -363,7 +363,7 @@ narrow:
 	MOVQ      SI, R11
 
 narrow_row:
-	PREFETCHT1   (R9)(R8*1)
+	PREFETCHT0   (R9)(R8*1)
 	VPBROADCASTD (R10), Z4
 	VPBROADCASTD 128(R10), Z5
 	VPBROADCASTD 64(R10), Z6
@@ -466,10 +466,10 @@ wide:
 	MOVQ      SI, R11
 
 wide_row:
-	PREFETCHT1   (R9)(R8*1)
-	PREFETCHT1   64(R9)(R8*1)
-	PREFETCHT1   128(R9)(R8*1)
-	PREFETCHT1   192(R9)(R8*1)
+	PREFETCHT0   (R9)(R8*1)
+	PREFETCHT0   64(R9)(R8*1)
+	PREFETCHT0   128(R9)(R8*1)
+	PREFETCHT0   192(R9)(R8*1)
 	VPBROADCASTD (R10), Z9
 	VPBROADCASTD 128(R10), Z10
 	VMOVDQU32    (R9), Z11
@@ -520,7 +520,7 @@ narrow:
 	MOVQ      SI, R11
 
 narrow_row:
-	PREFETCHT1   (R9)(R8*1)
+	PREFETCHT0   (R9)(R8*1)
 	VPBROADCASTD (R10), Z3
 	VPBROADCASTD 128(R10), Z4
 	VMOVDQU32    (R9), Z5
@@ -611,7 +611,7 @@ TEXT ·halfAVX512(SB), NOSPLIT, $0-56
 	MOVQ src_base+24(FP), BX
 
 loop:
-	PREFETCHT1 (BX)(AX*1)
+	PREFETCHT0 (BX)(AX*1)
 	VCVTPH2PS  (BX), Z0
 	VMOVUPS    Z0, (CX)
 	ADDQ       $0x20, BX
@@ -1007,6 +1007,171 @@ TEXT ·roundIntsAVX512(SB), NOSPLIT, $0-20
 	VPMOVDW      Z0, 224(AX)
 	VZEROUPPER
 	RET
+
+// func arrange2AVX512(dst *[256]byte, ints *[128]int16)
+// Requires: AVX, AVX512F
+TEXT ·arrange2AVX512(SB), NOSPLIT, $0-16
+	MOVQ         dst+0(FP), AX
+	MOVQ         ints+8(FP), CX
+	MOVL         $0x00000040, DX
+	VPBROADCASTD DX, Z0
+	VMOVDQU      turn4x4<>+0(SB), X1
+	VPMOVSXWD    (CX), Z2
+	VPADDD       Z0, Z2, Z3
+	VPSRAD       $0x07, Z3, Z3
+	VPMOVDB      Z3, X4
+	VPSLLD       $0x07, Z3, Z3
+	VPSUBD       Z3, Z2, Z2
+	VPMOVDB      Z2, X2
+	VPSHUFB      X1, X4, X4
+	VPEXTRD      $0x00, X4, (AX)
+	VPEXTRD      $0x01, X4, 32(AX)
+	VPEXTRD      $0x02, X4, 64(AX)
+	VPEXTRD      $0x03, X4, 96(AX)
+	VPSHUFB      X1, X2, X2
+	VPEXTRD      $0x00, X2, 128(AX)
+	VPEXTRD      $0x01, X2, 160(AX)
+	VPEXTRD      $0x02, X2, 192(AX)
+	VPEXTRD      $0x03, X2, 224(AX)
+	VPMOVSXWD    32(CX), Z2
+	VPADDD       Z0, Z2, Z3
+	VPSRAD       $0x07, Z3, Z3
+	VPMOVDB      Z3, X4
+	VPSLLD       $0x07, Z3, Z3
+	VPSUBD       Z3, Z2, Z2
+	VPMOVDB      Z2, X2
+	VPSHUFB      X1, X4, X4
+	VPEXTRD      $0x00, X4, 4(AX)
+	VPEXTRD      $0x01, X4, 36(AX)
+	VPEXTRD      $0x02, X4, 68(AX)
+	VPEXTRD      $0x03, X4, 100(AX)
+	VPSHUFB      X1, X2, X2
+	VPEXTRD      $0x00, X2, 132(AX)
+	VPEXTRD      $0x01, X2, 164(AX)
+	VPEXTRD      $0x02, X2, 196(AX)
+	VPEXTRD      $0x03, X2, 228(AX)
+	VPMOVSXWD    64(CX), Z2
+	VPADDD       Z0, Z2, Z3
+	VPSRAD       $0x07, Z3, Z3
+	VPMOVDB      Z3, X4
+	VPSLLD       $0x07, Z3, Z3
+	VPSUBD       Z3, Z2, Z2
+	VPMOVDB      Z2, X2
+	VPSHUFB      X1, X4, X4
+	VPEXTRD      $0x00, X4, 8(AX)
+	VPEXTRD      $0x01, X4, 40(AX)
+	VPEXTRD      $0x02, X4, 72(AX)
+	VPEXTRD      $0x03, X4, 104(AX)
+	VPSHUFB      X1, X2, X2
+	VPEXTRD      $0x00, X2, 136(AX)
+	VPEXTRD      $0x01, X2, 168(AX)
+	VPEXTRD      $0x02, X2, 200(AX)
+	VPEXTRD      $0x03, X2, 232(AX)
+	VPMOVSXWD    96(CX), Z2
+	VPADDD       Z0, Z2, Z3
+	VPSRAD       $0x07, Z3, Z3
+	VPMOVDB      Z3, X4
+	VPSLLD       $0x07, Z3, Z3
+	VPSUBD       Z3, Z2, Z2
+	VPMOVDB      Z2, X2
+	VPSHUFB      X1, X4, X4
+	VPEXTRD      $0x00, X4, 12(AX)
+	VPEXTRD      $0x01, X4, 44(AX)
+	VPEXTRD      $0x02, X4, 76(AX)
+	VPEXTRD      $0x03, X4, 108(AX)
+	VPSHUFB      X1, X2, X2
+	VPEXTRD      $0x00, X2, 140(AX)
+	VPEXTRD      $0x01, X2, 172(AX)
+	VPEXTRD      $0x02, X2, 204(AX)
+	VPEXTRD      $0x03, X2, 236(AX)
+	VPMOVSXWD    128(CX), Z2
+	VPADDD       Z0, Z2, Z3
+	VPSRAD       $0x07, Z3, Z3
+	VPMOVDB      Z3, X4
+	VPSLLD       $0x07, Z3, Z3
+	VPSUBD       Z3, Z2, Z2
+	VPMOVDB      Z2, X2
+	VPSHUFB      X1, X4, X4
+	VPEXTRD      $0x00, X4, 16(AX)
+	VPEXTRD      $0x01, X4, 48(AX)
+	VPEXTRD      $0x02, X4, 80(AX)
+	VPEXTRD      $0x03, X4, 112(AX)
+	VPSHUFB      X1, X2, X2
+	VPEXTRD      $0x00, X2, 144(AX)
+	VPEXTRD      $0x01, X2, 176(AX)
+	VPEXTRD      $0x02, X2, 208(AX)
+	VPEXTRD      $0x03, X2, 240(AX)
+	VPMOVSXWD    160(CX), Z2
+	VPADDD       Z0, Z2, Z3
+	VPSRAD       $0x07, Z3, Z3
+	VPMOVDB      Z3, X4
+	VPSLLD       $0x07, Z3, Z3
+	VPSUBD       Z3, Z2, Z2
+	VPMOVDB      Z2, X2
+	VPSHUFB      X1, X4, X4
+	VPEXTRD      $0x00, X4, 20(AX)
+	VPEXTRD      $0x01, X4, 52(AX)
+	VPEXTRD      $0x02, X4, 84(AX)
+	VPEXTRD      $0x03, X4, 116(AX)
+	VPSHUFB      X1, X2, X2
+	VPEXTRD      $0x00, X2, 148(AX)
+	VPEXTRD      $0x01, X2, 180(AX)
+	VPEXTRD      $0x02, X2, 212(AX)
+	VPEXTRD      $0x03, X2, 244(AX)
+	VPMOVSXWD    192(CX), Z2
+	VPADDD       Z0, Z2, Z3
+	VPSRAD       $0x07, Z3, Z3
+	VPMOVDB      Z3, X4
+	VPSLLD       $0x07, Z3, Z3
+	VPSUBD       Z3, Z2, Z2
+	VPMOVDB      Z2, X2
+	VPSHUFB      X1, X4, X4
+	VPEXTRD      $0x00, X4, 24(AX)
+	VPEXTRD      $0x01, X4, 56(AX)
+	VPEXTRD      $0x02, X4, 88(AX)
+	VPEXTRD      $0x03, X4, 120(AX)
+	VPSHUFB      X1, X2, X2
+	VPEXTRD      $0x00, X2, 152(AX)
+	VPEXTRD      $0x01, X2, 184(AX)
+	VPEXTRD      $0x02, X2, 216(AX)
+	VPEXTRD      $0x03, X2, 248(AX)
+	VPMOVSXWD    224(CX), Z2
+	VPADDD       Z0, Z2, Z0
+	VPSRAD       $0x07, Z0, Z0
+	VPMOVDB      Z0, X3
+	VPSLLD       $0x07, Z0, Z0
+	VPSUBD       Z0, Z2, Z2
+	VPMOVDB      Z2, X0
+	VPSHUFB      X1, X3, X3
+	VPEXTRD      $0x00, X3, 28(AX)
+	VPEXTRD      $0x01, X3, 60(AX)
+	VPEXTRD      $0x02, X3, 92(AX)
+	VPEXTRD      $0x03, X3, 124(AX)
+	VPSHUFB      X1, X0, X0
+	VPEXTRD      $0x00, X0, 156(AX)
+	VPEXTRD      $0x01, X0, 188(AX)
+	VPEXTRD      $0x02, X0, 220(AX)
+	VPEXTRD      $0x03, X0, 252(AX)
+	VZEROUPPER
+	RET
+
+DATA turn4x4<>+0(SB)/1, $0x00
+DATA turn4x4<>+1(SB)/1, $0x04
+DATA turn4x4<>+2(SB)/1, $0x08
+DATA turn4x4<>+3(SB)/1, $0x0c
+DATA turn4x4<>+4(SB)/1, $0x01
+DATA turn4x4<>+5(SB)/1, $0x05
+DATA turn4x4<>+6(SB)/1, $0x09
+DATA turn4x4<>+7(SB)/1, $0x0d
+DATA turn4x4<>+8(SB)/1, $0x02
+DATA turn4x4<>+9(SB)/1, $0x06
+DATA turn4x4<>+10(SB)/1, $0x0a
+DATA turn4x4<>+11(SB)/1, $0x0e
+DATA turn4x4<>+12(SB)/1, $0x03
+DATA turn4x4<>+13(SB)/1, $0x07
+DATA turn4x4<>+14(SB)/1, $0x0b
+DATA turn4x4<>+15(SB)/1, $0x0f
+GLOBL turn4x4<>(SB), RODATA|NOPTR, $16
 
 // func arrange4AVX512(dst *[256]byte, ints *[128]int16)
 // Requires: AVX, AVX512F

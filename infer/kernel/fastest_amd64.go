@@ -103,12 +103,12 @@ var avx512 = &instructions{
 	},
 	arrange: func(dst *[containerBytes]byte, ints *[containerSlots]int16, bits int) {
 		switch bits {
+		case 2:
+			arrange2AVX512(dst, ints)
 		case 4:
 			arrange4AVX512(dst, ints)
-		case 8:
-			arrange8AVX512(dst, ints)
 		default:
-			arrangePlanesGo(dst, ints, bits)
+			arrange8AVX512(dst, ints)
 		}
 	},
 	dot: func(bits int) func([]int32, []byte, int, int, []byte, int) {

@@ -35,6 +35,7 @@ func main() {
 	tile()
 	maxAbs()
 	roundInts()
+	arrange2()
 	arrange4()
 	arrange8()
 	floats.Set{Name: "AVX512", Wide: true, Chunks: 4}.Generate()
@@ -113,7 +114,7 @@ func dot(bits int) {
 		MOVQ(rows, r)
 		Label(label + "_row")
 		for v := range vecs {
-			PREFETCHT1(Mem{Base: at, Index: ahead, Scale: 1}.Offset(64 * v))
+			PREFETCHT0(Mem{Base: at, Index: ahead, Scale: 1}.Offset(64 * v))
 		}
 		var qh, ql []VecVirtual
 		for i := range regions(bits) {
@@ -204,7 +205,7 @@ func half() {
 	src := Load(Param("src").Base(), GP64())
 	Label("loop")
 	v := ZMM()
-	PREFETCHT1(Mem{Base: src, Index: ahead, Scale: 1})
+	PREFETCHT0(Mem{Base: src, Index: ahead, Scale: 1})
 	VCVTPH2PS(Mem{Base: src}, v)
 	VMOVUPS(v, Mem{Base: dst})
 	ADDQ(U8(32), src)
@@ -434,6 +435,39 @@ func arrange4() {
 		VPSRAD(U8(16), odd, odd)
 		split(even, bias, Mem{Base: to}.Offset(16*i), Mem{Base: to}.Offset(plane+16*i))
 		split(odd, bias, Mem{Base: to}.Offset(64+16*i), Mem{Base: to}.Offset(plane+64+16*i))
+	}
+	VZEROUPPER()
+	RET()
+}
+
+// arrange2 turns the 16 slots of each row of words, four by four, so that those of
+// a region follow each other.
+func arrange2() {
+	TEXT("arrange2AVX512", NOSPLIT, "func(dst *[256]byte, ints *[128]int16)")
+	Doc("arrange2AVX512 is arrangePlanesGo for 2 bits.")
+	to, from := Load(Param("dst"), GP64()), Load(Param("ints"), GP64())
+	bias, turn := bias32(), XMM()
+	order := GLOBL("turn4x4", RODATA|NOPTR)
+	for i := range 16 {
+		DATA(i, U8(i%4*4+i/4))
+	}
+	VMOVDQU(order, turn)
+	for r := range 8 {
+		q, h := ZMM(), ZMM()
+		VPMOVSXWD(Mem{Base: from}.Offset(32*r), q)
+		VPADDD(bias, q, h)
+		VPSRAD(U8(7), h, h)
+		hi, lo := XMM(), XMM()
+		VPMOVDB(h, hi)
+		VPSLLD(U8(7), h, h)
+		VPSUBD(h, q, q)
+		VPMOVDB(q, lo)
+		for p, x := range []VecVirtual{hi, lo} {
+			VPSHUFB(turn, x, x)
+			for region := range 4 {
+				VPEXTRD(U8(region), x, Mem{Base: to}.Offset(plane*p+32*region+4*r))
+			}
+		}
 	}
 	VZEROUPPER()
 	RET()
