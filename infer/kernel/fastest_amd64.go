@@ -3,16 +3,10 @@
 package kernel
 
 import (
-	"math"
-	"os"
 	"unsafe"
 
 	"golang.org/x/sys/cpu"
 )
-
-// fastest is the fastest set of instructions this machine has, or the one that
-// the environment names: QBRANCH_CPU=go, avx2 or avx512.
-var fastest = choose(os.Getenv("QBRANCH_CPU"))
 
 // sets are the sets of instructions this machine has, the slowest first.
 func sets() []*instructions {
@@ -25,16 +19,6 @@ func sets() []*instructions {
 		all = append(all, avx512)
 	}
 	return all
-}
-
-func choose(name string) *instructions {
-	all := sets()
-	for _, isa := range all {
-		if isa.name == name {
-			return isa
-		}
-	}
-	return all[len(all)-1]
 }
 
 var avx2 = &instructions{
@@ -159,20 +143,4 @@ func gatherWithAVX2(dst, src []byte, moves []move) {
 		return
 	}
 	gatherAVX2(dst, src, unsafe.Slice((*byte)(unsafe.Pointer(&moves[0])), len(moves)*int(unsafe.Sizeof(move{}))))
-}
-
-// roundWith is roundGo after its first step, with another's second one.
-func roundWith(ints *[containerSlots]int16, values *[containerSlots]float32, most float32, largest uint32,
-	round func(*[containerSlots]int16, *[containerSlots]float32, float32)) float32 {
-	top := math.Float32frombits(largest)
-	switch {
-	case largest >= 0x7F800000:
-		*ints = [containerSlots]int16{}
-		return float32(math.NaN())
-	case top < tiny:
-		*ints = [containerSlots]int16{}
-		return 0
-	}
-	round(ints, values, most/top)
-	return top / most
 }
