@@ -1,11 +1,9 @@
 package kernel
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
-	"unsafe"
 )
 
 // Sums of the largest integers by the largest codes are exact, in any number of
@@ -47,38 +45,5 @@ func TestDotExtremes(t *testing.T) {
 				}
 			}
 		}
-	}
-}
-
-// Sets that have regions as planes.go describes arrange as it does.
-func TestArrangeTwins(t *testing.T) {
-	r := rand.New(rand.NewPCG(21, 21))
-	for _, isa := range sets() {
-		for _, bits := range []int{2, 4, 8} {
-			if isa.regions(bits) != 8/bits {
-				continue
-			}
-			var ints [containerSlots]int16
-			for i := range ints {
-				ints[i] = int16(r.IntN(2*most16+1) - most16)
-			}
-			var got, want [containerBytes]byte
-			isa.arrange(&got, &ints, bits)
-			arrangePlanesGo(&want, &ints, bits)
-			if got != want {
-				t.Errorf("%d bits by %s: got %v, want %v", bits, isa.name, got, want)
-			}
-		}
-	}
-}
-
-// Assembly reads the fields of a job at these places.
-func TestTileJobLayout(t *testing.T) {
-	var d tileJob
-	got := fmt.Sprint(unsafe.Offsetof(d.regions), unsafe.Offsetof(d.regionBytes), unsafe.Offsetof(d.rows), unsafe.Offsetof(d.tokens),
-		unsafe.Offsetof(d.xStride), unsafe.Offsetof(d.scaleStep), unsafe.Offsetof(d.sumStep),
-		unsafe.Offsetof(d.scale), unsafe.Offsetof(d.sums), unsafe.Offsetof(d.scales), unsafe.Offsetof(d.zeros))
-	if want := "0 8 16 24 32 40 48 56 80 104 128"; unsafe.Sizeof(0) == 8 && got != want {
-		t.Errorf("fields at %s, want %s", got, want)
 	}
 }

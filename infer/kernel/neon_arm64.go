@@ -72,7 +72,22 @@ func roundIntsNEON(ints *[128]int16, values *[128]float32, inverse float32)
 // halfNEON is the kernel half.
 //
 //go:noescape
-func halfNEON(dst []float32, src []byte)
+func halfNEON(dst []float32, src []byte, ahead int)
+
+// moveBitsNEON is the kernel moveBits.
+//
+//go:noescape
+func moveBitsNEON(dst, src []byte, shift int, mask uint32, to int)
+
+// dequantRowNEON is the kernel dequantRow.
+//
+//go:noescape
+func dequantRowNEON(dst, scale, zero []float32, words []uint32, shift uint64, mask uint32)
+
+// addProductNEON is the kernel addProduct.
+//
+//go:noescape
+func addProductNEON(y, x, tile []float32)
 
 // dotF32NEON is a kernel dot.
 //
@@ -113,6 +128,11 @@ func normNEON(dst, src, weight []float32, scale float32)
 //
 //go:noescape
 func scaleNEON(x []float32, factor float32)
+
+// largestNEON is the kernel largest.
+//
+//go:noescape
+func largestNEON(x []float32) float32
 
 // expSumNEON is the kernel expSum.
 //

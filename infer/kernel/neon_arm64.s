@@ -1985,12 +1985,15 @@ TEXT ·roundIntsNEON(SB), NOSPLIT, $0-20
 	FMOVQ F1, 240(R0)
 	RET
 
-// func halfNEON(dst []float32, src []byte)
-TEXT ·halfNEON(SB), NOSPLIT, $0-48
+// func halfNEON(dst []float32, src []byte, ahead int)
+TEXT ·halfNEON(SB), NOSPLIT, $0-56
 	MOVD dst_base+0(FP), R0
 	MOVD dst_len+8(FP), R1
 	MOVD src_base+24(FP), R2
+	MOVD ahead+48(FP), R3
+	ADD R2, R3, R3
 loop:
+	PRFM 0(R3), PLDL2KEEP
 	FMOVQ 0(R2), F1
 	WORD $0x0e217820 // fcvtl v0.4s, v1.4h
 	WORD $0x4e217821 // fcvtl2 v1.4s, v1.8h
@@ -2002,9 +2005,193 @@ loop:
 	FMOVQ F2, 32(R0)
 	FMOVQ F3, 48(R0)
 	ADD $32, R2, R2
+	ADD $32, R3, R3
 	ADD $64, R0, R0
 	SUBS $16, R1, R1
 	BGT loop
+	RET
+
+// func moveBitsNEON(dst, src []byte, shift int, mask uint32, to int)
+TEXT ·moveBitsNEON(SB), NOSPLIT, $0-72
+	MOVD dst_base+0(FP), R0
+	MOVD dst_len+8(FP), R1
+	MOVD src_base+24(FP), R2
+	MOVD shift+48(FP), R3
+	NEG R3, R3
+	WORD $0x4e040c60 // dup v0.4s, w3
+	MOVD to+64(FP), R3
+	WORD $0x4e040c61 // dup v1.4s, w3
+	FMOVS mask+56(FP), F2
+	WORD $0x4e040442 // dup v2.4s, v2.s[0]
+loop:
+	FMOVQ 0(R0), F3
+	FMOVQ 16(R0), F4
+	FMOVQ 32(R0), F5
+	FMOVQ 48(R0), F6
+	FMOVQ 0(R2), F7
+	FMOVQ 16(R2), F8
+	FMOVQ 32(R2), F9
+	FMOVQ 48(R2), F10
+	WORD $0x6ea044e7 // ushl v7.4s, v7.4s, v0.4s
+	WORD $0x4e221ce7 // and v7.16b, v7.16b, v2.16b
+	WORD $0x6ea144e7 // ushl v7.4s, v7.4s, v1.4s
+	WORD $0x4ea71c63 // orr v3.16b, v3.16b, v7.16b
+	WORD $0x6ea04508 // ushl v8.4s, v8.4s, v0.4s
+	WORD $0x4e221d08 // and v8.16b, v8.16b, v2.16b
+	WORD $0x6ea14508 // ushl v8.4s, v8.4s, v1.4s
+	WORD $0x4ea81c84 // orr v4.16b, v4.16b, v8.16b
+	WORD $0x6ea04529 // ushl v9.4s, v9.4s, v0.4s
+	WORD $0x4e221d29 // and v9.16b, v9.16b, v2.16b
+	WORD $0x6ea14529 // ushl v9.4s, v9.4s, v1.4s
+	WORD $0x4ea91ca5 // orr v5.16b, v5.16b, v9.16b
+	WORD $0x6ea0454a // ushl v10.4s, v10.4s, v0.4s
+	WORD $0x4e221d4a // and v10.16b, v10.16b, v2.16b
+	WORD $0x6ea1454a // ushl v10.4s, v10.4s, v1.4s
+	WORD $0x4eaa1cc6 // orr v6.16b, v6.16b, v10.16b
+	FMOVQ F3, 0(R0)
+	FMOVQ F4, 16(R0)
+	FMOVQ F5, 32(R0)
+	FMOVQ F6, 48(R0)
+	ADD $64, R0, R0
+	ADD $64, R2, R2
+	SUBS $64, R1, R1
+	BGT loop
+	RET
+
+// func dequantRowNEON(dst, scale, zero []float32, words []uint32, shift uint64, mask uint32)
+TEXT ·dequantRowNEON(SB), NOSPLIT, $0-108
+	MOVD dst_base+0(FP), R0
+	MOVD dst_len+8(FP), R1
+	MOVD scale_base+24(FP), R2
+	MOVD zero_base+48(FP), R3
+	MOVD words_base+72(FP), R4
+	MOVD shift+96(FP), R5
+	NEG R5, R5
+	WORD $0x4e040ca0 // dup v0.4s, w5
+	FMOVS mask+104(FP), F1
+	WORD $0x4e040421 // dup v1.4s, v1.s[0]
+loop:
+	FMOVQ 0(R2), F2
+	FMOVQ 16(R2), F3
+	FMOVQ 32(R2), F4
+	FMOVQ 48(R2), F5
+	FMOVQ 0(R3), F6
+	FMOVQ 16(R3), F7
+	FMOVQ 32(R3), F8
+	FMOVQ 48(R3), F9
+	FMOVQ 0(R4), F10
+	FMOVQ 16(R4), F11
+	FMOVQ 32(R4), F12
+	FMOVQ 48(R4), F13
+	WORD $0x6ea0454a // ushl v10.4s, v10.4s, v0.4s
+	WORD $0x4e211d4a // and v10.16b, v10.16b, v1.16b
+	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
+	WORD $0x4ea6d54a // fsub v10.4s, v10.4s, v6.4s
+	WORD $0x6e22dd4a // fmul v10.4s, v10.4s, v2.4s
+	WORD $0x6ea0456b // ushl v11.4s, v11.4s, v0.4s
+	WORD $0x4e211d6b // and v11.16b, v11.16b, v1.16b
+	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
+	WORD $0x4ea7d56b // fsub v11.4s, v11.4s, v7.4s
+	WORD $0x6e23dd6b // fmul v11.4s, v11.4s, v3.4s
+	WORD $0x6ea0458c // ushl v12.4s, v12.4s, v0.4s
+	WORD $0x4e211d8c // and v12.16b, v12.16b, v1.16b
+	WORD $0x4e21d98c // scvtf v12.4s, v12.4s
+	WORD $0x4ea8d58c // fsub v12.4s, v12.4s, v8.4s
+	WORD $0x6e24dd8c // fmul v12.4s, v12.4s, v4.4s
+	WORD $0x6ea045ad // ushl v13.4s, v13.4s, v0.4s
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4e21d9ad // scvtf v13.4s, v13.4s
+	WORD $0x4ea9d5ad // fsub v13.4s, v13.4s, v9.4s
+	WORD $0x6e25ddad // fmul v13.4s, v13.4s, v5.4s
+	FMOVQ F10, 0(R0)
+	FMOVQ F11, 16(R0)
+	FMOVQ F12, 32(R0)
+	FMOVQ F13, 48(R0)
+	ADD $64, R0, R0
+	ADD $64, R2, R2
+	ADD $64, R3, R3
+	ADD $64, R4, R4
+	SUBS $16, R1, R1
+	BGT loop
+	RET
+
+// func addProductNEON(y, x, tile []float32)
+TEXT ·addProductNEON(SB), NOSPLIT, $0-72
+	MOVD y_base+0(FP), R0
+	MOVD y_len+8(FP), R1
+	MOVD x_base+24(FP), R2
+	MOVD x_len+32(FP), R3
+	MOVD tile_base+48(FP), R4
+columns:
+	MOVD R2, R5
+	MOVD R3, R6
+	MOVD R4, R7
+	FMOVQ 0(R0), F0
+	FMOVQ 16(R0), F1
+	FMOVQ 32(R0), F2
+	FMOVQ 48(R0), F3
+rows:
+	FMOVQ 0(R5), F4
+	FMOVQ 0(R7), F5
+	WORD $0x4f8490a5 // fmul v5.4s, v5.4s, v4.s[0]
+	FMOVQ 256(R7), F6
+	WORD $0x4fa490c6 // fmul v6.4s, v6.4s, v4.s[1]
+	FMOVQ 512(R7), F7
+	WORD $0x4f8498e7 // fmul v7.4s, v7.4s, v4.s[2]
+	FMOVQ 768(R7), F8
+	WORD $0x4fa49908 // fmul v8.4s, v8.4s, v4.s[3]
+	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
+	WORD $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4e25d400 // fadd v0.4s, v0.4s, v5.4s
+	FMOVQ 16(R7), F5
+	WORD $0x4f8490a5 // fmul v5.4s, v5.4s, v4.s[0]
+	FMOVQ 272(R7), F6
+	WORD $0x4fa490c6 // fmul v6.4s, v6.4s, v4.s[1]
+	FMOVQ 528(R7), F7
+	WORD $0x4f8498e7 // fmul v7.4s, v7.4s, v4.s[2]
+	FMOVQ 784(R7), F8
+	WORD $0x4fa49908 // fmul v8.4s, v8.4s, v4.s[3]
+	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
+	WORD $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
+	FMOVQ 32(R7), F5
+	WORD $0x4f8490a5 // fmul v5.4s, v5.4s, v4.s[0]
+	FMOVQ 288(R7), F6
+	WORD $0x4fa490c6 // fmul v6.4s, v6.4s, v4.s[1]
+	FMOVQ 544(R7), F7
+	WORD $0x4f8498e7 // fmul v7.4s, v7.4s, v4.s[2]
+	FMOVQ 800(R7), F8
+	WORD $0x4fa49908 // fmul v8.4s, v8.4s, v4.s[3]
+	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
+	WORD $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4e25d442 // fadd v2.4s, v2.4s, v5.4s
+	FMOVQ 48(R7), F5
+	WORD $0x4f8490a5 // fmul v5.4s, v5.4s, v4.s[0]
+	FMOVQ 304(R7), F6
+	WORD $0x4fa490c6 // fmul v6.4s, v6.4s, v4.s[1]
+	FMOVQ 560(R7), F7
+	WORD $0x4f8498e7 // fmul v7.4s, v7.4s, v4.s[2]
+	FMOVQ 816(R7), F8
+	WORD $0x4fa49908 // fmul v8.4s, v8.4s, v4.s[3]
+	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
+	WORD $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	WORD $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
+	ADD $16, R5, R5
+	ADD $1024, R7, R7
+	SUBS $4, R6, R6
+	BGT rows
+	FMOVQ F0, 0(R0)
+	FMOVQ F1, 16(R0)
+	FMOVQ F2, 32(R0)
+	FMOVQ F3, 48(R0)
+	ADD $64, R0, R0
+	ADD $64, R4, R4
+	SUBS $16, R1, R1
+	BGT columns
 	RET
 
 // func dotF32NEON(a []float32, b []float32) float32
@@ -2733,6 +2920,33 @@ loop:
 	ADD $64, R0, R0
 	SUBS $16, R1, R1
 	BGT loop
+	RET
+
+// func largestNEON(x []float32) float32
+TEXT ·largestNEON(SB), NOSPLIT, $0-28
+	MOVD x_base+0(FP), R0
+	MOVD x_len+8(FP), R1
+	FMOVQ 0(R0), F0
+	FMOVQ 16(R0), F1
+	FMOVQ 32(R0), F2
+	FMOVQ 48(R0), F3
+loop:
+	FMOVQ 0(R0), F4
+	FMOVQ 16(R0), F5
+	FMOVQ 32(R0), F6
+	FMOVQ 48(R0), F7
+	WORD $0x4e24c400 // fmaxnm v0.4s, v0.4s, v4.4s
+	WORD $0x4e25c421 // fmaxnm v1.4s, v1.4s, v5.4s
+	WORD $0x4e26c442 // fmaxnm v2.4s, v2.4s, v6.4s
+	WORD $0x4e27c463 // fmaxnm v3.4s, v3.4s, v7.4s
+	ADD $64, R0, R0
+	SUBS $16, R1, R1
+	BGT loop
+	WORD $0x4e21c400 // fmaxnm v0.4s, v0.4s, v1.4s
+	WORD $0x4e23c442 // fmaxnm v2.4s, v2.4s, v3.4s
+	WORD $0x4e22c400 // fmaxnm v0.4s, v0.4s, v2.4s
+	WORD $0x6e30c800 // fmaxnmv s0, v0.4s
+	FMOVS F0, ret+24(FP)
 	RET
 
 // func expSumNEON(x []float32, top float32) float32
@@ -3586,6 +3800,11 @@ loop:
 	WORD $0x4ea51c00 // orr v0.16b, v0.16b, v5.16b
 	WORD $0x4ea61c00 // orr v0.16b, v0.16b, v6.16b
 	WORD $0x4ea71c00 // orr v0.16b, v0.16b, v7.16b
-	FMOVS F0, R2
+	WORD $0x6e004001 // ext v1.16b, v0.16b, v0.16b, #8
+	WORD $0x4ea11c00 // orr v0.16b, v0.16b, v1.16b
+	FMOVD F0, R2
+	ORR R2>>32, R2, R2
+	ORR R2>>16, R2, R2
+	ORR R2>>8, R2, R2
 	MOVB R2, ret+24(FP)
 	RET

@@ -53,7 +53,7 @@ func (k *kernel) layOut(signature string) int {
 			at += 24
 			return
 		case *ast.Ident:
-			size = map[string]int{"int": 8, "float32": 4, "int32": 4, "uint32": 4, "byte": 1}[t.Name]
+			size = map[string]int{"int": 8, "uint64": 8, "float32": 4, "int32": 4, "uint32": 4, "byte": 1}[t.Name]
 		}
 		at = (at + size - 1) / size * size
 		k.offsets[name] = at
@@ -149,7 +149,7 @@ func (k *kernel) constant(bits uint32) vec {
 	k.scope(func() {
 		t := k.reg()
 		k.ins("MOVD ${}, {}", fmt.Sprintf("%#x", bits), t)
-		k.word(0x4E040C00|uint32(t)<<5|uint32(v), "dup v%d.4s, w%d", v, t)
+		k.dupReg(v, t)
 	})
 	return v
 }

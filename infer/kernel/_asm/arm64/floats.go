@@ -30,6 +30,7 @@ func floats() {
 	binary("multiply", (*kernel).fmul)
 	norm()
 	scale()
+	largest()
 	expSum()
 	silu()
 }
@@ -128,13 +129,15 @@ func dotFloats(name string, typ int) {
 
 // half converts float16 values.
 func half() {
-	write("half", "(dst []float32, src []byte)", "is the kernel half.", func(k *kernel) {
-		dst, n, src := k.load("dst"), k.load("dst_len"), k.load("src")
+	write("half", "(dst []float32, src []byte, ahead int)", "is the kernel half.", func(k *kernel) {
+		dst, n, src, ahead := k.load("dst"), k.load("dst_len"), k.load("src"), k.load("ahead")
+		k.ins("ADD {}, {}, {}", src, ahead, ahead)
 		k.loop("loop", n, 16, func() {
+			k.ins("PRFM 0({}), PLDL2KEEP", ahead)
 			v := k.vectors(quads)
 			k.convert(v, src, 0, asF16)
 			k.store(v, dst, 0)
-			k.advance(32, src)
+			k.advance(32, src, ahead)
 			k.advance(64, dst)
 		})
 	})
@@ -192,6 +195,28 @@ func scale() {
 			k.store(a, p, 0)
 			k.advance(64, p)
 		})
+	})
+}
+
+// largest leaves NaN out.
+func largest() {
+	write("largest", "(x []float32) float32", "is the kernel largest.", func(k *kernel) {
+		p, n := k.load("x"), k.load("x_len")
+		top := k.vectors(quads)
+		k.convert(top, p, 0, asF32)
+		k.loop("loop", n, 16, func() {
+			v := k.vectors(quads)
+			k.convert(v, p, 0, asF32)
+			for i := range v {
+				k.fmaxnm(top[i], top[i], v[i])
+			}
+			k.advance(64, p)
+		})
+		k.fmaxnm(top[0], top[0], top[1])
+		k.fmaxnm(top[2], top[2], top[3])
+		k.fmaxnm(top[0], top[0], top[2])
+		k.fmaxnmv(top[0], top[0])
+		k.returnFloat(top[0])
 	})
 }
 
@@ -284,7 +309,7 @@ func silu() {
 	})
 }
 
-// read adds up memory as fast as it comes, to measure it.
+// read ors all of memory together, to measure how fast it comes.
 func read() {
 	write("read", "(p []byte) byte", "reads all of p, a multiple of 512 bytes.", func(k *kernel) {
 		p, n, out := k.load("p"), k.load("p_len"), k.reg()
@@ -302,7 +327,12 @@ func read() {
 		for i := 1; i < len(acc); i++ {
 			k.orr(acc[0], acc[0], acc[i])
 		}
-		k.ins("FMOVS F{}, {}", int(acc[0]), out)
+		k.ext(acc[1], acc[0], acc[0], 8)
+		k.orr(acc[0], acc[0], acc[1])
+		k.ins("FMOVD F{}, {}", int(acc[0]), out)
+		for _, bits := range []int{32, 16, 8} {
+			k.ins("ORR {}>>{}, {}, {}", out, bits, out, out)
+		}
 		k.ins("MOVB {}, {}", out, k.arg("ret"))
 	})
 }

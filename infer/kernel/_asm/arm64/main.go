@@ -36,6 +36,9 @@ func main() {
 	maxAbs()
 	roundInts()
 	half()
+	moveBits()
+	dequantRow()
+	addProduct()
 	floats()
 	for _, heads := range []int{1, 4} {
 		keyDots(heads)

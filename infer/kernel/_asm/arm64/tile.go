@@ -101,7 +101,7 @@ func (k *kernel) finishTokens(t *tiling, many int, hi, lo []vec) {
 		k.ins("CMP $1, {}", r)
 		k.ins("CSET EQ, {}", r)
 		k.ins("LSL $7, {}, {}", r, r)
-		k.word(0x4E040C00|uint32(r)<<5|uint32(bias), "dup v%d.4s, w%d", bias, int(r))
+		k.dupReg(bias, r)
 	})
 	k.ins("MOVD {}({}), {}", jobZeros, t.job, zeros)
 	k.ins("MOVD {}({}), {}", jobScales, t.job, scales)

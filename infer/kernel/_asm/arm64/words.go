@@ -15,25 +15,26 @@ func (k *kernel) three(code uint32, name, shape string, d, n, m vec) {
 	k.word(code|uint32(m)<<16|uint32(n)<<5|uint32(d), "%s v%d.%s, v%d.%s, v%d.%s", name, d, shape, n, shape, m, shape)
 }
 
-func (k *kernel) fadd(d, n, m vec)  { k.three(0x4E20D400, "fadd", "4s", d, n, m) }
-func (k *kernel) fsub(d, n, m vec)  { k.three(0x4EA0D400, "fsub", "4s", d, n, m) }
-func (k *kernel) fmul(d, n, m vec)  { k.three(0x6E20DC00, "fmul", "4s", d, n, m) }
-func (k *kernel) fdiv(d, n, m vec)  { k.three(0x6E20FC00, "fdiv", "4s", d, n, m) }
-func (k *kernel) fmax(d, n, m vec)  { k.three(0x4E20F400, "fmax", "4s", d, n, m) }
-func (k *kernel) fmin(d, n, m vec)  { k.three(0x4EA0F400, "fmin", "4s", d, n, m) }
-func (k *kernel) fmla(d, n, m vec)  { k.three(0x4E20CC00, "fmla", "4s", d, n, m) } // d += n·m, rounded once
-func (k *kernel) fmls(d, n, m vec)  { k.three(0x4EA0CC00, "fmls", "4s", d, n, m) } // d −= n·m
-func (k *kernel) faddp(d, n, m vec) { k.three(0x6E20D400, "faddp", "4s", d, n, m) }
-func (k *kernel) add(d, n, m vec)   { k.three(0x4EA08400, "add", "4s", d, n, m) }
-func (k *kernel) sub(d, n, m vec)   { k.three(0x6EA08400, "sub", "4s", d, n, m) }
-func (k *kernel) mls(d, n, m vec)   { k.three(0x6EA09400, "mls", "4s", d, n, m) }
-func (k *kernel) umax(d, n, m vec)  { k.three(0x6EA06400, "umax", "4s", d, n, m) }
-func (k *kernel) ushl(d, n, m vec)  { k.three(0x6EA04400, "ushl", "4s", d, n, m) }
-func (k *kernel) add8h(d, n, m vec) { k.three(0x4E608400, "add", "8h", d, n, m) }
-func (k *kernel) sub8h(d, n, m vec) { k.three(0x6E608400, "sub", "8h", d, n, m) }
-func (k *kernel) and(d, n, m vec)   { k.three(0x4E201C00, "and", "16b", d, n, m) }
-func (k *kernel) orr(d, n, m vec)   { k.three(0x4EA01C00, "orr", "16b", d, n, m) }
-func (k *kernel) eor(d, n, m vec)   { k.three(0x6E201C00, "eor", "16b", d, n, m) }
+func (k *kernel) fadd(d, n, m vec)   { k.three(0x4E20D400, "fadd", "4s", d, n, m) }
+func (k *kernel) fsub(d, n, m vec)   { k.three(0x4EA0D400, "fsub", "4s", d, n, m) }
+func (k *kernel) fmul(d, n, m vec)   { k.three(0x6E20DC00, "fmul", "4s", d, n, m) }
+func (k *kernel) fdiv(d, n, m vec)   { k.three(0x6E20FC00, "fdiv", "4s", d, n, m) }
+func (k *kernel) fmax(d, n, m vec)   { k.three(0x4E20F400, "fmax", "4s", d, n, m) }
+func (k *kernel) fmin(d, n, m vec)   { k.three(0x4EA0F400, "fmin", "4s", d, n, m) }
+func (k *kernel) fmaxnm(d, n, m vec) { k.three(0x4E20C400, "fmaxnm", "4s", d, n, m) } // a number rather than NaN
+func (k *kernel) fmla(d, n, m vec)   { k.three(0x4E20CC00, "fmla", "4s", d, n, m) }   // d += n·m, rounded once
+func (k *kernel) fmls(d, n, m vec)   { k.three(0x4EA0CC00, "fmls", "4s", d, n, m) }   // d −= n·m
+func (k *kernel) faddp(d, n, m vec)  { k.three(0x6E20D400, "faddp", "4s", d, n, m) }
+func (k *kernel) add(d, n, m vec)    { k.three(0x4EA08400, "add", "4s", d, n, m) }
+func (k *kernel) sub(d, n, m vec)    { k.three(0x6EA08400, "sub", "4s", d, n, m) }
+func (k *kernel) mls(d, n, m vec)    { k.three(0x6EA09400, "mls", "4s", d, n, m) }
+func (k *kernel) umax(d, n, m vec)   { k.three(0x6EA06400, "umax", "4s", d, n, m) }
+func (k *kernel) ushl(d, n, m vec)   { k.three(0x6EA04400, "ushl", "4s", d, n, m) }
+func (k *kernel) add8h(d, n, m vec)  { k.three(0x4E608400, "add", "8h", d, n, m) }
+func (k *kernel) sub8h(d, n, m vec)  { k.three(0x6E608400, "sub", "8h", d, n, m) }
+func (k *kernel) and(d, n, m vec)    { k.three(0x4E201C00, "and", "16b", d, n, m) }
+func (k *kernel) orr(d, n, m vec)    { k.three(0x4EA01C00, "orr", "16b", d, n, m) }
+func (k *kernel) eor(d, n, m vec)    { k.three(0x6E201C00, "eor", "16b", d, n, m) }
 
 // two has one source.
 func (k *kernel) two(code uint32, name, to, from string, d, n vec) {
@@ -76,6 +77,11 @@ func (k *kernel) ushr16b(d, n vec, bits int) { k.shift(0x6F000400, "ushr", "16b"
 
 func (k *kernel) zero(d vec) { k.word(0x6F00E400|uint32(d), "movi v%d.2d, #0", d) }
 
+// dupReg copies the lower half of a general register to all lanes.
+func (k *kernel) dupReg(d vec, n reg) {
+	k.word(0x4E040C00|uint32(n)<<5|uint32(d), "dup v%d.4s, w%d", d, int(n))
+}
+
 // dup copies the first 4 bytes to all lanes.
 func (k *kernel) dup(d, n vec) {
 	k.word(0x4E040400|uint32(n)<<5|uint32(d), "dup v%d.4s, v%d.s[0]", d, n)
@@ -83,6 +89,10 @@ func (k *kernel) dup(d, n vec) {
 
 func (k *kernel) umaxv(d, n vec) {
 	k.word(0x6EB0A800|uint32(n)<<5|uint32(d), "umaxv s%d, v%d.4s", d, n)
+}
+
+func (k *kernel) fmaxnmv(d, n vec) {
+	k.word(0x6E30C800|uint32(n)<<5|uint32(d), "fmaxnmv s%d, v%d.4s", d, n)
 }
 
 // ext takes bytes from a position on, out of two registers one after the other.
@@ -95,6 +105,11 @@ func element(lane int) uint32 { return uint32(lane&1)<<21 | uint32(lane>>1)<<11 
 // fmlaLane is d += n·m[lane].
 func (k *kernel) fmlaLane(d, n, m vec, lane int) {
 	k.word(0x4F801000|element(lane)|uint32(m)<<16|uint32(n)<<5|uint32(d), "fmla v%d.4s, v%d.4s, v%d.s[%d]", d, n, m, lane)
+}
+
+// fmulLane is d = n·m[lane].
+func (k *kernel) fmulLane(d, n, m vec, lane int) {
+	k.word(0x4F809000|element(lane)|uint32(m)<<16|uint32(n)<<5|uint32(d), "fmul v%d.4s, v%d.4s, v%d.s[%d]", d, n, m, lane)
 }
 
 // sdot adds to each lane of d the products of its four signed bytes in n by the

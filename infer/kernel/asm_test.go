@@ -1,5 +1,3 @@
-//go:build amd64 && !purego
-
 package kernel
 
 import (
@@ -16,7 +14,7 @@ import (
 // Kernels that arrange activations do it as their plain Go twins.
 func TestArrangeTwins(t *testing.T) {
 	twins := map[string]func(*[containerBytes]byte, *[containerSlots]int16, int){
-		"avx2": arrangePairsGo, "avx512": arrangePlanesGo,
+		"avx2": arrangePairsGo, "avx512": arrangePlanesGo, "neon": arrangeGo, "dotprod": arrangePlanesGo,
 	}
 	r := rand.New(rand.NewPCG(14, 14))
 	for _, isa := range sets()[1:] {
@@ -73,7 +71,8 @@ func TestFieldsOfAssembly(t *testing.T) {
 
 func generators(t *testing.T) []string {
 	files, err := filepath.Glob("_asm/avx*/main.go")
-	if err != nil || len(files) != 2 {
+	files = append(files, "_asm/arm64/tile.go")
+	if err != nil || len(files) != 3 {
 		t.Fatalf("found the generators %v, error %v", files, err)
 	}
 	return files
