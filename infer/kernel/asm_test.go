@@ -63,7 +63,7 @@ func TestFieldsOfAssembly(t *testing.T) {
 		}
 	}
 	for name := range at {
-		if want := map[byte]int{'j': 2, 'm': 1}[name[0]]; found[name] != want {
+		if want := map[byte]int{'j': 3, 'm': 2}[name[0]]; found[name] != want {
 			t.Errorf("the generators name %s %d times, want %d", name, found[name], want)
 		}
 	}
@@ -71,8 +71,8 @@ func TestFieldsOfAssembly(t *testing.T) {
 
 func generators(t *testing.T) []string {
 	files, err := filepath.Glob("_asm/avx*/main.go")
-	files = append(files, "_asm/arm64/tile.go")
-	if err != nil || len(files) != 3 {
+	files = append(files, "_asm/arm64/tile.go", "_asm/arm64/dequantize.go")
+	if err != nil || len(files) != 4 {
 		t.Fatalf("found the generators %v, error %v", files, err)
 	}
 	return files

@@ -74,10 +74,10 @@ func roundIntsNEON(ints *[128]int16, values *[128]float32, inverse float32)
 //go:noescape
 func halfNEON(dst []float32, src []byte, ahead int)
 
-// moveBitsNEON is the kernel moveBits.
+// gatherNEON is the kernel gather.
 //
 //go:noescape
-func moveBitsNEON(dst, src []byte, shift int, mask uint32, to int)
+func gatherNEON(dst, src []byte, moves []move)
 
 // dequantRowNEON is the kernel dequantRow.
 //

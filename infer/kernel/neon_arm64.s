@@ -2011,51 +2011,205 @@ loop:
 	BGT loop
 	RET
 
-// func moveBitsNEON(dst, src []byte, shift int, mask uint32, to int)
-TEXT ·moveBitsNEON(SB), NOSPLIT, $0-72
+// func gatherNEON(dst, src []byte, moves []move)
+TEXT ·gatherNEON(SB), NOSPLIT, $0-72
 	MOVD dst_base+0(FP), R0
 	MOVD dst_len+8(FP), R1
 	MOVD src_base+24(FP), R2
-	MOVD shift+48(FP), R3
-	NEG R3, R3
-	WORD $0x4e040c60 // dup v0.4s, w3
-	MOVD to+64(FP), R3
-	WORD $0x4e040c61 // dup v1.4s, w3
-	FMOVS mask+56(FP), F2
-	WORD $0x4e040442 // dup v2.4s, v2.s[0]
-loop:
-	FMOVQ 0(R0), F3
-	FMOVQ 16(R0), F4
-	FMOVQ 32(R0), F5
-	FMOVQ 48(R0), F6
-	FMOVQ 0(R2), F7
-	FMOVQ 16(R2), F8
-	FMOVQ 32(R2), F9
-	FMOVQ 48(R2), F10
-	WORD $0x6ea044e7 // ushl v7.4s, v7.4s, v0.4s
-	WORD $0x4e221ce7 // and v7.16b, v7.16b, v2.16b
-	WORD $0x6ea144e7 // ushl v7.4s, v7.4s, v1.4s
+	MOVD moves_base+48(FP), R3
+	MOVD moves_len+56(FP), R4
+wide:
+	CMP $256, R1
+	BLT wideEnd
+	WORD $0x6f00e400 // movi v0.2d, #0
+	WORD $0x6f00e401 // movi v1.2d, #0
+	WORD $0x6f00e402 // movi v2.2d, #0
+	WORD $0x6f00e403 // movi v3.2d, #0
+	WORD $0x6f00e404 // movi v4.2d, #0
+	WORD $0x6f00e405 // movi v5.2d, #0
+	WORD $0x6f00e406 // movi v6.2d, #0
+	WORD $0x6f00e407 // movi v7.2d, #0
+	WORD $0x6f00e408 // movi v8.2d, #0
+	WORD $0x6f00e409 // movi v9.2d, #0
+	WORD $0x6f00e40a // movi v10.2d, #0
+	WORD $0x6f00e40b // movi v11.2d, #0
+	WORD $0x6f00e40c // movi v12.2d, #0
+	WORD $0x6f00e40d // movi v13.2d, #0
+	WORD $0x6f00e40e // movi v14.2d, #0
+	WORD $0x6f00e40f // movi v15.2d, #0
+	MOVD R3, R5
+	MOVD R4, R6
+wideMove:
+	CMP $1, R6
+	BLT wideMoveEnd
+	MOVD 0(R5), R7
+	ADD R2, R7, R7
+	MOVWU 8(R5), R8
+	NEG R8, R8
+	WORD $0x4e040d10 // dup v16.4s, w8
+	MOVWU 12(R5), R8
+	WORD $0x4e040d12 // dup v18.4s, w8
+	MOVD 16(R5), R8
+	WORD $0x4e040d11 // dup v17.4s, w8
+	FMOVQ 0(R7), F19
+	WORD $0x6eb04673 // ushl v19.4s, v19.4s, v16.4s
+	WORD $0x4e321e73 // and v19.16b, v19.16b, v18.16b
+	WORD $0x6eb14673 // ushl v19.4s, v19.4s, v17.4s
+	WORD $0x4eb31c00 // orr v0.16b, v0.16b, v19.16b
+	FMOVQ 16(R7), F19
+	WORD $0x6eb04673 // ushl v19.4s, v19.4s, v16.4s
+	WORD $0x4e321e73 // and v19.16b, v19.16b, v18.16b
+	WORD $0x6eb14673 // ushl v19.4s, v19.4s, v17.4s
+	WORD $0x4eb31c21 // orr v1.16b, v1.16b, v19.16b
+	FMOVQ 32(R7), F19
+	WORD $0x6eb04673 // ushl v19.4s, v19.4s, v16.4s
+	WORD $0x4e321e73 // and v19.16b, v19.16b, v18.16b
+	WORD $0x6eb14673 // ushl v19.4s, v19.4s, v17.4s
+	WORD $0x4eb31c42 // orr v2.16b, v2.16b, v19.16b
+	FMOVQ 48(R7), F19
+	WORD $0x6eb04673 // ushl v19.4s, v19.4s, v16.4s
+	WORD $0x4e321e73 // and v19.16b, v19.16b, v18.16b
+	WORD $0x6eb14673 // ushl v19.4s, v19.4s, v17.4s
+	WORD $0x4eb31c63 // orr v3.16b, v3.16b, v19.16b
+	FMOVQ 64(R7), F19
+	WORD $0x6eb04673 // ushl v19.4s, v19.4s, v16.4s
+	WORD $0x4e321e73 // and v19.16b, v19.16b, v18.16b
+	WORD $0x6eb14673 // ushl v19.4s, v19.4s, v17.4s
+	WORD $0x4eb31c84 // orr v4.16b, v4.16b, v19.16b
+	FMOVQ 80(R7), F19
+	WORD $0x6eb04673 // ushl v19.4s, v19.4s, v16.4s
+	WORD $0x4e321e73 // and v19.16b, v19.16b, v18.16b
+	WORD $0x6eb14673 // ushl v19.4s, v19.4s, v17.4s
+	WORD $0x4eb31ca5 // orr v5.16b, v5.16b, v19.16b
+	FMOVQ 96(R7), F19
+	WORD $0x6eb04673 // ushl v19.4s, v19.4s, v16.4s
+	WORD $0x4e321e73 // and v19.16b, v19.16b, v18.16b
+	WORD $0x6eb14673 // ushl v19.4s, v19.4s, v17.4s
+	WORD $0x4eb31cc6 // orr v6.16b, v6.16b, v19.16b
+	FMOVQ 112(R7), F19
+	WORD $0x6eb04673 // ushl v19.4s, v19.4s, v16.4s
+	WORD $0x4e321e73 // and v19.16b, v19.16b, v18.16b
+	WORD $0x6eb14673 // ushl v19.4s, v19.4s, v17.4s
+	WORD $0x4eb31ce7 // orr v7.16b, v7.16b, v19.16b
+	FMOVQ 128(R7), F19
+	WORD $0x6eb04673 // ushl v19.4s, v19.4s, v16.4s
+	WORD $0x4e321e73 // and v19.16b, v19.16b, v18.16b
+	WORD $0x6eb14673 // ushl v19.4s, v19.4s, v17.4s
+	WORD $0x4eb31d08 // orr v8.16b, v8.16b, v19.16b
+	FMOVQ 144(R7), F19
+	WORD $0x6eb04673 // ushl v19.4s, v19.4s, v16.4s
+	WORD $0x4e321e73 // and v19.16b, v19.16b, v18.16b
+	WORD $0x6eb14673 // ushl v19.4s, v19.4s, v17.4s
+	WORD $0x4eb31d29 // orr v9.16b, v9.16b, v19.16b
+	FMOVQ 160(R7), F19
+	WORD $0x6eb04673 // ushl v19.4s, v19.4s, v16.4s
+	WORD $0x4e321e73 // and v19.16b, v19.16b, v18.16b
+	WORD $0x6eb14673 // ushl v19.4s, v19.4s, v17.4s
+	WORD $0x4eb31d4a // orr v10.16b, v10.16b, v19.16b
+	FMOVQ 176(R7), F19
+	WORD $0x6eb04673 // ushl v19.4s, v19.4s, v16.4s
+	WORD $0x4e321e73 // and v19.16b, v19.16b, v18.16b
+	WORD $0x6eb14673 // ushl v19.4s, v19.4s, v17.4s
+	WORD $0x4eb31d6b // orr v11.16b, v11.16b, v19.16b
+	FMOVQ 192(R7), F19
+	WORD $0x6eb04673 // ushl v19.4s, v19.4s, v16.4s
+	WORD $0x4e321e73 // and v19.16b, v19.16b, v18.16b
+	WORD $0x6eb14673 // ushl v19.4s, v19.4s, v17.4s
+	WORD $0x4eb31d8c // orr v12.16b, v12.16b, v19.16b
+	FMOVQ 208(R7), F19
+	WORD $0x6eb04673 // ushl v19.4s, v19.4s, v16.4s
+	WORD $0x4e321e73 // and v19.16b, v19.16b, v18.16b
+	WORD $0x6eb14673 // ushl v19.4s, v19.4s, v17.4s
+	WORD $0x4eb31dad // orr v13.16b, v13.16b, v19.16b
+	FMOVQ 224(R7), F19
+	WORD $0x6eb04673 // ushl v19.4s, v19.4s, v16.4s
+	WORD $0x4e321e73 // and v19.16b, v19.16b, v18.16b
+	WORD $0x6eb14673 // ushl v19.4s, v19.4s, v17.4s
+	WORD $0x4eb31dce // orr v14.16b, v14.16b, v19.16b
+	FMOVQ 240(R7), F19
+	WORD $0x6eb04673 // ushl v19.4s, v19.4s, v16.4s
+	WORD $0x4e321e73 // and v19.16b, v19.16b, v18.16b
+	WORD $0x6eb14673 // ushl v19.4s, v19.4s, v17.4s
+	WORD $0x4eb31def // orr v15.16b, v15.16b, v19.16b
+	ADD $24, R5, R5
+	SUB $1, R6, R6
+	B wideMove
+wideMoveEnd:
+	FMOVQ F0, 0(R0)
+	FMOVQ F1, 16(R0)
+	FMOVQ F2, 32(R0)
+	FMOVQ F3, 48(R0)
+	FMOVQ F4, 64(R0)
+	FMOVQ F5, 80(R0)
+	FMOVQ F6, 96(R0)
+	FMOVQ F7, 112(R0)
+	FMOVQ F8, 128(R0)
+	FMOVQ F9, 144(R0)
+	FMOVQ F10, 160(R0)
+	FMOVQ F11, 176(R0)
+	FMOVQ F12, 192(R0)
+	FMOVQ F13, 208(R0)
+	FMOVQ F14, 224(R0)
+	FMOVQ F15, 240(R0)
+	ADD $256, R0, R0
+	ADD $256, R2, R2
+	SUB $256, R1, R1
+	B wide
+wideEnd:
+narrow:
+	CMP $64, R1
+	BLT narrowEnd
+	WORD $0x6f00e400 // movi v0.2d, #0
+	WORD $0x6f00e401 // movi v1.2d, #0
+	WORD $0x6f00e402 // movi v2.2d, #0
+	WORD $0x6f00e403 // movi v3.2d, #0
+	MOVD R3, R5
+	MOVD R4, R6
+narrowMove:
+	CMP $1, R6
+	BLT narrowMoveEnd
+	MOVD 0(R5), R7
+	ADD R2, R7, R7
+	MOVWU 8(R5), R8
+	NEG R8, R8
+	WORD $0x4e040d04 // dup v4.4s, w8
+	MOVWU 12(R5), R8
+	WORD $0x4e040d06 // dup v6.4s, w8
+	MOVD 16(R5), R8
+	WORD $0x4e040d05 // dup v5.4s, w8
+	FMOVQ 0(R7), F7
+	WORD $0x6ea444e7 // ushl v7.4s, v7.4s, v4.4s
+	WORD $0x4e261ce7 // and v7.16b, v7.16b, v6.16b
+	WORD $0x6ea544e7 // ushl v7.4s, v7.4s, v5.4s
+	WORD $0x4ea71c00 // orr v0.16b, v0.16b, v7.16b
+	FMOVQ 16(R7), F7
+	WORD $0x6ea444e7 // ushl v7.4s, v7.4s, v4.4s
+	WORD $0x4e261ce7 // and v7.16b, v7.16b, v6.16b
+	WORD $0x6ea544e7 // ushl v7.4s, v7.4s, v5.4s
+	WORD $0x4ea71c21 // orr v1.16b, v1.16b, v7.16b
+	FMOVQ 32(R7), F7
+	WORD $0x6ea444e7 // ushl v7.4s, v7.4s, v4.4s
+	WORD $0x4e261ce7 // and v7.16b, v7.16b, v6.16b
+	WORD $0x6ea544e7 // ushl v7.4s, v7.4s, v5.4s
+	WORD $0x4ea71c42 // orr v2.16b, v2.16b, v7.16b
+	FMOVQ 48(R7), F7
+	WORD $0x6ea444e7 // ushl v7.4s, v7.4s, v4.4s
+	WORD $0x4e261ce7 // and v7.16b, v7.16b, v6.16b
+	WORD $0x6ea544e7 // ushl v7.4s, v7.4s, v5.4s
 	WORD $0x4ea71c63 // orr v3.16b, v3.16b, v7.16b
-	WORD $0x6ea04508 // ushl v8.4s, v8.4s, v0.4s
-	WORD $0x4e221d08 // and v8.16b, v8.16b, v2.16b
-	WORD $0x6ea14508 // ushl v8.4s, v8.4s, v1.4s
-	WORD $0x4ea81c84 // orr v4.16b, v4.16b, v8.16b
-	WORD $0x6ea04529 // ushl v9.4s, v9.4s, v0.4s
-	WORD $0x4e221d29 // and v9.16b, v9.16b, v2.16b
-	WORD $0x6ea14529 // ushl v9.4s, v9.4s, v1.4s
-	WORD $0x4ea91ca5 // orr v5.16b, v5.16b, v9.16b
-	WORD $0x6ea0454a // ushl v10.4s, v10.4s, v0.4s
-	WORD $0x4e221d4a // and v10.16b, v10.16b, v2.16b
-	WORD $0x6ea1454a // ushl v10.4s, v10.4s, v1.4s
-	WORD $0x4eaa1cc6 // orr v6.16b, v6.16b, v10.16b
-	FMOVQ F3, 0(R0)
-	FMOVQ F4, 16(R0)
-	FMOVQ F5, 32(R0)
-	FMOVQ F6, 48(R0)
+	ADD $24, R5, R5
+	SUB $1, R6, R6
+	B narrowMove
+narrowMoveEnd:
+	FMOVQ F0, 0(R0)
+	FMOVQ F1, 16(R0)
+	FMOVQ F2, 32(R0)
+	FMOVQ F3, 48(R0)
 	ADD $64, R0, R0
 	ADD $64, R2, R2
-	SUBS $64, R1, R1
-	BGT loop
+	SUB $64, R1, R1
+	B narrow
+narrowEnd:
 	RET
 
 // func dequantRowNEON(dst, scale, zero []float32, words []uint32, shift uint64, mask uint32)
@@ -2066,10 +2220,10 @@ TEXT ·dequantRowNEON(SB), NOSPLIT, $0-108
 	MOVD zero_base+48(FP), R3
 	MOVD words_base+72(FP), R4
 	MOVD shift+96(FP), R5
-	NEG R5, R5
-	WORD $0x4e040ca0 // dup v0.4s, w5
 	FMOVS mask+104(FP), F1
 	WORD $0x4e040421 // dup v1.4s, v1.s[0]
+	NEG R5, R5
+	WORD $0x4e040ca0 // dup v0.4s, w5
 loop:
 	FMOVQ 0(R2), F2
 	FMOVQ 16(R2), F3

@@ -1,38 +1,53 @@
 package main
 
-// moveBits is dst |= (src >> shift & mask) << to, word by word.
-func moveBits() {
-	write("moveBits", "(dst, src []byte, shift int, mask uint32, to int)", "is the kernel moveBits.", func(k *kernel) {
+// The fields of move, which a test compares with the struct.
+const moveFrom, moveShift, moveMask, moveTo, moveSize = 0, 8, 12, 16, 24
+
+// gather sets dst to (src[from:] >> shift & mask) << to of all moves, word by word.
+func gather() {
+	write("gather", "(dst, src []byte, moves []move)", "is the kernel gather.", func(k *kernel) {
 		dst, n, src := k.load("dst"), k.load("dst_len"), k.load("src")
-		right, left, mask := k.shifts("shift", true), k.shifts("to", false), k.broadcast("mask")
-		k.loop("loop", n, 64, func() {
-			d, v := k.vectors(quads), k.vectors(quads)
-			k.convert(d, dst, 0, asF32) // as they are
-			k.convert(v, src, 0, asF32)
-			for i := range v {
-				k.ushl(v[i], v[i], right)
-				k.and(v[i], v[i], mask)
-				k.ushl(v[i], v[i], left)
-				k.orr(d[i], d[i], v[i])
-			}
-			k.store(d, dst, 0)
-			k.advance(64, dst, src)
-		})
+		moves, count := k.load("moves"), k.load("moves_len")
+		columns := func(label string, vectors int) {
+			k.while(label, n, 16*vectors, func() {
+				out := k.zeroed(vectors)
+				m, left := k.reg(), k.reg()
+				k.ins("MOVD {}, {}", moves, m)
+				k.ins("MOVD {}, {}", count, left)
+				k.while(label+"Move", left, 1, func() { k.move(out, src, m) })
+				k.store(out, dst, 0)
+				k.advance(16*vectors, dst, src)
+			})
+		}
+		columns("wide", 16)
+		columns("narrow", 4)
 	})
 }
 
-// shifts takes a vector register for what ushl shifts by: to the right, where
-// that is asked, less than nothing to the left.
-func (k *kernel) shifts(name string, right bool) vec {
-	v := k.vec()
-	k.scope(func() {
-		r := k.load(name)
-		if right {
-			k.ins("NEG {}, {}", r, r)
-		}
-		k.dupReg(v, r)
-	})
-	return v
+// move adds one move's bits to words, and advances m.
+func (k *kernel) move(out []vec, src, m reg) {
+	at, r := k.reg(), k.reg()
+	right, left, mask := k.vec(), k.vec(), k.vec()
+	k.ins("MOVD {}({}), {}", moveFrom, m, at)
+	k.ins("ADD {}, {}, {}", src, at, at)
+	k.ins("MOVWU {}({}), {}", moveShift, m, r)
+	k.ins("NEG {}, {}", r, r)
+	k.dupReg(right, r)
+	k.ins("MOVWU {}({}), {}", moveMask, m, r)
+	k.dupReg(mask, r)
+	k.ins("MOVD {}({}), {}", moveTo, m, r)
+	k.dupReg(left, r)
+	for i := range out {
+		k.scope(func() {
+			v := k.vec()
+			k.ldr(v, at, 16*i)
+			k.ushl(v, v, right)
+			k.and(v, v, mask)
+			k.ushl(v, v, left)
+			k.orr(out[i], out[i], v)
+		})
+	}
+	k.advance(moveSize, m)
 }
 
 // dequantRow is dst = scale·(code − zero).
@@ -40,7 +55,9 @@ func dequantRow() {
 	write("dequantRow", "(dst, scale, zero []float32, words []uint32, shift uint64, mask uint32)", "is the kernel dequantRow.", func(k *kernel) {
 		dst, n, scale := k.load("dst"), k.load("dst_len"), k.load("scale")
 		zero, words := k.load("zero"), k.load("words")
-		right, mask := k.shifts("shift", true), k.broadcast("mask")
+		shift, right, mask := k.load("shift"), k.vec(), k.broadcast("mask")
+		k.ins("NEG {}, {}", shift, shift)
+		k.dupReg(right, shift) // ushl shifts to the left
 		k.loop("loop", n, 16, func() {
 			s, z, w := k.vectors(quads), k.vectors(quads), k.vectors(quads)
 			k.convert(s, scale, 0, asF32)

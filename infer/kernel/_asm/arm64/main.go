@@ -36,7 +36,7 @@ func main() {
 	maxAbs()
 	roundInts()
 	half()
-	moveBits()
+	gather()
 	dequantRow()
 	addProduct()
 	floats()
