@@ -85,6 +85,9 @@ func expSumAVX2(x []float32, top float32) float32
 // siluAVX2 is the kernel silu.
 func siluAVX2(x []float32)
 
+// geluTanhAVX2 is the kernel geluTanh.
+func geluTanhAVX2(x []float32)
+
 // keyDots1AVX2 is the kernel keyDots for 1 heads.
 func keyDots1AVX2(scores []float32, stride int, q []float32, dim int, keys []int16, scales []float32)
 

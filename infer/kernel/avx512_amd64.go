@@ -79,6 +79,9 @@ func expSumAVX512(x []float32, top float32) float32
 // siluAVX512 is the kernel silu.
 func siluAVX512(x []float32)
 
+// geluTanhAVX512 is the kernel geluTanh.
+func geluTanhAVX512(x []float32)
+
 // keyDots1AVX512 is the kernel keyDots for 1 heads.
 func keyDots1AVX512(scores []float32, stride int, q []float32, dim int, keys []int16, scales []float32)
 

@@ -48,7 +48,7 @@ var avx2 = &instructions{
 	},
 	finish: finishAVX2,
 	dotF32: dotF32AVX2, dotF16: dotF16AVX2, dotBF16: dotBF16AVX2, dotRawF32: dotRawF32AVX2,
-	add: addAVX2, multiply: multiplyAVX2, scale: scaleAVX2, norm: normAVX2, largest: largestAVX2, expSum: expSumAVX2, silu: siluAVX2,
+	add: addAVX2, multiply: multiplyAVX2, scale: scaleAVX2, norm: normAVX2, largest: largestAVX2, expSum: expSumAVX2, silu: siluAVX2, geluTanh: geluTanhAVX2,
 	keyDots: func(heads int) func([]float32, int, []float32, int, []int16, []float32) {
 		if heads == togetherHeads {
 			return keyDots4AVX2
@@ -106,7 +106,7 @@ var avx512 = &instructions{
 	},
 	finish: finishAVX512,
 	dotF32: dotF32AVX512, dotF16: dotF16AVX512, dotBF16: dotBF16AVX512, dotRawF32: dotRawF32AVX512,
-	add: addAVX512, multiply: multiplyAVX512, scale: scaleAVX512, norm: normAVX512, largest: largestAVX512, expSum: expSumAVX512, silu: siluAVX512,
+	add: addAVX512, multiply: multiplyAVX512, scale: scaleAVX512, norm: normAVX512, largest: largestAVX512, expSum: expSumAVX512, silu: siluAVX512, geluTanh: geluTanhAVX512,
 	keyDots: func(heads int) func([]float32, int, []float32, int, []int16, []float32) {
 		if heads == togetherHeads {
 			return keyDots4AVX512

@@ -41,7 +41,7 @@ type instructions struct {
 
 	// Vectors: inner products with values as they are stored, dst += src,
 	// dst *= src, x *= factor, dst = src·scale·weight, the largest of x, x =
-	// exp(x − top) and its sum, x = x·sigmoid(x). A NaN in x need not be the
+	// exp(x − top) and its sum, x = x·sigmoid(x), and the same with GELU by tanh. A NaN in x need not be the
 	// largest: its exponential is NaN all the same.
 	dotF32          func(a, b []float32) float32
 	dotF16, dotBF16 func(a []float32, b []byte) float32
@@ -51,7 +51,7 @@ type instructions struct {
 	norm            func(dst, src, weight []float32, scale float32)
 	largest         func(x []float32) float32
 	expSum          func(x []float32, top float32) float32
-	silu            func(x []float32)
+	silu, geluTanh  func(x []float32)
 
 	// Attention, for 1 or 4 heads with the same keys. keyDots sets scores, rows
 	// of stride, to queries, (heads, dim), times keys, (positions/16, dim, 16), times
@@ -72,7 +72,7 @@ type instructions struct {
 
 var goInstructions = &instructions{
 	name: "go", regions: func(int) int { return 0 }, round: roundGo, arrange: arrangeGo, finish: finishGo, half: halfGo,
-	dotF32: dotGo, add: addGo, multiply: multiplyGo, scale: scaleGo, norm: normGo, largest: largestGo, expSum: expSumGo, silu: siluGo,
+	dotF32: dotGo, add: addGo, multiply: multiplyGo, scale: scaleGo, norm: normGo, largest: largestGo, expSum: expSumGo, silu: siluGo, geluTanh: geluTanhGo,
 	dotF16:    func(a []float32, b []byte) float32 { return dotStored(a, b, typeF16) },
 	dotBF16:   func(a []float32, b []byte) float32 { return dotStored(a, b, typeBF16) },
 	dotRawF32: func(a []float32, b []byte) float32 { return dotStored(a, b, typeF32) },

@@ -207,6 +207,7 @@ func TestVectorTwins(t *testing.T) {
 				"norm":      func(isa *instructions) []float32 { y := make([]float32, n); isa.norm(y, a, w, 0.7); return y },
 				"largest":   func(isa *instructions) []float32 { return []float32{isa.largest(a)} },
 				"silu":      func(isa *instructions) []float32 { y := append([]float32(nil), a...); isa.silu(y); return y },
+				"geluTanh":  func(isa *instructions) []float32 { y := append([]float32(nil), a...); isa.geluTanh(y); return y },
 				"expSum": func(isa *instructions) []float32 {
 					y := append([]float32(nil), a...)
 					return append(y, isa.expSum(y, 1.5))

@@ -99,12 +99,14 @@ func GELU(x []float32) {
 }
 
 // GELUTanh is the approximation of GELU by tanh ("gelu_new",
-// "gelu_pytorch_tanh").
+// "gelu_pytorch_tanh"): ½x(1 + tanh(√(2/π)(x + 0.044715x³))), which is x times the
+// sigmoid of twice tanh's argument.
 func GELUTanh(x []float32) {
-	for i, v := range x {
-		w := float64(v)
-		x[i] = float32(w * 0.5 * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(w+0.044715*w*w*w))))
+	n := len(x) / lanes * lanes
+	if n > 0 {
+		fastest.geluTanh(x[:n])
 	}
+	geluTanhGo(x[n:])
 }
 
 // SoftCap sets x to limit·tanh(x/limit).
@@ -250,5 +252,12 @@ func expSumGo(x []float32, top float32) float32 {
 func siluGo(x []float32) {
 	for i, v := range x {
 		x[i] = v / (1 + exp32(-v))
+	}
+}
+
+func geluTanhGo(x []float32) {
+	for i, v := range x {
+		t := fma32(float32(v*v), 0.071354816272600, 1.5957691216057308)
+		x[i] = v / (1 + exp32(-float32(t*v)))
 	}
 }

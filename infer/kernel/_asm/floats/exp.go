@@ -107,16 +107,36 @@ func (s Set) expSum() {
 }
 
 func (s Set) silu() {
-	TEXT("silu"+s.Name, NOSPLIT, "func(x []float32)")
-	Doc("silu" + s.Name + " is the kernel silu.")
+	s.gated("silu", func(_ exponential, _, v VecVirtual) {})
+}
+
+// The numbers of geluTanhGo: 2·√(2/π), and that times 0.044715.
+var geluLinear, geluCubic = float32(1.5957691216057308), float32(0.071354816272600)
+
+func (s Set) geluTanh() {
+	s.gated("geluTanh", func(_ exponential, x, v VecVirtual) {
+		t := s.lanes()[0]
+		VMULPS(x, x, t)
+		linear, cubic := s.constant(math.Float32bits(geluLinear)), s.constant(math.Float32bits(geluCubic))
+		VFMADD213PS(linear, cubic, t)
+		VMULPS(t, v, v)
+	})
+}
+
+// gated is x·sigmoid(v), where v begins as x.
+func (s Set) gated(name string, change func(e exponential, x, v VecVirtual)) {
+	TEXT(name+s.Name, NOSPLIT, "func(x []float32)")
+	Doc(name + s.Name + " is the kernel " + name + ".")
 	p, n := Load(Param("x").Base(), GP64()), Load(Param("x").Len(), GP64())
 	e := s.exponential()
-	minus := s.number(0x80000000)
+	minus := s.constant(0x80000000)
 	Label("loop")
 	s.each(func(i, off int) {
 		x, v := s.lanes()[0], s.lanes()[0]
 		VMOVUPS(Mem{Base: p}.Offset(off), x)
-		VXORPS(minus, x, v)
+		VMOVAPS(x, v)
+		change(e, x, v)
+		VXORPS(minus, v, v)
 		s.exp(e, v)
 		VADDPS(e.one, v, v)
 		VDIVPS(v, x, x)

@@ -167,6 +167,7 @@ func (s Set) Generate() {
 	s.largest()
 	s.expSum()
 	s.silu()
+	s.geluTanh()
 	for _, heads := range []int{1, 4} {
 		s.keyDots(heads)
 		s.valueSum(heads)
