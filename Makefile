@@ -8,7 +8,7 @@ TARGETS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windo
 
 export CGO_ENABLED := 0
 
-.PHONY: help build demo test long check lint generated race bench screens cross clean
+.PHONY: help build demo test long check lint asm generated instructions race bench screens cross clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,7 +26,7 @@ long: export QBRANCH_LONG := 1
 long: ## run every test at length: an hour and more
 	$(GO) test -timeout 3h ./...
 
-check: lint generated race ## format, vet, staticcheck, generated files, race tests
+check: lint generated instructions race ## format, vet, staticcheck, generated files, race tests
 
 lint:
 	@unformatted=$$(gofmt -l cmd hub store quant infer); \
@@ -36,11 +36,21 @@ lint:
 	bin/staticcheck ./...
 
 # Regenerates what is generated and compares it with what was there. The demo's
-# archive is written anew from its own contents, so nothing from outside is needed.
-GENERATED := cmd/qbranch/internal/demo/repository.tar.zst
+# archive is written anew from its own contents; the generators of assembly need
+# a module proxy, or what they import in the module cache.
+GENERATED := cmd/qbranch/internal/demo/repository.tar.zst $(wildcard infer/kernel/*_amd64.s infer/kernel/avx*_amd64.go)
 generated:
 	@before=$$(cksum $(GENERATED)); $(GO) generate ./...; \
-	if [ "$$before" != "$$(cksum $(GENERATED))" ]; then echo "$(GENERATED) differs from what go generate writes: commit the new one"; exit 1; fi
+	if [ "$$before" != "$$(cksum $(GENERATED))" ]; then echo "files differ from what go generate writes, commit the new ones:"; git status --short $(GENERATED); exit 1; fi
+
+asm: ## write the assembly of the kernels anew
+	$(GO) generate ./infer/kernel
+
+# The kernels of slower machines. The choice is read before tests begin, so that
+# the test cache does not know of it.
+instructions:
+	$(GO) test -count=1 -short -tags purego ./infer/kernel
+	for cpu in go avx2; do QBRANCH_CPU=$$cpu $(GO) test -count=1 -short ./infer/kernel ./infer/model || exit 1; done
 
 race: export CGO_ENABLED := 1
 race:

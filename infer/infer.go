@@ -50,6 +50,10 @@ const (
 // ParseCompute reads a user's choice; "" is the default, Int16.
 func ParseCompute(s string) (Compute, error) { return kernel.ParseCompute(s) }
 
+// Instructions returns the name of the processor's instructions that models are
+// run with, and a warning where QBRANCH_CPU asks for others in vain; "" = none.
+func Instructions() (name, warning string) { return kernel.Instructions() }
+
 // SessionOptions are of Model.NewSession.
 type SessionOptions = model.SessionOptions
 

@@ -1,5 +1,10 @@
 package kernel
 
+// The generators are a module of their own: see _asm/README.md.
+//
+//go:generate go -C _asm run ./avx2 -out ../avx2_amd64.s -stubs ../avx2_amd64.go -pkg kernel
+//go:generate go -C _asm run ./avx512 -out ../avx512_amd64.s -stubs ../avx512_amd64.go -pkg kernel
+
 import "encoding/binary"
 
 // instructions are the kernels in one instruction set. Columns and vectors are

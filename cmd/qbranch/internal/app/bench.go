@@ -26,6 +26,7 @@ type BenchReport struct {
 	WeightBytes  int64  `json:"weight_bytes"`
 	Threads      int    `json:"threads"`
 	Compute      string `json:"compute"`
+	Instructions string `json:"instructions"` // as of [Instructions]
 
 	Load         float64 `json:"load_seconds"`
 	PromptTokens int     `json:"prompt_tokens"`
@@ -57,6 +58,10 @@ type BenchMemory struct {
 	Mapped int64 `json:"mapped"`
 }
 
+// Instructions returns the name of the processor's instructions that models are
+// run with, and a warning where the environment asks for others in vain.
+func Instructions() (name, warning string) { return infer.Instructions() }
+
 // Bench measures how fast a verified snapshot or a folder is run here. It sends
 // no request; errors are those of [App.LoadModel].
 func (a *App) Bench(ctx context.Context, t Target, o BenchOptions) (*BenchReport, error) {
@@ -80,9 +85,10 @@ func (a *App) Bench(ctx context.Context, t Target, o BenchOptions) (*BenchReport
 	if err != nil {
 		return nil, fmt.Errorf("bench %s: %w", t, err)
 	}
+	instructions, _ := Instructions()
 	rep := &BenchReport{
 		Target: t.String(), Architecture: r.Info.Architecture, Bits: r.Info.Bits, GroupSize: r.Info.GroupSize,
-		WeightBytes: r.Info.WeightBytes, Threads: r.Info.Threads, Compute: string(r.Compute),
+		WeightBytes: r.Info.WeightBytes, Threads: r.Info.Threads, Compute: string(r.Compute), Instructions: instructions,
 		Load: r.Load.Seconds(), PromptTokens: r.Prompt, Prefill: r.Prefill,
 		Tokens: r.Tokens, Rounds: r.Rounds, Decode: 1 / r.Decode.Seconds(),
 		BytesPerToken: BenchBytes{r.Traffic.Matrices, r.Traffic.Norms, r.Traffic.Embedding, r.Traffic.KV, r.Traffic.Total()},

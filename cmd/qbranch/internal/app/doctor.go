@@ -29,7 +29,7 @@ const (
 
 // Check is one thing that Doctor looked at.
 type Check struct {
-	Name    string     `json:"name"` // endpoint, storage, clock, repository, token, proxy, certificates, store, disk, cache, gpu
+	Name    string     `json:"name"` // endpoint, storage, clock, repository, token, proxy, certificates, store, disk, cache, gpu, cpu
 	State   CheckState `json:"state"`
 	Detail  string     `json:"detail"`
 	Advice  string     `json:"advice,omitempty"`  // what to do next
@@ -100,7 +100,7 @@ func (a *App) Doctor(ctx context.Context, ref *Ref) (*Diagnosis, error) {
 		func(ctx context.Context) []Check { return a.checkStorage(ctx, ref) },
 		func(context.Context) []Check { return a.checkSettings() },
 		a.checkStore,
-		func(ctx context.Context) []Check { return []Check{checkGPU(ctx, gpu.Machine{})} },
+		func(ctx context.Context) []Check { return []Check{checkGPU(ctx, gpu.Machine{}), checkCPU()} },
 	}
 	results := make([][]Check, len(groups))
 	var wg sync.WaitGroup

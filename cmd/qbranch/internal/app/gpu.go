@@ -79,6 +79,19 @@ func whyNoCard(r *gpu.Report) string {
 	return ""
 }
 
+// checkCPU names the instructions that models are run with.
+func checkCPU() Check {
+	name, warning := Instructions()
+	c := Check{Name: "cpu", State: CheckOK, Detail: "models are run with " + name + " instructions"}
+	if name == "go" {
+		c.Detail = "models are run without vector instructions, slowly"
+	}
+	if warning != "" {
+		c.State, c.Advice = CheckWarn, warning
+	}
+	return c
+}
+
 // checkGPU says what a program that is started now has. None is fine: fetching
 // and verifying need none, and gen runs on the CPU.
 func checkGPU(ctx context.Context, sys gpu.System) Check {

@@ -84,6 +84,9 @@ func (r *run) bench(ctx context.Context, t app.Target, f benchFlags) error {
 	if r.json {
 		return r.emit(benchObject{"summary", "qbranch/bench/v1", report})
 	}
+	if _, warning := app.Instructions(); warning != "" {
+		r.note("warning: %s", clean(warning))
+	}
 	_, err = fmt.Fprint(r.out, benchText(report))
 	return err
 }
@@ -98,7 +101,7 @@ func benchText(b *app.BenchReport) string {
 		}
 	}
 	n := b.BytesPerToken
-	text := fmt.Sprintf("%s: %s, %s, %s of weights; %s, %s\n", clean(b.Target), clean(b.Architecture), kind, app.BytesText(b.WeightBytes), plural(b.Threads, "thread"), b.Compute)
+	text := fmt.Sprintf("%s: %s, %s, %s of weights; %s, %s, %s\n", clean(b.Target), clean(b.Architecture), kind, app.BytesText(b.WeightBytes), plural(b.Threads, "thread"), b.Compute, b.Instructions)
 	text += fmt.Sprintf("  load    %.2f s\n", b.Load)
 	text += fmt.Sprintf("  prompt  %.1f tokens/s, %s\n", b.Prefill, plural(b.PromptTokens, "token"))
 	text += fmt.Sprintf("  decode  %.1f tokens/s, %s after the prompt; %d rounds\n", b.Decode, plural(b.Tokens, "token"), b.Rounds)

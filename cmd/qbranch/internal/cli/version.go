@@ -6,6 +6,8 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"github.com/qbranch/qbranch/cmd/qbranch/internal/app"
 )
 
 func (r *run) versionCommand() *cobra.Command {
@@ -20,7 +22,10 @@ func (r *run) versionCommand() *cobra.Command {
 			if r.json {
 				return r.emit(v)
 			}
-			fmt.Fprintf(r.out, "qbranch %s (commit %s, %s, %s/%s)\n", v.Version, short(v.Commit), v.Go, v.OS, v.Arch)
+			fmt.Fprintf(r.out, "qbranch %s (commit %s, %s, %s/%s, %s)\n", v.Version, short(v.Commit), v.Go, v.OS, v.Arch, v.Instructions)
+			if _, warning := app.Instructions(); warning != "" {
+				r.note("warning: %s", clean(warning))
+			}
 			return nil
 		},
 	}
@@ -37,11 +42,14 @@ type buildObject struct {
 	Go      string `json:"go"`
 	OS      string `json:"os"`
 	Arch    string `json:"arch"`
+
+	Instructions string `json:"instructions"` // that models are run with
 }
 
 func (r *run) build() buildObject {
 	v := buildObject{Schema: "qbranch/version/v1", Version: r.Version, Commit: "unknown",
 		Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
+	v.Instructions, _ = app.Instructions()
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return v
