@@ -50,7 +50,10 @@ asm: ## write the assembly of the kernels anew
 # the test cache does not know of it.
 instructions:
 	$(GO) test -count=1 -short -tags purego ./infer/kernel
-	for cpu in go avx2; do QBRANCH_CPU=$$cpu $(GO) test -count=1 -short ./infer/kernel ./infer/model || exit 1; done
+	for cpu in go avx2; do \
+		export QBRANCH_CPU=$$cpu; \
+		$(GO) test -count=1 -short ./infer/kernel ./infer/model && $(GO) test -count=1 -short -run 'TestCheckpoints$$' ./infer || exit 1; \
+	done
 
 race: export CGO_ENABLED := 1
 race:
