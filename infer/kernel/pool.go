@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // ErrFault is a memory fault while a mapped file was read: the file shrank, or
@@ -80,8 +81,14 @@ const (
 	countMask = 1<<countBits - 1
 )
 
-// spins is how often something is looked at before sleeping: about 50 µs.
-const spins = 100000
+// How often something is looked at before sleeping. It takes a nanosecond or two
+// each time; a goroutine that took interrupted longer was not running all the while.
+const (
+	leastSpins  = 1 << 10
+	mostSpins   = 1 << 18
+	moreSpins   = 1 << 9
+	interrupted = time.Millisecond
+)
 
 // NewPool starts threads−1 goroutines; threads is at least 1. An empty compute is
 // the default.
@@ -95,10 +102,10 @@ func newPool(threads int, compute Compute, isa *instructions) *Pool {
 		compute = Int16
 	}
 	p := &Pool{compute: compute, isa: isa, spaces: make([]scratch, threads), workers: make([]sleeper, threads-1)}
-	p.caller.wake = make(chan struct{}, 1)
+	p.caller.wake, p.caller.spins = make(chan struct{}, 1), mostSpins
 	p.finished = func() bool { return p.done.Load() == int64(p.state.Load()>>countBits&countMask) }
 	for i := range p.workers {
-		p.workers[i].wake = make(chan struct{}, 1)
+		p.workers[i].wake, p.workers[i].spins = make(chan struct{}, 1), mostSpins
 		p.exited.Add(1)
 		go p.worker(&p.workers[i], &p.spaces[i+1])
 	}
@@ -208,19 +215,21 @@ func (p *Pool) dropRest() int64 {
 	}
 }
 
-// sleeper is a goroutine that waits for something, spinning at first.
+// sleeper is a goroutine that waits for something, spinning at first. Where other
+// programs use the processor, who spins takes it from the goroutine that is waited
+// for: once a spin was interrupted it spins only briefly, and then longer and
+// longer.
 type sleeper struct {
 	asleep atomic.Bool
 	wake   chan struct{} // holds one
+	spins  int           // of the goroutine's own
 }
 
 // await returns when ready does hold. Who makes it hold calls rouse after that.
 func (s *sleeper) await(ready func() bool) {
-	for {
-		for range spins {
-			if ready() {
-				return
-			}
+	for !ready() {
+		if s.spin(ready) {
+			return
 		}
 		s.asleep.Store(true)
 		if ready() && s.asleep.CompareAndSwap(true, false) {
@@ -228,6 +237,21 @@ func (s *sleeper) await(ready func() bool) {
 		}
 		<-s.wake // rouse has been called, or will be
 	}
+}
+
+// spin reports whether ready did hold within some time.
+func (s *sleeper) spin(ready func() bool) bool {
+	start := time.Now()
+	done := false
+	for n := max(s.spins, leastSpins); n > 0 && !done; n-- {
+		done = ready()
+	}
+	if time.Since(start) > interrupted {
+		s.spins = leastSpins
+	} else {
+		s.spins = min(s.spins+moreSpins, mostSpins)
+	}
+	return done
 }
 
 func (s *sleeper) rouse() {
