@@ -36,16 +36,12 @@ func TestBreakages(t *testing.T) {
 	if testing.Short() && !*update {
 		t.Skip("runs many models")
 	}
-	all := *update || os.Getenv("QBRANCH_LONG") != ""
 	w := newWorld(t, demoBranches(t, main4x32))
 	against := newPatient(t, "gptq-8bit-128g-actorder_True").write()
 	rows := [][]string{
 		{"breakage", "files and tensors", "known text", "entropy", "loops", "specials", "format", "end of turn", "answer", "verdict", "agreement", "KL", "KL at worst", "tokens", "verdict with --against"},
 	}
-	for i, b := range breakages {
-		if !all && i%4 != 0 {
-			continue // a quarter of them takes long enough
-		}
+	for _, b := range breakages {
 		rows = append(rows, breakageRow(t, w, b.name, b.damage, against))
 	}
 	page, err := os.ReadFile(verdictPage)
