@@ -18,7 +18,7 @@
 // the file or tensor, wrap ErrUnsupported, ErrContext, ErrRequest, ErrMemory,
 // ErrCheckpoint or ErrNoCheckpoint, and have a Hint method.
 //
-// Not guaranteed: how close Int8 comes (a per cent or so). Weights are read from
+// Not guaranteed: how close Int8 comes (a per cent or two). Weights are read from
 // the mapped files while a model is in use, so these must not change under it; one
 // that shrinks ends the generation with ErrCheckpoint.
 package infer

@@ -31,9 +31,9 @@
 //
 // With kernel.Float32 arithmetic is float32, as a float32 run of the reference
 // implementation (transformers 5) does it, so that logits agree within 1e-5 of the
-// largest; the other choices differ from it in quantised matrices alone. Positions
-// are turned into angles in float32 on purpose, because the reference does and the
-// difference is visible.
+// largest; the other choices differ from it in quantised matrices and in how keys
+// and values are kept. Positions are turned into angles in float32 on purpose,
+// because the reference does and the difference is visible.
 //
 // Guaranteed: a setting of config.json that changes the arithmetic is followed or
 // refused by name; loading checks everything that an index is later taken from, so
