@@ -206,6 +206,16 @@ func (r *run) readPrompt(ctx context.Context) (string, error) {
 	if isTerminal(r.In) && isTerminal(r.Err) {
 		r.note("reading the prompt from standard input, end with Ctrl-D")
 	}
+	text, err := r.readInput(ctx, "the prompt", promptLimit)
+	if len(text) > promptLimit {
+		return "", errLongInput()
+	}
+	return strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r"), err
+}
+
+// readInput reads standard input, which holds what, until its end, until it is
+// longer than limit, or until ctx is cancelled.
+func (r *run) readInput(ctx context.Context, what string, limit int64) ([]byte, error) {
 	type input struct {
 		text []byte
 		err  error
@@ -214,23 +224,18 @@ func (r *run) readPrompt(ctx context.Context) (string, error) {
 	// goroutine is left to the end of the process, which follows at once.
 	read := make(chan input, 1)
 	go func() {
-		text, err := io.ReadAll(io.LimitReader(r.In, promptLimit+1))
+		text, err := io.ReadAll(io.LimitReader(r.In, limit+1))
 		read <- input{text, err}
 	}()
-	var in input
 	select {
-	case in = <-read:
+	case in := <-read:
+		if in.err != nil {
+			return nil, fmt.Errorf("read %s: %w", what, in.err)
+		}
+		return in.text, nil
 	case <-ctx.Done():
-		return "", fmt.Errorf("read the prompt: %w", ctx.Err())
+		return nil, fmt.Errorf("read %s: %w", what, ctx.Err())
 	}
-	prompt := strings.TrimSuffix(strings.TrimSuffix(string(in.text), "\n"), "\r")
-	switch {
-	case in.err != nil:
-		return "", fmt.Errorf("read the prompt: %w", in.err)
-	case len(in.text) > promptLimit:
-		return "", errLongInput()
-	}
-	return prompt, nil
 }
 
 func errLongInput() error {

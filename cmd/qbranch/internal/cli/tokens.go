@@ -77,36 +77,11 @@ func (r *run) tokensText(ctx context.Context, args []string) (string, error) {
 	if isTerminal(r.In) {
 		r.note("reading the text from standard input, end with Ctrl-D")
 	}
-	text, err := r.readInput(ctx)
+	text, err := r.readInput(ctx, "standard input", maxInput)
+	if len(text) > maxInput {
+		return "", &usageError{msg: "standard input is longer than " + app.BytesText(maxInput)}
+	}
 	return string(text), err
-}
-
-// readInput reads standard input until its end or until ctx is cancelled.
-func (r *run) readInput(ctx context.Context) ([]byte, error) {
-	type input struct {
-		text []byte
-		err  error
-	}
-	// A read from a terminal cannot be ended from here: after a cancellation the
-	// goroutine is left to the end of the process, which follows at once.
-	read := make(chan input, 1)
-	go func() {
-		text, err := io.ReadAll(io.LimitReader(r.In, maxInput+1))
-		read <- input{text, err}
-	}()
-	var in input
-	select {
-	case in = <-read:
-	case <-ctx.Done():
-		return nil, fmt.Errorf("read standard input: %w", ctx.Err())
-	}
-	if in.err == nil && len(in.text) > maxInput {
-		return nil, &usageError{msg: "standard input is longer than " + app.BytesText(maxInput)}
-	}
-	if in.err != nil {
-		return nil, fmt.Errorf("read standard input: %w", in.err)
-	}
-	return in.text, nil
 }
 
 // tokensObject is the JSON of tokens.
