@@ -8,7 +8,7 @@ TARGETS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windo
 
 export CGO_ENABLED := 0
 
-.PHONY: help build demo test long check lint asm generated instructions race bench screens cross clean
+.PHONY: help build demo test long check lint asm generated instructions race arm bench screens cross clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,7 +38,7 @@ lint:
 # Regenerates what is generated and compares it with what was there. The demo's
 # archive is written anew from its own contents; the generators of assembly need
 # a module proxy, or what they import in the module cache.
-GENERATED := cmd/qbranch/internal/demo/repository.tar.zst $(wildcard infer/kernel/*_amd64.s infer/kernel/avx*_amd64.go)
+GENERATED := cmd/qbranch/internal/demo/repository.tar.zst $(wildcard infer/kernel/*_*64.s infer/kernel/avx*_amd64.go infer/kernel/neon_arm64.go)
 generated:
 	@before=$$(cksum $(GENERATED)); $(GO) generate ./...; \
 	if [ "$$before" != "$$(cksum $(GENERATED))" ]; then echo "files differ from what go generate writes, commit the new ones:"; git status --short $(GENERATED); exit 1; fi
@@ -58,6 +58,15 @@ instructions:
 race: export CGO_ENABLED := 1
 race:
 	$(GO) test -race -short ./...
+
+# An emulator older than version 8 reports a memory fault without its address.
+arm: export GOARCH := arm64
+arm: QEMU := $(firstword $(shell command -v qemu-aarch64-static qemu-aarch64))
+arm: ## test the kernels for arm64 in an emulator (needs qemu-user)
+	@if [ -z "$(QEMU)" ]; then echo "qemu-aarch64 is not installed (Debian: apt-get install qemu-user-static)"; exit 1; fi
+	$(GO) vet ./infer/kernel
+	$(GO) test -trimpath -exec '$(QEMU) -cpu max' -skip TestFaultIsAnError ./infer/kernel
+	$(GO) test -trimpath -exec '$(QEMU) -cpu cortex-a53' -run '(Vector|Float|Attention)Twins|BitsOn' ./infer/kernel
 
 bench: ## run the benchmarks; with QBRANCH_LLAMA_PYTHON=python also beside llama.cpp
 	$(GO) test -run '^$$' -bench . -benchmem ./...

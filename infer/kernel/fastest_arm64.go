@@ -24,7 +24,7 @@ func neon() *instructions {
 	isa.finish, isa.half, isa.read = finishNEON, halfNEON, readNEON
 	isa.dotF32, isa.dotF16, isa.dotBF16, isa.dotRawF32 = dotF32NEON, dotF16NEON, dotBF16NEON, dotRawF32NEON
 	isa.add, isa.multiply, isa.scale, isa.norm = addNEON, multiplyNEON, scaleNEON, normNEON
-	isa.largest, isa.expSum, isa.silu = largestNEON, expSumNEON, siluNEON
+	isa.largest, isa.expSum, isa.silu, isa.geluTanh = largestNEON, expSumNEON, siluNEON, geluTanhNEON
 	isa.gather, isa.dequantRow, isa.addProduct = gatherNEON, dequantRowNEON, addProductNEON
 	isa.keyDots = func(heads int) func([]float32, int, []float32, int, []int16, []float32) {
 		if heads == togetherHeads {

@@ -4,6 +4,7 @@ package kernel
 //
 //go:generate go -C _asm run ./avx2 -out ../avx2_amd64.s -stubs ../avx2_amd64.go -pkg kernel
 //go:generate go -C _asm run ./avx512 -out ../avx512_amd64.s -stubs ../avx512_amd64.go -pkg kernel
+//go:generate go -C _asm run ./arm64
 
 import "encoding/binary"
 

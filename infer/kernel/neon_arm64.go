@@ -144,6 +144,11 @@ func expSumNEON(x []float32, top float32) float32
 //go:noescape
 func siluNEON(x []float32)
 
+// geluTanhNEON is the kernel geluTanh.
+//
+//go:noescape
+func geluTanhNEON(x []float32)
+
 // keyDots1NEON is the kernel keyDots for 1 heads.
 //
 //go:noescape

@@ -3301,8 +3301,120 @@ TEXT ·siluNEON(SB), NOSPLIT, $0-24
 loop:
 	FMOVQ 0(R0), F13
 	FMOVQ 16(R0), F14
-	WORD $0x6ea0f9af // fneg v15.4s, v13.4s
-	WORD $0x6ea0f9d0 // fneg v16.4s, v14.4s
+	FMOVQ 0(R0), F15
+	FMOVQ 16(R0), F16
+	WORD $0x6ea0f9ef // fneg v15.4s, v15.4s
+	WORD $0x6ea0fa10 // fneg v16.4s, v16.4s
+	WORD $0x4ea1f5ef // fmin v15.4s, v15.4s, v1.4s
+	WORD $0x4ea1f610 // fmin v16.4s, v16.4s, v1.4s
+	WORD $0x4e20f5ef // fmax v15.4s, v15.4s, v0.4s
+	WORD $0x4e20f610 // fmax v16.4s, v16.4s, v0.4s
+	WORD $0x6e22ddf1 // fmul v17.4s, v15.4s, v2.4s
+	WORD $0x6e22de12 // fmul v18.4s, v16.4s, v2.4s
+	WORD $0x4e21aa31 // fcvtns v17.4s, v17.4s
+	WORD $0x4e21aa52 // fcvtns v18.4s, v18.4s
+	WORD $0x4e21da33 // scvtf v19.4s, v17.4s
+	WORD $0x4e21da54 // scvtf v20.4s, v18.4s
+	WORD $0x4ea4ce6f // fmls v15.4s, v19.4s, v4.4s
+	WORD $0x4ea4ce90 // fmls v16.4s, v20.4s, v4.4s
+	WORD $0x4ea5ce6f // fmls v15.4s, v19.4s, v5.4s
+	WORD $0x4ea5ce90 // fmls v16.4s, v20.4s, v5.4s
+	WORD $0x4ea71cf3 // mov v19.16b, v7.16b
+	WORD $0x4ea71cf4 // mov v20.16b, v7.16b
+	WORD $0x4ea81d15 // mov v21.16b, v8.16b
+	WORD $0x4ea81d16 // mov v22.16b, v8.16b
+	WORD $0x4e2fce75 // fmla v21.4s, v19.4s, v15.4s
+	WORD $0x4e30ce96 // fmla v22.4s, v20.4s, v16.4s
+	WORD $0x4ea91d33 // mov v19.16b, v9.16b
+	WORD $0x4ea91d34 // mov v20.16b, v9.16b
+	WORD $0x4e2fceb3 // fmla v19.4s, v21.4s, v15.4s
+	WORD $0x4e30ced4 // fmla v20.4s, v22.4s, v16.4s
+	WORD $0x4eaa1d55 // mov v21.16b, v10.16b
+	WORD $0x4eaa1d56 // mov v22.16b, v10.16b
+	WORD $0x4e2fce75 // fmla v21.4s, v19.4s, v15.4s
+	WORD $0x4e30ce96 // fmla v22.4s, v20.4s, v16.4s
+	WORD $0x4eab1d73 // mov v19.16b, v11.16b
+	WORD $0x4eab1d74 // mov v20.16b, v11.16b
+	WORD $0x4e2fceb3 // fmla v19.4s, v21.4s, v15.4s
+	WORD $0x4e30ced4 // fmla v20.4s, v22.4s, v16.4s
+	WORD $0x4eac1d95 // mov v21.16b, v12.16b
+	WORD $0x4eac1d96 // mov v22.16b, v12.16b
+	WORD $0x4e2fce75 // fmla v21.4s, v19.4s, v15.4s
+	WORD $0x4e30ce96 // fmla v22.4s, v20.4s, v16.4s
+	WORD $0x4ea31c73 // mov v19.16b, v3.16b
+	WORD $0x4ea31c74 // mov v20.16b, v3.16b
+	WORD $0x4e2fceb3 // fmla v19.4s, v21.4s, v15.4s
+	WORD $0x4e30ced4 // fmla v20.4s, v22.4s, v16.4s
+	WORD $0x4ea31c75 // mov v21.16b, v3.16b
+	WORD $0x4ea31c76 // mov v22.16b, v3.16b
+	WORD $0x4e2fce75 // fmla v21.4s, v19.4s, v15.4s
+	WORD $0x4e30ce96 // fmla v22.4s, v20.4s, v16.4s
+	WORD $0x4ea68631 // add v17.4s, v17.4s, v6.4s
+	WORD $0x4ea68652 // add v18.4s, v18.4s, v6.4s
+	WORD $0x4f375631 // shl v17.4s, v17.4s, #23
+	WORD $0x4f375652 // shl v18.4s, v18.4s, #23
+	WORD $0x6e31deaf // fmul v15.4s, v21.4s, v17.4s
+	WORD $0x6e32ded0 // fmul v16.4s, v22.4s, v18.4s
+	WORD $0x4e23d5ef // fadd v15.4s, v15.4s, v3.4s
+	WORD $0x6e2ffdad // fdiv v13.4s, v13.4s, v15.4s
+	WORD $0x4e23d610 // fadd v16.4s, v16.4s, v3.4s
+	WORD $0x6e30fdce // fdiv v14.4s, v14.4s, v16.4s
+	FMOVQ F13, 0(R0)
+	FMOVQ F14, 16(R0)
+	ADD $32, R0, R0
+	SUBS $8, R1, R1
+	BGT loop
+	RET
+
+// func geluTanhNEON(x []float32)
+TEXT ·geluTanhNEON(SB), NOSPLIT, $0-24
+	MOVD x_base+0(FP), R0
+	MOVD x_len+8(FP), R1
+	MOVD $0xc2ae0000, R2
+	WORD $0x4e040c40 // dup v0.4s, w2
+	MOVD $0x42b00000, R2
+	WORD $0x4e040c41 // dup v1.4s, w2
+	MOVD $0x3fb8aa3b, R2
+	WORD $0x4e040c42 // dup v2.4s, w2
+	MOVD $0x3f800000, R2
+	WORD $0x4e040c43 // dup v3.4s, w2
+	MOVD $0x3f317200, R2
+	WORD $0x4e040c44 // dup v4.4s, w2
+	MOVD $0x35bfbe8e, R2
+	WORD $0x4e040c45 // dup v5.4s, w2
+	MOVD $0x7f, R2
+	WORD $0x4e040c46 // dup v6.4s, w2
+	MOVD $0x39500d01, R2
+	WORD $0x4e040c47 // dup v7.4s, w2
+	MOVD $0x3ab60b61, R2
+	WORD $0x4e040c48 // dup v8.4s, w2
+	MOVD $0x3c088889, R2
+	WORD $0x4e040c49 // dup v9.4s, w2
+	MOVD $0x3d2aaaab, R2
+	WORD $0x4e040c4a // dup v10.4s, w2
+	MOVD $0x3e2aaaab, R2
+	WORD $0x4e040c4b // dup v11.4s, w2
+	MOVD $0x3f000000, R2
+	WORD $0x4e040c4c // dup v12.4s, w2
+loop:
+	FMOVQ 0(R0), F13
+	FMOVQ 16(R0), F14
+	FMOVQ 0(R0), F15
+	FMOVQ 16(R0), F16
+	MOVD $0x3fcc422a, R2
+	WORD $0x4e040c51 // dup v17.4s, w2
+	MOVD $0x3d922279, R2
+	WORD $0x4e040c52 // dup v18.4s, w2
+	WORD $0x6e2dddb4 // fmul v20.4s, v13.4s, v13.4s
+	WORD $0x4eb11e33 // mov v19.16b, v17.16b
+	WORD $0x4e32ce93 // fmla v19.4s, v20.4s, v18.4s
+	WORD $0x6e2fde6f // fmul v15.4s, v19.4s, v15.4s
+	WORD $0x6e2eddd6 // fmul v22.4s, v14.4s, v14.4s
+	WORD $0x4eb11e35 // mov v21.16b, v17.16b
+	WORD $0x4e32ced5 // fmla v21.4s, v22.4s, v18.4s
+	WORD $0x6e30deb0 // fmul v16.4s, v21.4s, v16.4s
+	WORD $0x6ea0f9ef // fneg v15.4s, v15.4s
+	WORD $0x6ea0fa10 // fneg v16.4s, v16.4s
 	WORD $0x4ea1f5ef // fmin v15.4s, v15.4s, v1.4s
 	WORD $0x4ea1f610 // fmin v16.4s, v16.4s, v1.4s
 	WORD $0x4e20f5ef // fmax v15.4s, v15.4s, v0.4s

@@ -33,6 +33,7 @@ func floats() {
 	largest()
 	expSum()
 	silu()
+	geluTanh()
 }
 
 func (k *kernel) zeroed(n int) []vec {
@@ -288,15 +289,34 @@ func expSum() {
 	})
 }
 
-func silu() {
-	write("silu", "(x []float32)", "is the kernel silu.", func(k *kernel) {
+func silu() { gated("silu", func(k *kernel, x, v []vec) {}) }
+
+func geluTanh() {
+	gated("geluTanh", func(k *kernel, x, v []vec) {
+		// The numbers of geluTanhGo: 2·√(2/π), and that times 0.044715.
+		linear, cubic := k.constant(math.Float32bits(1.5957691216057308)), k.constant(math.Float32bits(0.071354816272600))
+		for i := range x {
+			t, square := k.vec(), k.vec()
+			k.fmul(square, x[i], x[i])
+			k.mov(t, linear)
+			k.fmla(t, square, cubic)
+			k.fmul(v[i], t, v[i])
+		}
+	})
+}
+
+// gated is x·sigmoid(v), where v begins as x.
+func gated(name string, change func(k *kernel, x, v []vec)) {
+	write(name, "(x []float32)", "is the kernel "+name+".", func(k *kernel) {
 		p, n := k.load("x"), k.load("x_len")
 		e := k.exponential()
 		k.loop("loop", n, 8, func() {
 			x, v := k.vectors(2), k.vectors(2)
 			k.convert(x, p, 0, asF32)
+			k.convert(v, p, 0, asF32)
+			k.scope(func() { change(k, x, v) })
 			for i := range x {
-				k.fneg(v[i], x[i])
+				k.fneg(v[i], v[i])
 			}
 			k.exp(e, v)
 			for i := range x {
