@@ -88,6 +88,19 @@ func (c *Checkpoint) ReadAhead() {
 	}
 }
 
+// readSmall asks the system for the tensors that loading reads whole: scales, zero
+// points, norms. They lie apart from one another, so that page by page they would
+// take longer than the rest. The caller stops it.
+func (c *Checkpoint) readSmall() *readAhead {
+	r := newReadAhead(len(c.tensors))
+	for _, t := range c.tensors {
+		if t.Size <= readAheadPiece/4 {
+			r.want(t.Data)
+		}
+	}
+	return r
+}
+
 // Close unmaps the files; nothing may use their tensors any more.
 func (c *Checkpoint) Close() error {
 	if c.ahead != nil {

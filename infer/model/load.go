@@ -78,6 +78,7 @@ func Load(ctx context.Context, cfg Config, q quant.Config, files *Checkpoint) (*
 	if i < 0 {
 		return nil, unsupportedConfig("architecture %q is not supported", cfg.Architecture)
 	}
+	defer files.readSmall().stop()
 	err := kernel.Catch(func() error {
 		var err error
 		l.model.layers, err = families[i].load(ctx, l)
