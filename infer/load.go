@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"strings"
 
 	"github.com/qbranch/qbranch/infer/chat"
@@ -84,8 +85,15 @@ func Load(ctx context.Context, files Files, o LoadOptions) (*Model, error) {
 	if err := m.usePacked(ctx, weights, o, packedLeast); err != nil {
 		return nil, errors.Join(err, m.Close())
 	}
+	if m.files.Bytes() > largeModel { // worth what it takes: memory is then wanted for keys, values and the file cache
+		debug.FreeOSMemory()
+	}
 	return m, nil
 }
+
+// largeModel is a size of weights, in bytes, from which on loading gives back
+// the memory it took for headers and JSON.
+const largeModel = 1 << 30
 
 // Close unmaps the weights; no generation may be running.
 func (m *Model) Close() error {

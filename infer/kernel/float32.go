@@ -130,7 +130,7 @@ func (q *Quantized) unpack(s *floatScratch, tile, scales, zeros []float32, k0, r
 	mask := uint32(1)<<q.Bits - 1
 	for r := range rows {
 		word, shift := r*q.Bits/32, uint(r*q.Bits%32)
-		g := int(q.groups[k0+r]) * blockCols
+		g := int(q.group(k0+r)) * blockCols
 		dst := tile[r*blockCols:][:cols]
 		scale, zero := scales[g:][:cols], zeros[g:][:cols]
 		lo := s.words[word][:cols]

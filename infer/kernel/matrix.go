@@ -32,7 +32,7 @@ type Quantized struct {
 	GIdx    []byte // (K) int32, nil = row/GroupSize
 	Zeros   gptq.ZeroFormat
 
-	groups []int32 // (K), checked
+	groups []int32 // (K), checked; nil = in sequence
 }
 
 // NewQuantized checks every length and index, so that multiplying cannot leave
@@ -67,32 +67,41 @@ func NewQuantized(q Quantized, bias []float32) (*Matrix, error) {
 }
 
 // readGroups settles the group of each row. All zeros beside more than one group
-// means that the writer knew no act-order: rows are in sequence.
+// means that the writer knew no act-order: rows are in sequence, and groups stays
+// nil, as it does where g_idx says the same.
 func (q *Quantized) readGroups() error {
-	q.groups = make([]int32, q.K)
-	if q.GIdx != nil {
-		if len(q.GIdx) != 4*q.K {
-			return fmt.Errorf("g_idx holds %d bytes, want %d", len(q.GIdx), 4*q.K)
-		}
-		zero := true
-		for k := range q.groups {
-			g := int32(binary.LittleEndian.Uint32(q.GIdx[4*k:]))
-			if g < 0 || int(g) >= q.G {
-				return fmt.Errorf("g_idx: row %d points at group %d of %d", k, g, q.G)
-			}
-			q.groups[k] = g
-			zero = zero && g == 0
-		}
-		if !zero || q.G == 1 {
-			return nil
-		}
+	if q.GIdx == nil {
+		return nil
 	}
-	for k := range q.groups {
-		if q.GroupSize > 0 {
-			q.groups[k] = int32(k / q.GroupSize)
+	if len(q.GIdx) != 4*q.K {
+		return fmt.Errorf("g_idx holds %d bytes, want %d", len(q.GIdx), 4*q.K)
+	}
+	zero, sequence := true, true
+	groups := make([]int32, q.K) // a copy, since the file may change after it was checked
+	for k := range groups {
+		g := int32(binary.LittleEndian.Uint32(q.GIdx[4*k:]))
+		if g < 0 || int(g) >= q.G {
+			return fmt.Errorf("g_idx: row %d points at group %d of %d", k, g, q.G)
 		}
+		groups[k] = g
+		zero = zero && g == 0
+		sequence = sequence && g == q.group(k)
+	}
+	if !zero && !sequence {
+		q.groups = groups
 	}
 	return nil
+}
+
+// group is that of row k.
+func (q *Quantized) group(k int) int32 {
+	switch {
+	case q.groups != nil:
+		return q.groups[k]
+	case q.GroupSize > 0:
+		return int32(k / q.GroupSize)
+	}
+	return 0
 }
 
 // NewDense wraps an unquantised weight (n, k) as PyTorch stores it.

@@ -101,9 +101,9 @@ func (m *Matrix) Stored(words func() []byte) { m.stored = words }
 // be moved.
 func plan(q *Quantized) *packed {
 	p := &packed{n: q.N, q: q}
-	if q.Bits != 3 && sorted(q.groups, 32/q.Bits) {
+	if q.Bits != 3 && q.sorted() {
 		p.in = &inputs{bits: q.Bits, k: q.K, rows: gptq.Words(q.K, q.Bits)}
-		p.in.divide(q.groups)
+		p.in.divide(q.group)
 		p.words = q.QWeight
 		return p
 	}
@@ -115,9 +115,10 @@ func plan(q *Quantized) *packed {
 func (p *packed) size() int { return 4 * p.in.rows * p.n }
 
 // sorted reports whether groups follow each other, and change only between words.
-func sorted(groups []int32, perWord int) bool {
-	for k := 1; k < len(groups); k++ {
-		if groups[k] < groups[k-1] || groups[k] != groups[k-1] && k%perWord != 0 {
+func (q *Quantized) sorted() bool {
+	for k := 1; k < q.K; k++ {
+		before, g := q.group(k-1), q.group(k)
+		if g < before || g != before && k%(32/q.Bits) != 0 {
 			return false
 		}
 	}
@@ -131,7 +132,8 @@ func regroup(q *Quantized) *inputs {
 		in.bits = 2
 	}
 	members := make([][]int32, q.G)
-	for k, g := range q.groups {
+	for k := range q.K {
+		g := q.group(k)
 		members[g] = append(members[g], int32(k))
 	}
 	var groups []int32 // of each slot
@@ -143,15 +145,15 @@ func regroup(q *Quantized) *inputs {
 		groups = append(groups, slices.Repeat([]int32{int32(g)}, len(list))...)
 	}
 	in.rows = len(in.perm) / in.perWord()
-	in.divide(groups)
+	in.divide(func(slot int) int32 { return groups[slot] })
 	return in
 }
 
-// divide makes blocks; groups are of each slot.
-func (in *inputs) divide(groups []int32) {
+// divide makes blocks; group is that of a slot.
+func (in *inputs) divide(group func(slot int) int32) {
 	perWord := in.perWord()
 	for row := range in.rows {
-		g := groups[row*perWord]
+		g := group(row * perWord)
 		n := len(in.blocks)
 		if n > 0 && in.blocks[n-1].group == g && row*perWord%containerSlots != 0 {
 			in.blocks[n-1].rows++

@@ -11,7 +11,7 @@ import (
 
 // MaxBatch is how many tokens one Forward takes: enough to unpack weights once
 // for many tokens, few enough that buffers stay small.
-const MaxBatch = 128
+const MaxBatch = 64
 
 // Session is the state of one generation: the keys and values of the positions
 // so far, and buffers. Close it.
