@@ -44,7 +44,7 @@ type player struct {
 
 func (p *player) play(ctx context.Context) error {
 	steps := []func(context.Context) error{
-		p.list, p.pick, p.interrupt, p.resume, p.verify, p.damage, p.repair, p.generate, p.second,
+		p.list, p.pick, p.interrupt, p.resume, p.verify, p.damage, p.repair, p.prove, p.generate, p.second,
 	}
 	for _, step := range steps {
 		if err := ctx.Err(); err != nil {
@@ -273,8 +273,13 @@ func (p *player) repair(ctx context.Context) error {
 	return nil
 }
 
+func (p *player) prove(ctx context.Context) error {
+	p.chapter("Prove it", "Does it work? Every byte, every tensor, and what it makes of texts, on this CPU:")
+	return p.expect(ctx, exitOK, "prove", p.pickedRef())
+}
+
 func (p *player) generate(ctx context.Context) error {
-	p.chapter("Run it", "The branch tells a story, on this CPU, from the files just verified:")
+	p.chapter("Run it", "The branch tells a story, from the files just proved:")
 	var out bytes.Buffer
 	if err := p.expectOutput(ctx, &out, exitOK, "gen", p.pickedRef(), "--system", system, "-p", prompt, "--temp", "0"); err != nil {
 		return err
