@@ -84,7 +84,11 @@ func (s *scanner) end() error {
 
 // unexpected says what stands where something else should.
 func (s *scanner) unexpected(want string) error {
-	return fmt.Errorf("%s where %s should be, at byte %d", kindOf(s.peek()), want, s.at)
+	got := kindOf(s.peek())
+	if s.at < len(s.data) && s.data[s.at] == 0 {
+		got = "a zero byte"
+	}
+	return fmt.Errorf("%s where %s should be, at byte %d", got, want, s.at)
 }
 
 // raw returns the next value as it is written.

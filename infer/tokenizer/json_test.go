@@ -2,6 +2,7 @@ package tokenizer
 
 import (
 	"encoding/json"
+	"fmt"
 	"testing"
 )
 
@@ -33,4 +34,16 @@ func FuzzVocab(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A file that was cut and filled up with zeros is not said to end where it goes on.
+func TestZeroByte(t *testing.T) {
+	s := &scanner{data: []byte("{} \x00")}
+	err := s.object(func([]byte) error { return nil })
+	if err == nil {
+		err = s.end()
+	}
+	if got, want := fmt.Sprint(err), "a zero byte where the end should be, at byte 3"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
 }

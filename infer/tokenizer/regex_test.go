@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
+	"unicode/utf8"
 )
 
 func TestRegex(t *testing.T) {
@@ -153,6 +155,73 @@ func FuzzRegex(f *testing.F) {
 			if found[i].start != want[i][0] || found[i].end != want[i][1] {
 				t.Fatalf("%s on %q: got %v, want %v", pattern, text, found, want)
 			}
+		}
+	})
+}
+
+// Grouping digits from the right looks at the whole number from each of its
+// digits: a long one is cut right or refused, and neither takes for ever.
+func TestRegexLongNumber(t *testing.T) {
+	re, err := compileRegex(`(?=(\d{3})+(?!\d))`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []int{999, 3000, 20_000} {
+		found, err := re.findAll(strings.Repeat("7", n))
+		switch {
+		case errors.Is(err, ErrTooHard) && n > 999:
+		case err != nil:
+			t.Errorf("%d digits: %v", n, err)
+		case len(found) != n/3 || found[0].start != n%3 || found[len(found)-1].start != n-3:
+			t.Errorf("%d digits: got %d borders from %v, want %d from %d", n, len(found), found[0], n/3, n%3)
+		}
+	}
+}
+
+// The scanners that are written by hand find what the pattern engine finds, where
+// the library has the same table for both.
+func FuzzScanners(f *testing.F) {
+	scanners := []struct {
+		pattern string
+		class   string // of is
+		find    finder
+		is      func(rune) bool
+	}{
+		{`\w+|[^\w\s]+`, `\w`, wordRuns, isWord},
+		{`\p{N}`, `\p{N}`, eachRune(isNumeric), isNumeric},
+		{`[\p{P}$+<=>^` + "`" + `|~]`, `[\p{P}$+<=>^` + "`" + `|~]`, eachRune(isPunct), isPunct},
+		{`\s`, `\s`, eachRune(unicode.IsSpace), unicode.IsSpace},
+	}
+	for _, text := range []string{"", "it's 12,345.6\r\n— «ok» _x_ \u00a0\u3000é", "a\u0301b ٣٤ Ⅻ ½ $+<=>^`|~ 中文。"} {
+		for i := range scanners {
+			f.Add(uint(i), text)
+		}
+	}
+	f.Fuzz(func(t *testing.T, which uint, text string) {
+		s := scanners[which%uint(len(scanners))]
+		find := func(pattern, text string) []byteRange {
+			re, err := compileRegex(pattern)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found, err := re.findAll(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return found
+		}
+		text = strings.Map(func(r rune) rune {
+			matched := len(find(s.class, string(r))) > 0
+			switch {
+			case matched == s.is(r) && r != utf8.RuneError:
+				return r
+			case r < 0x80:
+				t.Fatalf("%s: %q: got %v, want %v", s.class, r, s.is(r), matched)
+			}
+			return -1
+		}, text)
+		if got, err := s.find(text); err != nil || !slices.Equal(got, find(s.pattern, text)) {
+			t.Errorf("%s on %q: got %v, %v, want %v", s.pattern, text, got, err, find(s.pattern, text))
 		}
 	})
 }
