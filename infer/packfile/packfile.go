@@ -62,6 +62,7 @@ type entry struct {
 // File is an open file. It is safe for concurrent use; Close it when nothing uses
 // its sections any more.
 type File struct {
+	path     string
 	mapped   *mapfile.File
 	sections map[string]*section
 }
@@ -108,7 +109,7 @@ func open(path string, key Key) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &File{mapped: mapped, sections: make(map[string]*section, len(index))}
+	f := &File{path: path, mapped: mapped, sections: make(map[string]*section, len(index))}
 	for _, e := range index {
 		f.sections[e.Name] = &section{data: mapped.Data[e.offset : e.offset+e.Size : e.offset+e.Size], sum: e.sum}
 	}
@@ -116,13 +117,18 @@ func open(path string, key Key) (*File, error) {
 }
 
 // Section returns the bytes of a section, read-only; false when there is none or
-// its checksum is wrong. The first call reads all of it.
+// its checksum is wrong: the file is then removed, so that the next program
+// writes it anew. The first call reads all of it.
 func (f *File) Section(name string) ([]byte, bool) {
 	s, ok := f.sections[name]
 	if !ok {
 		return nil, false
 	}
-	s.once.Do(func() { s.good = crc32.Checksum(s.data, castagnoli) == s.sum })
+	s.once.Do(func() {
+		if s.good = crc32.Checksum(s.data, castagnoli) == s.sum; !s.good {
+			_ = os.Remove(f.path) // where that cannot be, the section is bad next time, too
+		}
+	})
 	return s.data, s.good
 }
 
