@@ -318,9 +318,11 @@ func TestBadText(t *testing.T) {
 		{"no tokenizer", "tokenizer.json", "", true, infer.ErrUnsupported, "tokenizer.json: missing"},
 		{"tokenizer not JSON", "tokenizer.json", "{", true, infer.ErrCheckpoint, "tokenizer.json"},
 		{"unknown tokenizer", "tokenizer.json", `{"model": {"type": "Neural", "vocab": {}}}`, true, infer.ErrUnsupported, "Neural"},
-		{"a template that fails", "chat_template.jinja", "{{ nope.x }}", false, nil, "nope"},
-		{"a template that does not parse", "chat_template.jinja", "{% nope %}", false, nil, "nope"},
-		{"tokenizer_config not JSON", "tokenizer_config.json", "{", false, nil, "tokenizer_config.json"},
+		{"a template that fails", "chat_template.jinja", "{{ nope.x }}", false, infer.ErrCheckpoint, "nope"},
+		{"a template that does not parse", "chat_template.jinja", "{% nope %}", false, infer.ErrCheckpoint, "nope"},
+		{"a template that writes without end", "chat_template.jinja", "{{ 'a' * 10000000000 }}", false, infer.ErrCheckpoint, "larger than allowed"},
+		{"a template that refuses", "chat_template.jinja", "{{ raise_exception('roles') }}", false, infer.ErrRequest, "roles"},
+		{"tokenizer_config not JSON", "tokenizer_config.json", "{", false, infer.ErrCheckpoint, "tokenizer_config.json"},
 	}
 	for _, test := range tests {
 		files := maps.Clone(demo)

@@ -32,13 +32,18 @@ func noConfig() error {
 	return &model.Error{Kind: ErrCheckpoint, File: "config.json", Reason: "missing", Help: "give a folder that holds config.json and safetensors files"}
 }
 
-// withoutConfig tells a checkpoint that lacks its config.json from files that
-// are none.
+// withoutConfig tells a checkpoint that lacks its config.json from weights of
+// another kind, which have none, and from files that are no checkpoint.
 func (f Files) withoutConfig() error {
+	others := false
 	for name := range f {
-		if isWeights(name) {
+		if filepath.Ext(name) == ".safetensors" {
 			return noConfig()
 		}
+		others = others || isWeights(name)
+	}
+	if others {
+		return f.noWeights()
 	}
 	return &inputError{fmt.Errorf("%w: neither config.json nor weights are there", ErrNoCheckpoint), "give a folder that holds config.json and safetensors files"}
 }

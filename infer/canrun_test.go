@@ -42,7 +42,9 @@ func TestNoCheckpoint(t *testing.T) {
 	if !errors.Is(err, ErrNoCheckpoint) || errors.Is(err, ErrCheckpoint) || errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v, want %v", err, ErrNoCheckpoint)
 	}
-	if _, err := Load(t.Context(), Files{"model.safetensors": "nowhere"}, LoadOptions{}); !errors.Is(err, ErrCheckpoint) {
-		t.Errorf("weights without config.json: got %v, want %v", err, ErrCheckpoint)
+	for name, want := range map[string]error{"model.safetensors": ErrCheckpoint, "pytorch_model.bin": ErrUnsupported, "llama.Q4_0.gguf": ErrUnsupported} {
+		if _, err := Load(t.Context(), Files{name: "nowhere"}, LoadOptions{}); !errors.Is(err, want) {
+			t.Errorf("%s without config.json: got %v, want %v", name, err, want)
+		}
 	}
 }

@@ -186,7 +186,10 @@ func (f Files) shards(names []string) ([]model.WeightFile, error) {
 func (f Files) noWeights() error {
 	for _, name := range slices.Sorted(maps.Keys(f)) {
 		switch ext := filepath.Ext(name); ext {
-		case ".bin", ".pt", ".pth", ".ckpt", ".gguf", ".ggml":
+		case ".gguf", ".ggml":
+			return &model.Error{Kind: ErrUnsupported, File: name, Reason: "weights of llama.cpp's format are not loaded, only safetensors",
+				Help: "run it with llama.cpp, or look for a branch or repository with safetensors"}
+		case ".bin", ".pt", ".pth", ".ckpt":
 			return &model.Error{Kind: ErrUnsupported, File: name, Reason: "weights of type " + ext + " are not loaded, only safetensors",
 				Help: "look for a branch or repository with safetensors; pickle files (.bin, .pt) can run code and are never opened"}
 		}

@@ -67,7 +67,7 @@ func (m *Model) chatIDs(ctx context.Context, messages []chat.Message) ([]int, er
 		return nil, m.tokErr
 	}
 	if m.templateErr != nil {
-		return nil, m.templateErr
+		return nil, &templateError{m.templateErr}
 	}
 	segments, err := m.template.Render(ctx, messages)
 	// A template that adds a few words to a text cannot outgrow what it may write
@@ -80,7 +80,7 @@ func (m *Model) chatIDs(ctx context.Context, messages []chat.Message) ([]int, er
 		return nil, &inputError{fmt.Errorf("%w: %d bytes, and the model has %d positions", ErrContext, n, m.model.Config.Context), "shorten the prompt"}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("rendering the prompt: %w", err)
+		return nil, &templateError{fmt.Errorf("rendering the prompt: %w", err)}
 	}
 	ids, err := m.tok.EncodeSegments(segments, false)
 	if err != nil {
@@ -92,6 +92,24 @@ func (m *Model) chatIDs(ctx context.Context, messages []chat.Message) ([]int, er
 		ids = append(slices.Clone(prefix), ids...)
 	}
 	return ids, nil
+}
+
+// templateError is a chat template that cannot be used: a fault of the request
+// where the template itself refuses the messages, else of the checkpoint.
+type templateError struct{ err error }
+
+func (e *templateError) Error() string { return e.err.Error() }
+func (e *templateError) Unwrap() error { return e.err }
+
+// Is makes it ErrRequest or ErrCheckpoint, but for an interruption.
+func (e *templateError) Is(target error) bool {
+	if bad := (*chat.Error)(nil); !errors.As(e.err, &bad) {
+		return false
+	}
+	if errors.Is(e.err, jinja.ErrRaised) {
+		return target == ErrRequest
+	}
+	return target == ErrCheckpoint
 }
 
 // textError is a text that the tokenizer cannot encode.
