@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -35,6 +36,9 @@ func (e *notLocalError) Is(target error) bool {
 func (e *notLocalError) Hint() string {
 	if e.ref.ShortCommit() {
 		return "if this is a commit, give all 40 digits of it to fetch it; 'qbranch store ls' lists what is here"
+	}
+	if fi, err := os.Stat(e.ref.String()); err == nil && fi.IsDir() {
+		return fmt.Sprintf("the folder of that name has no config.json; to name it all the same: ./%s", e.ref)
 	}
 	if e.offline {
 		return fmt.Sprintf("go online, then: qbranch get %s", e.ref)

@@ -61,3 +61,22 @@ func TestPromptTemplate(t *testing.T) {
 		}
 	}
 }
+
+// A folder without a config.json is taken for a reference, and the error says so.
+func TestNotLocalFolder(t *testing.T) {
+	t.Chdir(t.TempDir())
+	ref, err := ParseRef("owner/name")
+	if err != nil {
+		t.Fatal(err)
+	}
+	absent := &notLocalError{ref: ref}
+	if got, want := HintOf(absent), "fetch it, or go on fetching it: qbranch get owner/name"; got != want {
+		t.Errorf("without a folder: got %q, want %q", got, want)
+	}
+	if err := os.MkdirAll("owner/name", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := HintOf(absent), "the folder of that name has no config.json; to name it all the same: ./owner/name"; got != want {
+		t.Errorf("with a folder: got %q, want %q", got, want)
+	}
+}

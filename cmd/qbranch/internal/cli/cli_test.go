@@ -57,6 +57,7 @@ func TestUsageErrors(t *testing.T) {
 		{"gen a/b --chat --raw", "gen: --chat and --raw do not go together", "a conversation needs the chat template"},
 		{"gen a/b --chat --token-ids 1", "gen: --chat and --token-ids do not go together", "a conversation is text"},
 		{"gen a/b --chat --dump-logits f", "gen: --chat and --dump-logits do not go together", "leave out --chat"},
+		{"gen a/b --token-ids=", "--token-ids: there are none", "for example: --token-ids 1,306,412"},
 		{"gen a/b -p x --token-ids 1", "gen: give only one of -p and --token-ids", ""},
 		{"gen a/b -p -", "gen: the prompt is empty", `for example: -p "Hello"`}, // nothing on standard input
 		{"gen a/b --prompt=", "gen: the prompt is empty", `for example: -p "Hello"`},

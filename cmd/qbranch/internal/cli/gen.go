@@ -63,6 +63,9 @@ as Ctrl-D and /quit do.`,
 					f.idle = append(f.idle, "--"+name)
 				}
 			}
+			if given("token-ids") && f.tokenIDs == "" {
+				return &usageError{msg: "--token-ids: there are none", hint: "for example: --token-ids 1,306,412"}
+			}
 			if err := f.settle(given("prompt"), isTerminal(r.In)); err != nil {
 				return err
 			}
