@@ -52,6 +52,16 @@ func (f Floats) Len() int { return len(f.raw) / f.width() }
 
 // Read converts len(dst) values from index i on.
 func (f Floats) Read(dst []float32, i int) {
+	n := len(dst) / lanes * lanes
+	if f.dtype == typeF16 && n > 0 {
+		fastest.half(dst[:n], f.raw[2*i:][:2*n], 0)
+		dst, i = dst[n:], i+n
+	}
+	f.read(dst, i)
+}
+
+// read is Read in plain Go.
+func (f Floats) read(dst []float32, i int) {
 	switch f.dtype {
 	case typeF32:
 		raw := f.raw[4*i:][:4*len(dst)]
@@ -84,7 +94,7 @@ func (f Floats) dot(x []float32, i int) float32 {
 		sum = fastest.dotRawF32(x[:n], f.raw[4*i:])
 	}
 	var rest [lanes]float32
-	f.Read(rest[:len(x)-n], i+n)
+	f.read(rest[:len(x)-n], i+n)
 	for j, v := range x[n:] {
 		sum = fma32(v, rest[j], sum)
 	}
@@ -97,7 +107,7 @@ func dotStored(x []float32, raw []byte, typ floatType) float32 {
 	var acc [4][lanes]float32
 	var row [lanes]float32
 	for c := 0; c*lanes < len(x); c++ {
-		f.Read(row[:], c*lanes)
+		f.read(row[:], c*lanes)
 		to := &acc[c%4]
 		for i, v := range x[c*lanes:][:lanes] {
 			to[i] = fma32(v, row[i], to[i])

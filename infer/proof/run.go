@@ -18,7 +18,7 @@ import (
 // DefaultBudget is how long Run goes on after the first text, which it always
 // reads whole. With what comes before a run it makes about a minute for a model
 // of 7 billion parameters.
-const DefaultBudget = 45 * time.Second
+const DefaultBudget = 30 * time.Second
 
 // Options may be zero.
 type Options struct {
@@ -114,15 +114,32 @@ func Run(ctx context.Context, m *infer.Model, o Options) (*Facts, error) {
 	}
 	within, cancel := context.WithTimeout(ctx, budget)
 	defer cancel()
-	for _, step := range []func(context.Context) error{r.know, r.write, r.compare, r.knowOthers, r.again, r.paths} {
-		if err = step(within); err != nil || r.facts.NotFinite > 0 {
+	for _, step := range []struct {
+		do    func(context.Context) error
+		share float64 // of the budget: the first steps leave time to the later ones
+	}{{r.know, 0.35}, {r.write, 0.35}, {r.compare, 1}, {r.paths, 1}, {r.again, 1}, {r.knowOthers, 1}} {
+		if err = r.within(within, time.Duration(step.share*float64(budget)), step.do); err != nil || r.facts.NotFinite > 0 {
 			break
 		}
 	}
 	if within.Err() != nil && ctx.Err() == nil {
-		r.facts.Cut, err = true, nil // what was measured counts
+		err = nil // what was measured counts
 	}
 	return r.facts, err
+}
+
+// within does a step for at most so long. That its time is over is no error.
+func (r *run) within(ctx context.Context, most time.Duration, step func(context.Context) error) error {
+	limited, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	err := step(limited)
+	if limited.Err() != nil {
+		r.facts.Cut = true
+		if ctx.Err() == nil {
+			return nil
+		}
+	}
+	return err
 }
 
 // open finds what texts are made into tokens with, and judges the format.
@@ -179,8 +196,15 @@ func (r *run) look(row []float32, next int) position {
 	return p
 }
 
-// fit cuts ids to the model's context.
-func (r *run) fit(ids []int) []int { return ids[:min(len(ids), r.m.Info().Context)] }
+// mostTokens is how much of a text is read: tokenizers for other languages make
+// several times as many tokens of it, and those at its end say nothing new.
+const mostTokens = 192
+
+// fit cuts ids to that, and to the model's context.
+func (r *run) fit(ids []int) []int { return ids[:min(len(ids), mostTokens, r.m.Info().Context)] }
+
+// leastWritten is how much of a text that time cut off is worth judging.
+const leastWritten = 16
 
 // first reads the tale, or token ids where there is no text.
 func (r *run) first(ctx context.Context) error {
@@ -276,10 +300,13 @@ func (r *run) write(ctx context.Context) error {
 			continue
 		}
 		w := Written{Prompt: p.text, Chat: chatting, IDs: []int{}, prompt: ids}
-		if err := r.greedy(ctx, &w, p.tokens); err != nil {
+		err = r.greedy(ctx, &w, p.tokens)
+		if err == nil || ctx.Err() != nil && len(w.IDs) >= leastWritten {
+			r.facts.Written = append(r.facts.Written, w)
+		}
+		if err != nil {
 			return err
 		}
-		r.facts.Written = append(r.facts.Written, w)
 		if r.facts.NotFinite > 0 || r.tok == nil {
 			return nil
 		}
@@ -291,17 +318,15 @@ func (r *run) write(ctx context.Context) error {
 func (r *run) greedy(ctx context.Context, w *Written, n int) error {
 	s := r.m.NewSession(infer.SessionOptions{Capacity: len(w.prompt) + n})
 	defer s.Close()
+	var err error
 	for batch := w.prompt; len(w.IDs) < n && !w.Ended; {
 		var p position
-		err := r.feed(ctx, s, batch, func(i int, row []float32) {
+		err = r.feed(ctx, s, batch, func(i int, row []float32) {
 			if i == len(batch)-1 {
 				p = r.look(row, -1)
 			}
 		})
-		if err != nil {
-			return err
-		}
-		if !p.finite {
+		if err != nil || !p.finite {
 			break
 		}
 		w.Entropy += p.entropy
@@ -313,7 +338,7 @@ func (r *run) greedy(ctx context.Context, w *Written, n int) error {
 		w.Entropy /= float64(len(w.IDs))
 	}
 	r.describe(w)
-	return nil
+	return err
 }
 
 // describe measures what was written.
