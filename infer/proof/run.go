@@ -18,7 +18,7 @@ import (
 // DefaultBudget is how long Run goes on after the first text, which it always
 // reads whole. With what comes before a run it makes about a minute for a model
 // of 7 billion parameters.
-const DefaultBudget = 30 * time.Second
+const DefaultBudget = 40 * time.Second
 
 // Options may be zero.
 type Options struct {
