@@ -104,6 +104,9 @@ func (b *bench) run(ctx context.Context) error {
 	if b.o.Prompt+b.o.Tokens > c.Context {
 		return refuse("ask for fewer tokens", "%d tokens of prompt and %d more, and the model has %d positions", b.o.Prompt, b.o.Tokens, c.Context)
 	}
+	if err := b.m.checkMemory(SessionOptions{Capacity: b.o.Prompt + b.o.Tokens}); err != nil {
+		return err
+	}
 	r.Info, r.Prompt, r.Tokens, r.Rounds = b.m.Info(), b.o.Prompt, b.o.Tokens, b.o.Rounds
 	if r.Compute = b.m.compute; r.Compute == "" {
 		r.Compute = Int16
@@ -126,7 +129,7 @@ func (b *bench) run(ctx context.Context) error {
 	}
 	r.Prefill, r.Decode, r.Read = median(b.prefill), median(b.decode), median(b.read)
 	r.Traffic = b.meanTraffic()
-	return nil
+	return b.m.files.Changed()
 }
 
 // round is a prompt and what follows, with a session of its own.

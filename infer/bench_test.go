@@ -102,6 +102,8 @@ func TestBenchRefuses(t *testing.T) {
 	if !errors.Is(err, infer.ErrRequest) {
 		t.Errorf("got error %v for more tokens than the model has positions, want ErrRequest", err)
 	}
+	_, err = infer.Bench(context.Background(), files, infer.BenchOptions{LoadOptions: infer.LoadOptions{Memory: 1}})
+	hinted(t, "memory", err, infer.ErrMemory, "keys and values of")
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if _, err := infer.Bench(ctx, files, infer.BenchOptions{}); !errors.Is(err, context.Canceled) {
