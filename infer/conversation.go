@@ -109,6 +109,9 @@ func (c *Chat) generate(ctx context.Context, prompt []int, emit func(Token) erro
 		g.stream = c.m.tok.NewStream(true)
 	}
 	err := g.run(ctx, prompt)
+	if err == nil {
+		err = c.m.files.Changed()
+	}
 	if err != nil {
 		g.result.FinishReason = "cancelled"
 	}

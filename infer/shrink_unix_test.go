@@ -4,6 +4,7 @@ package infer_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -34,5 +35,55 @@ func TestFileShrinksWhileMapped(t *testing.T) {
 			t.Errorf("%d threads: got %+v, want two tokens", threads, r)
 		}
 		c.save()
+	}
+}
+
+// A file that is written to while its model runs is told of, though nothing of it
+// is missing; one that was replaced is used as it was, and is no error.
+func TestFileWrittenWhileMapped(t *testing.T) {
+	c := copyOf(t, "llama-4bit-32g-sym")
+	path := filepath.Join(c.dir, "model.safetensors")
+	files, err := infer.FilesInDir(c.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name   string
+		change func(token int) error
+		says   string // "" = no error
+	}{
+		{"nothing", func(int) error { return nil }, ""},
+		{"written", func(int) error {
+			f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+			if err != nil {
+				return err
+			}
+			_, err = f.Write([]byte("more"))
+			return errors.Join(err, f.Close())
+		}, "model.safetensors: changed while it was in use"},
+		{"replaced", func(token int) error {
+			if token > 1 {
+				return nil
+			}
+			if err := os.WriteFile(path+".new", []byte("another"), 0o600); err != nil {
+				return err
+			}
+			return os.Rename(path+".new", path)
+		}, ""},
+	} {
+		c.save()
+		m := load(t, files, 1)
+		n := 0
+		_, err := m.Generate(context.Background(), infer.Request{TokenIDs: []int{5, 6, 7}, MaxTokens: 3, IgnoreEOS: true}, func(infer.Token) error {
+			n++
+			return test.change(n)
+		})
+		if test.says == "" {
+			if err != nil {
+				t.Errorf("%s: %v", test.name, err)
+			}
+			continue
+		}
+		hinted(t, test.name, err, infer.ErrCheckpoint, test.says)
 	}
 }

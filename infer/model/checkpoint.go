@@ -22,8 +22,15 @@ type Tensor struct {
 type Checkpoint struct {
 	tensors map[string]Tensor
 	maps    []*mapfile.File
+	opened  []opened
 	bytes   int64
 	ahead   *readAhead // nil = nobody asked for it
+}
+
+// opened is a file as it was when it was mapped.
+type opened struct {
+	WeightFile
+	info os.FileInfo
 }
 
 // WeightFile names one file of a checkpoint and where it lies.
@@ -62,7 +69,7 @@ func (c *Checkpoint) add(w WeightFile) error {
 	if err != nil {
 		return fmt.Errorf("mapping %s: %w", w.Name, err)
 	}
-	c.maps = append(c.maps, m)
+	c.maps, c.opened = append(c.maps, m), append(c.opened, opened{w, info})
 	for _, t := range header.Tensors {
 		if other, ok := c.tensors[t.Name]; ok {
 			return &Error{Kind: ErrCheckpoint, File: w.Name, Tensor: t.Name, Reason: "also in " + other.File}
@@ -99,6 +106,19 @@ func (c *Checkpoint) readSmall() *readAhead {
 		}
 	}
 	return r
+}
+
+// Changed is an error when a file was written to since it was opened: what was
+// computed from it then cannot be trusted. A file that was replaced or removed is
+// still mapped as it was.
+func (c *Checkpoint) Changed() error {
+	for _, f := range c.opened {
+		now, err := os.Stat(f.Path)
+		if err == nil && os.SameFile(now, f.info) && (now.Size() != f.info.Size() || !now.ModTime().Equal(f.info.ModTime())) {
+			return &Error{Kind: ErrCheckpoint, File: f.Name, Reason: "changed while it was in use", Help: leaveAlone}
+		}
+	}
+	return nil
 }
 
 // Close unmaps the files; nothing may use their tensors any more.

@@ -93,10 +93,12 @@ func Load(ctx context.Context, cfg Config, q quant.Config, files *Checkpoint) (*
 	return l.model, nil
 }
 
+const leaveAlone = "leave the files alone while the model runs; verify them, and fetch again those that differ"
+
 // shrunk is what a fault of a mapped file means.
 func shrunk(err error) error {
 	return &Error{Kind: ErrCheckpoint, Reason: "a file changed while it was in use", Err: err,
-		Help: "leave the files alone while the model runs; verify them, and fetch again those that differ"}
+		Help: leaveAlone}
 }
 
 // each runs the body of the loop for each layer, with the prefix of its tensors,
