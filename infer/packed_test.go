@@ -3,6 +3,7 @@ package infer
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -81,6 +82,12 @@ func TestPacked(t *testing.T) {
 			}
 			if got := loadPacked(t, test.name, dir); !slices.Equal(got, want) {
 				t.Error("other logits with a file that has a wrong bit")
+			}
+			if _, err := os.Stat(entries[0]); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("a file that has a wrong bit: got %v, want it removed", err)
+			}
+			if got := loadPacked(t, test.name, dir); !slices.Equal(got, want) {
+				t.Error("other logits with a file that was written anew")
 			}
 			if files, size, err := ClearPacked(dir); files != 1 || size != int64(len(data)) || err != nil {
 				t.Errorf("ClearPacked: got %d files of %d bytes, %v", files, size, err)

@@ -98,6 +98,7 @@ func smokeOf(f *proof.Facts) *SmokeRun {
 // ProofError is a verdict other than sound.
 type ProofError struct{ Report *ProveReport }
 
+// Error names the branch, the verdict and the gravest reason.
 func (e *ProofError) Error() string {
 	return fmt.Sprintf("prove %s: %s: %s", e.Report.Target, e.Report.Verdict, list(e.Report.Reasons, "; ", 1))
 }
