@@ -81,7 +81,7 @@ const given = "the given text" // of Options
 // very many of a text in another alphabet.
 func readMost(kind string) int {
 	if kind == given || isEnglish(kind) {
-		return 256
+		return mostTokens
 	}
 	return 64
 }
