@@ -86,7 +86,7 @@ const (
 const (
 	leastSpins  = 1 << 10
 	mostSpins   = 1 << 18
-	moreSpins   = 1 << 9
+	moreSpins   = 1 << 6
 	interrupted = time.Millisecond
 )
 
