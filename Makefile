@@ -57,7 +57,7 @@ instructions:
 
 race: export CGO_ENABLED := 1
 race:
-	$(GO) test -race -short ./...
+	$(GO) test -race -short -timeout 18m ./...
 
 # An emulator older than version 8 reports a memory fault without its address.
 arm: export GOARCH := arm64
