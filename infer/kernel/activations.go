@@ -12,7 +12,6 @@ import (
 // the integer times the scale.
 type activations struct {
 	in     *inputs
-	tokens int
 	bytes  []byte    // (tokens, containers, containerBytes)
 	scales []float32 // (tokens, containers)
 	sums   []int32   // (tokens, blocks) of the integers in a block
@@ -57,7 +56,7 @@ func (p *Pool) activations(in *inputs) (int, error) {
 	}
 	a := &j.acts[j.used]
 	j.used++
-	a.in, a.tokens, a.job, a.most = in, j.tokens, j, most16
+	a.in, a.job, a.most = in, j, most16
 	if p.compute == Int8 {
 		a.most = most8
 	}
@@ -129,26 +128,43 @@ func (a *activations) container(t, c int) *[containerBytes]byte {
 // tiny is what is rounded to zero: its inverse could overflow.
 const tiny = 0x1p-100
 
-// roundGo rounds a container's values to integers of at most most, halves to the
-// even one, and returns their scale. A value that is no finite number makes the
-// scale NaN, and with it all that is computed from it.
+// roundGo is the kernel round.
 func roundGo(ints *[containerSlots]int16, values *[containerSlots]float32, most float32) float32 {
+	return roundWith(ints, values, most, largestBits(values[:]), roundIntsGo)
+}
+
+// roundWith rounds a container's values to integers of at most most, halves to the
+// even one, with round, and returns their scale; largest is the bits of their
+// largest magnitude. A value that is no finite number makes the scale NaN, and with
+// it all that is computed from it.
+func roundWith(ints *[containerSlots]int16, values *[containerSlots]float32, most float32, largest uint32,
+	round func(*[containerSlots]int16, *[containerSlots]float32, float32)) float32 {
+	top := math.Float32frombits(largest)
+	switch {
+	case largest >= 0x7F800000:
+		*ints = [containerSlots]int16{}
+		return float32(math.NaN())
+	case top < tiny:
+		*ints = [containerSlots]int16{}
+		return 0
+	}
+	round(ints, values, most/top)
+	return top / most
+}
+
+// largestBits are the bits of the largest magnitude; those of infinities and NaN
+// are larger than any number's.
+func largestBits(values []float32) uint32 {
 	var largest uint32
 	for _, v := range values {
 		largest = max(largest, math.Float32bits(v)&0x7FFFFFFF)
 	}
-	*ints = [containerSlots]int16{}
-	switch top := math.Float32frombits(largest); {
-	case largest >= 0x7F800000:
-		return float32(math.NaN())
-	case top < tiny:
-		return 0
-	default:
-		inverse := most / top
-		for i, v := range values {
-			ints[i] = int16(math.RoundToEven(float64(v * inverse)))
-		}
-		return top / most
+	return largest
+}
+
+func roundIntsGo(ints *[containerSlots]int16, values *[containerSlots]float32, inverse float32) {
+	for i, v := range values {
+		ints[i] = int16(math.RoundToEven(float64(v * inverse)))
 	}
 }
 

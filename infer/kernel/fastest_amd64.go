@@ -37,43 +37,17 @@ var avx2 = &instructions{
 			arrange8AVX2(dst, ints)
 		}
 	},
-	dot: func(bits int) func([]int32, []byte, int, int, []byte, int) {
-		switch bits {
-		case 2:
-			return dot2AVX2
-		case 4:
-			return dot4AVX2
-		}
-		return dot8AVX2
-	},
+	dot:    byBits(dot2AVX2, dot4AVX2, dot8AVX2),
 	finish: finishAVX2,
 	dotF32: dotF32AVX2, dotF16: dotF16AVX2, dotBF16: dotBF16AVX2, dotRawF32: dotRawF32AVX2,
 	add: addAVX2, multiply: multiplyAVX2, scale: scaleAVX2, norm: normAVX2, largest: largestAVX2, expSum: expSumAVX2, silu: siluAVX2, geluTanh: geluTanhAVX2,
-	keyDots: func(heads int) func([]float32, int, []float32, int, []int16, []float32) {
-		if heads == togetherHeads {
-			return keyDots4AVX2
-		}
-		return keyDots1AVX2
-	},
-	valueSum: func(heads int) func([]float32, int, []float32, int, int, []int16) {
-		if heads == togetherHeads {
-			return valueSum4AVX2
-		}
-		return valueSum1AVX2
-	},
+	keyDots:    byHeads(keyDots1AVX2, keyDots4AVX2),
+	valueSum:   byHeads(valueSum1AVX2, valueSum4AVX2),
 	dequantRow: dequantRowAVX2, addProduct: addProductAVX2,
 	read:   readAVX2,
 	half:   halfAVX2,
 	gather: gatherWithAVX2,
-	unpack: func(bits int) func([]byte, []byte, int, int) {
-		switch bits {
-		case 2:
-			return unpack2AVX2
-		case 4:
-			return unpack4AVX2
-		}
-		return unpack8AVX2
-	},
+	unpack: byBits(unpack2AVX2, unpack4AVX2, unpack8AVX2),
 	tile: func(y []float32, tile, x []byte, d *tileJob) {
 		tileAVX2(y, tile, x, (*byte)(unsafe.Pointer(d)))
 	},
@@ -95,43 +69,17 @@ var avx512 = &instructions{
 			arrange8AVX512(dst, ints)
 		}
 	},
-	dot: func(bits int) func([]int32, []byte, int, int, []byte, int) {
-		switch bits {
-		case 2:
-			return dot2AVX512
-		case 4:
-			return dot4AVX512
-		}
-		return dot8AVX512
-	},
+	dot:    byBits(dot2AVX512, dot4AVX512, dot8AVX512),
 	finish: finishAVX512,
 	dotF32: dotF32AVX512, dotF16: dotF16AVX512, dotBF16: dotBF16AVX512, dotRawF32: dotRawF32AVX512,
 	add: addAVX512, multiply: multiplyAVX512, scale: scaleAVX512, norm: normAVX512, largest: largestAVX512, expSum: expSumAVX512, silu: siluAVX512, geluTanh: geluTanhAVX512,
-	keyDots: func(heads int) func([]float32, int, []float32, int, []int16, []float32) {
-		if heads == togetherHeads {
-			return keyDots4AVX512
-		}
-		return keyDots1AVX512
-	},
-	valueSum: func(heads int) func([]float32, int, []float32, int, int, []int16) {
-		if heads == togetherHeads {
-			return valueSum4AVX512
-		}
-		return valueSum1AVX512
-	},
+	keyDots:    byHeads(keyDots1AVX512, keyDots4AVX512),
+	valueSum:   byHeads(valueSum1AVX512, valueSum4AVX512),
 	read:       readAVX512,
 	half:       halfAVX512,
 	gather:     gatherWithAVX2, // as fast as memory already
 	dequantRow: dequantRowAVX512, addProduct: addProductAVX512,
-	unpack: func(bits int) func([]byte, []byte, int, int) {
-		switch bits {
-		case 2:
-			return unpack2AVX512
-		case 4:
-			return unpack4AVX512
-		}
-		return unpack8AVX512
-	},
+	unpack: byBits(unpack2AVX512, unpack4AVX512, unpack8AVX512),
 	tile: func(y []float32, tile, x []byte, d *tileJob) {
 		tileAVX512(y, tile, x, (*byte)(unsafe.Pointer(d)))
 	},

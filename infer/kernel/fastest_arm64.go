@@ -26,18 +26,8 @@ func neon() *instructions {
 	isa.add, isa.multiply, isa.scale, isa.norm = addNEON, multiplyNEON, scaleNEON, normNEON
 	isa.largest, isa.expSum, isa.silu, isa.geluTanh = largestNEON, expSumNEON, siluNEON, geluTanhNEON
 	isa.gather, isa.dequantRow, isa.addProduct = gatherNEON, dequantRowNEON, addProductNEON
-	isa.keyDots = func(heads int) func([]float32, int, []float32, int, []int16, []float32) {
-		if heads == togetherHeads {
-			return keyDots4NEON
-		}
-		return keyDots1NEON
-	}
-	isa.valueSum = func(heads int) func([]float32, int, []float32, int, int, []int16) {
-		if heads == togetherHeads {
-			return valueSum4NEON
-		}
-		return valueSum1NEON
-	}
+	isa.keyDots = byHeads(keyDots1NEON, keyDots4NEON)
+	isa.valueSum = byHeads(valueSum1NEON, valueSum4NEON)
 	return &isa
 }
 
@@ -56,24 +46,8 @@ func dotprod() *instructions {
 			arrange8NEON(dst, ints)
 		}
 	}
-	isa.dot = func(bits int) func([]int32, []byte, int, int, []byte, int) {
-		switch bits {
-		case 2:
-			return dot2NEON
-		case 4:
-			return dot4NEON
-		}
-		return dot8NEON
-	}
-	isa.unpack = func(bits int) func([]byte, []byte, int, int) {
-		switch bits {
-		case 2:
-			return unpack2NEON
-		case 4:
-			return unpack4NEON
-		}
-		return unpack8NEON
-	}
+	isa.dot = byBits(dot2NEON, dot4NEON, dot8NEON)
+	isa.unpack = byBits(unpack2NEON, unpack4NEON, unpack8NEON)
 	isa.tile = tileNEON
 	return isa
 }

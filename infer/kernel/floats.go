@@ -113,10 +113,7 @@ func dotStored(x []float32, raw []byte, typ floatType) float32 {
 			to[i] = fma32(v, row[i], to[i])
 		}
 	}
-	for i := range lanes {
-		acc[0][i] = float32(acc[0][i]+acc[1][i]) + float32(acc[2][i]+acc[3][i])
-	}
-	return sumGo(&acc[0])
+	return foldGo(&acc)
 }
 
 // half is gptq.F16ToF32 with one branch, for loops: the bits of a finite half,

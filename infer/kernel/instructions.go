@@ -79,32 +79,14 @@ type instructions struct {
 var goInstructions = &instructions{
 	name: "go", regions: func(int) int { return 0 }, round: roundGo, arrange: arrangeGo, finish: finishGo, half: halfGo,
 	dotF32: dotGo, add: addGo, multiply: multiplyGo, scale: scaleGo, norm: normGo, largest: largestGo, expSum: expSumGo, silu: siluGo, geluTanh: geluTanhGo,
-	dotF16:    func(a []float32, b []byte) float32 { return dotStored(a, b, typeF16) },
-	dotBF16:   func(a []float32, b []byte) float32 { return dotStored(a, b, typeBF16) },
-	dotRawF32: func(a []float32, b []byte) float32 { return dotStored(a, b, typeF32) },
-	keyDots: func(heads int) func([]float32, int, []float32, int, []int16, []float32) {
-		if heads == togetherHeads {
-			return keyDots4Go
-		}
-		return keyDots1Go
-	},
-	valueSum: func(heads int) func([]float32, int, []float32, int, int, []int16) {
-		if heads == togetherHeads {
-			return valueSum4Go
-		}
-		return valueSum1Go
-	},
+	dotF16:     func(a []float32, b []byte) float32 { return dotStored(a, b, typeF16) },
+	dotBF16:    func(a []float32, b []byte) float32 { return dotStored(a, b, typeBF16) },
+	dotRawF32:  func(a []float32, b []byte) float32 { return dotStored(a, b, typeF32) },
+	keyDots:    byHeads(keyDots1Go, keyDots4Go),
+	valueSum:   byHeads(valueSum1Go, valueSum4Go),
 	dequantRow: dequantRowGo, addProduct: addProductGo,
 	read: readGo,
-	dot: func(bits int) func([]int32, []byte, int, int, []byte, int) {
-		switch bits {
-		case 2:
-			return dot2Go
-		case 4:
-			return dot4Go
-		}
-		return dot8Go
-	},
+	dot:  byBits(dot2Go, dot4Go, dot8Go),
 }
 
 // readGo is the kernel read.
@@ -118,4 +100,27 @@ func readGo(p []byte) byte {
 	a |= a >> 32
 	a |= a >> 16
 	return byte(a | a>>8)
+}
+
+// byBits is the choice of one of three kernels by the bits of a code.
+func byBits[F any](two, four, eight F) func(bits int) F {
+	return func(bits int) F {
+		switch bits {
+		case 2:
+			return two
+		case 4:
+			return four
+		}
+		return eight
+	}
+}
+
+// byHeads is the choice of one of two kernels by the heads it computes together.
+func byHeads[F any](one, together F) func(heads int) F {
+	return func(heads int) F {
+		if heads == togetherHeads {
+			return together
+		}
+		return one
+	}
 }

@@ -82,10 +82,7 @@ func (c *KV) Put(pos int, x []float32) {
 
 // put rounds one vector. One that is not finite gets the scale NaN.
 func (c *KV) put(pos, head int, x []float32) {
-	var largest uint32
-	for _, v := range x {
-		largest = max(largest, math.Float32bits(v)&0x7FFFFFFF)
-	}
+	largest := largestBits(x)
 	to, step := c.ints[head][pos*c.dim:], 1
 	if c.keys {
 		to, step = c.ints[head][pos/tilePositions*tilePositions*c.dim+pos%tilePositions:], tilePositions

@@ -63,6 +63,14 @@ func Add(dst, src []float32) {
 	addGo(dst[n:], src[n:])
 }
 
+// AddScaled is dst += w·src.
+func AddScaled(dst, src []float32, w float32) {
+	dst = dst[:len(src)]
+	for i, v := range src {
+		dst[i] += float32(w * v)
+	}
+}
+
 // Multiply is dst *= src.
 func Multiply(dst, src []float32) { fastest.multiplyAll(dst[:len(src)], src) }
 
@@ -176,6 +184,14 @@ func sumGo(l *[lanes]float32) float32 {
 	return l[0]
 }
 
+// foldGo adds the four sums of a dot, and then their lanes.
+func foldGo(acc *[4][lanes]float32) float32 {
+	for i := range lanes {
+		acc[0][i] = float32(acc[0][i]+acc[1][i]) + float32(acc[2][i]+acc[3][i])
+	}
+	return sumGo(&acc[0])
+}
+
 // dotGo adds the products of chunk i of 16 to sum i mod 4.
 func dotGo(a, b []float32) float32 {
 	var acc [4][lanes]float32
@@ -186,10 +202,7 @@ func dotGo(a, b []float32) float32 {
 		}
 		a, b = a[lanes:], b[lanes:]
 	}
-	for i := range lanes {
-		acc[0][i] = float32(acc[0][i]+acc[1][i]) + float32(acc[2][i]+acc[3][i])
-	}
-	return sumGo(&acc[0])
+	return foldGo(&acc)
 }
 
 func addGo(dst, src []float32) {
